@@ -1,0 +1,81 @@
+"""fastism_compiler: Keras 3 models compiled into fast, exact in-silico mutagenesis programs."""
+
+from pathlib import Path
+
+# `ir/` and `passes/` stand beside this folder in a source checkout, and inside
+# it once installed. The guard lets the checkout work uninstalled, and keeps a
+# checkout's folders from shadowing those of a wheel imported from elsewhere.
+_ROOT = Path(__file__).resolve().parent.parent
+if not (Path(__file__).parent / "ir").is_dir() and (_ROOT / "passes" / "pipeline.py").is_file():
+    __path__.append(str(_ROOT))
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastism_compiler._version import __version__
+from fastism_compiler.ir.errors import (
+    FastISMError,
+    InputError,
+    InputTypeError,
+    IRError,
+    LayerNameError,
+    MemoryBudgetError,
+    ModelError,
+    OptionError,
+    PassError,
+    RangeError,
+    ReplacementError,
+    UnsupportedError,
+    VerificationError,
+)
+from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
+
+if TYPE_CHECKING:
+    from fastism_compiler import models
+    from fastism_compiler.compiled import CompiledISM
+    from fastism_compiler.compiler import compile  # noqa: A004 (the name of the contract)
+    from fastism_compiler.drop_in import FastISM, NaiveISM
+
+_LAZY = {
+    "CompiledISM": "compiled",
+    "compile": "compiler",
+    "FastISM": "drop_in",
+    "NaiveISM": "drop_in",
+    "models": "",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """TensorFlow is imported with the first name that needs it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "models":
+        return import_module(f"{__name__}.models")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+__all__ = [
+    "CompiledISM",
+    "Context",
+    "FastISM",
+    "FastISMError",
+    "IRError",
+    "InputError",
+    "InputTypeError",
+    "LayerNameError",
+    "MemoryBudgetError",
+    "ModelError",
+    "NaiveISM",
+    "OptionError",
+    "Pass",
+    "PassError",
+    "Pipeline",
+    "RangeError",
+    "ReplacementError",
+    "UnsupportedError",
+    "VerificationError",
+    "__version__",
+    "compile",
+    "default_pipeline",
+    "models",
+]

@@ -1,0 +1,318 @@
+"""`CompiledISM`: the program a user calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler.engine import Block, Engine
+from fastism_compiler.inputs import Array, InputSpec
+from fastism_compiler.ir import ChangeRanges, Graph, to_text
+from fastism_compiler.ir.errors import RangeError
+from fastism_compiler.jobs import Jobs
+from fastism_compiler.naive import NaiveRows, mutated
+from fastism_compiler.progress import track
+from fastism_compiler.replacements import read_replacement
+from fastism_compiler.selection import Selection
+from fastism_compiler.variants import place_variants
+
+if TYPE_CHECKING:
+    from fastism_compiler.plan import Plan
+    from fastism_compiler.verification import VerificationReport
+
+
+class CompiledISM:
+    """A model compiled for in-silico mutagenesis. Made by `fastism_compiler.compile`.
+
+    Results mirror the nest the model returns (array, list or dict), as numpy
+    in the model's dtype. A program may be called from several threads.
+
+    Attributes:
+        rescored: rows so far whose result was not finite, or whose sequence
+            had a non-finite reference, and which the model itself scored.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: InputSpec,
+        selection: Selection,
+        naive: NaiveRows,
+        make_engine: Callable[[ChangeRanges], Engine],
+        buckets: Sequence[Array],
+        ranges: ChangeRanges,
+        letters: Sequence[int],
+        alphabet: str,
+        batch_size: int,
+        output_dtypes: Sequence[str],
+    ) -> None:
+        self.inputs, self.selection, self.naive = inputs, selection, naive
+        self.ranges, self.letters, self.alphabet = ranges, tuple(letters), alphabet
+        self.batch_size, self.rescored = batch_size, 0
+        self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
+        self._buckets = [np.asarray(b) for b in buckets]
+        self._engines = [make_engine(_subset(ranges, b)) for b in self._buckets]
+        self._by_width: dict[int, Engine] = {}
+        self._lock = threading.Lock()
+
+    # Scoring
+
+    def __call__(self, x: Any, replace_with: Any = 0, delta: bool = False) -> Any:
+        """The model's outputs with each change range replaced.
+
+        Args:
+            x: the model's inputs, any number of sequences B from 1.
+            replace_with: 0 (default), `[C]`, `[w, C]`, `[R, w, C]`,
+                `[B, R, w, C]`, or a list of R arrays for unequal widths.
+            delta: return mutant - reference.
+
+        Returns:
+            `[B, R, *out]` in the nest of the model's outputs. Where the
+            replacement equals the sequence, the reference output (effect 0).
+
+        Raises:
+            InputError: inputs of a wrong number, shape or content.
+            ReplacementError: a replacement that fits no form.
+        """
+        arrays = self.inputs.read(x)
+        table = read_replacement(replace_with, len(arrays[0]), self.ranges, len(self.letters), self._dtype)
+        blocks = [self._scan_block(b, table[i : i + len(b[0])], delta) for i, b in self._blocks(arrays)]
+        return self._finish([np.concatenate(parts) for parts in zip(*blocks, strict=True)])
+
+    def saturate(self, x: Any, delta: bool = False) -> Any:
+        """The model's outputs for every letter at every width-1 range.
+
+        Args:
+            x: the model's inputs.
+            delta: return mutant - reference; the letter already there scores 0.
+
+        Returns:
+            `[B, R, C, *out]`, letters in the order of `alphabet`.
+
+        Raises:
+            RangeError: the program was compiled for ranges of another width.
+        """
+        if (self.ranges.widths != 1).any():
+            raise RangeError(
+                "saturate substitutes single letters",
+                expected="ranges of width 1",
+                got=f"widths up to {self.ranges.max_width}",
+            )
+        arrays = self.inputs.read(x)
+        blocks = [self._saturate_block(block, delta) for _, block in self._blocks(arrays)]
+        return self._finish([np.concatenate(parts) for parts in zip(*blocks, strict=True)])
+
+    def variants(self, x: Any, variants: Sequence[tuple[int, int, Any]], delta: bool = False) -> Any:
+        """The model's outputs for listed substitutions, independent of `ranges`.
+
+        Args:
+            x: the model's inputs.
+            variants: `(sequence, position, alt)`; position 0-based, `alt` a
+                letter, a string over `alphabet`, a letter's index, or `[w, C]`.
+            delta: return mutant - reference.
+
+        Returns:
+            `[N, *out]` in the order given.
+
+        Raises:
+            RangeError: a variant that overhangs its sequence.
+            ReplacementError: an `alt` outside the alphabet.
+            InputError: no variants, or a sequence that does not exist.
+        """
+        arrays = self.inputs.read(x)
+        placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
+        results: list[Array] | None = None
+        for first, block in self._blocks(arrays):
+            for width, members in placed.by_width(first, first + len(block[0])):
+                engine = self._engine_of_width(width)
+                jobs = placed.jobs(members, first, width, block[self.inputs.sequence])
+                scored = self._score(engine, block, jobs, delta)
+                if results is None:
+                    results = [np.zeros((len(variants), *y.shape[1:]), y.dtype) for y in scored.outputs]
+                for result, y in zip(results, scored.outputs, strict=True):
+                    result[members] = y
+        return self._finish(results or [])
+
+    def reference(self, x: Any) -> Any:
+        """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
+        arrays = self.inputs.read(x)
+        return self._finish(self.selection([_constant(y) for y in self.naive(arrays)]))
+
+    # Inspection
+
+    @property
+    def graph(self) -> Graph:
+        """The annotated graph; `print(program.graph)` is its canonical text."""
+        return self._engines[0].graph
+
+    @property
+    def function(self) -> Any:
+        """The traced `tf.function` of a scan of one full block."""
+        engine = self._engines[0]
+        spec = engine.spec(self.batch_size, 1, delta=False)
+        return engine.program(spec)
+
+    @property
+    def plan(self) -> Plan:
+        """What will run: layers, windows, kernels, arithmetic, memory. `str()` prints a table."""
+        from fastism_compiler.plan import make_plan
+
+        return make_plan(self)
+
+    @property
+    def engines(self) -> list[Engine]:
+        """One engine per bucket of ranges."""
+        return list(self._engines)
+
+    def verify(
+        self,
+        x: Any = None,
+        replace_with: Any = 0,
+        atol: float = 1e-6,
+        rtol: float = 1e-5,
+        ranges: int = 32,
+    ) -> VerificationReport:
+        """Compare with naive ISM on some of the ranges, edges included.
+
+        Args:
+            x: inputs (default: random one-hot).
+            replace_with: as in a call.
+            atol: absolute tolerance.
+            rtol: tolerance relative to the largest output.
+            ranges: how many change ranges to compare.
+
+        Returns:
+            The errors found, per output.
+
+        Raises:
+            VerificationError: an output differs by more than rounding.
+        """
+        from fastism_compiler.verification import verify_program
+
+        return verify_program(self, x, replace_with, atol, rtol, ranges)
+
+    def __repr__(self) -> str:
+        return f"<CompiledISM of {self.graph.name!r}: {self.ranges.count} ranges>"
+
+    def text(self) -> str:
+        """The canonical text of the annotated graph."""
+        return to_text(self.graph)
+
+    # One block
+
+    @property
+    def _dtype(self) -> str:
+        return self.inputs.types[self.inputs.sequence].dtype
+
+    def _blocks(self, arrays: list[Array]) -> Iterator[tuple[int, list[Array]]]:
+        count = len(arrays[0])
+        for begin in track(range(0, count, self.batch_size), "sequences", per_step=self.batch_size):
+            yield begin, [x[begin : begin + self.batch_size] for x in arrays]
+
+    def _scan_block(self, block: list[Array], table: Array, delta: bool) -> list[Array]:
+        """`[b, R, *out]` per output."""
+        batch, results = len(block[0]), None
+        for members, engine in zip(self._buckets, self._engines, strict=True):
+            width = engine.ranges.max_width
+            sequence, change = _pairs(batch, len(members))
+            replacement = table[:, members, :width].reshape(-1, width, len(self.letters))
+            scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
+            if results is None:
+                shape = (batch, self.ranges.count)
+                results = [np.empty((*shape, *y.shape[1:]), y.dtype) for y in scored.outputs]
+            for result, y in zip(results, scored.outputs, strict=True):
+                result[:, members] = y.reshape(batch, len(members), *y.shape[1:])
+        return results or []
+
+    def _saturate_block(self, block: list[Array], delta: bool) -> list[Array]:
+        """`[b, R, C, *out]` per output: a job for every letter that is not there already."""
+        batch, letters = len(block[0]), len(self.letters)
+        current = block[self.inputs.sequence][:, :, list(self.letters)]
+        results: list[Array] | None = None
+        for members, engine in zip(self._buckets, self._engines, strict=True):
+            here = current[:, engine.ranges.lo]
+            differs = (here[:, :, None] != np.eye(letters, dtype=here.dtype)).any(-1)
+            sequence, change, letter = (a.astype(np.int32) for a in np.nonzero(differs))
+            replacement = np.eye(letters, dtype=self._dtype)[letter][:, None]
+            scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
+            if results is None:
+                results = [
+                    self._unchanged(y, (self.ranges.count, letters), delta) for y in scored.references
+                ]
+            for result, y in zip(results, scored.outputs, strict=True):
+                result[sequence, members[change], letter] = y
+        return results or []
+
+    @staticmethod
+    def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
+        """The result where nothing is replaced: the reference, or no effect."""
+        batch, out = len(reference), reference.shape[1:]
+        if delta:
+            return np.zeros((batch, *shape, *out), reference.dtype)
+        return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
+
+    def _score(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+        """Run the engine; let the model itself score what cannot be trusted."""
+        scored = engine.run(block, jobs, delta=delta)
+        doubtful = np.flatnonzero(~scored.trusted)
+        if len(doubtful):
+            exact = self._score_naively(engine, block, _take(jobs, doubtful), delta)
+            for y, better in zip(scored.outputs, exact, strict=True):
+                y[doubtful] = better
+            with self._lock:
+                self.rescored += len(doubtful)
+        return scored
+
+    def _score_naively(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> list[Array]:
+        position = self.inputs.sequence
+        inputs = [x[jobs.sequence] for x in block]
+        own = [_constant(y) for y in self.naive(inputs)] if delta else []
+        inputs[position] = mutated(block[position], self.letters, engine.ranges, jobs)
+        scores = [y.numpy() for y in self.selection([_constant(y) for y in self.naive(inputs)])]
+        if delta:
+            scores = [y - r.numpy() for y, r in zip(scores, self.selection(own), strict=True)]
+        return scores
+
+    def _engine_of_width(self, width: int) -> Engine:
+        """An engine for every position at one width."""
+        with self._lock:
+            if width not in self._by_width:
+                length = self.inputs.types[self.inputs.sequence].extent(1)
+                lo = np.arange(length - width + 1, dtype=np.int64)
+                everywhere = ChangeRanges(lo, lo + width)
+                same = [e for e in self._engines if _equal(e.ranges, everywhere)]
+                self._by_width[width] = same[0] if same else self._make_engine(everywhere)
+            return self._by_width[width]
+
+    def _finish(self, flat: list[Any]) -> Any:
+        arrays = [np.asarray(y) for y in flat]
+        if len(arrays) == len(self._dtypes):
+            arrays = [y.astype(d, copy=False) for y, d in zip(arrays, self._dtypes, strict=True)]
+        return self.selection.pack(arrays)
+
+
+def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:
+    """Every (sequence, range) of a block."""
+    sequence = np.repeat(np.arange(batch, dtype=np.int32), ranges)
+    return sequence, np.tile(np.arange(ranges, dtype=np.int32), batch)
+
+
+def _subset(ranges: ChangeRanges, members: Array) -> ChangeRanges:
+    return ChangeRanges(ranges.lo[members], ranges.hi[members])
+
+
+def _take(jobs: Jobs, rows: Array) -> Jobs:
+    return Jobs(jobs.sequence[rows], jobs.change[rows], jobs.replacement[rows])
+
+
+def _equal(a: ChangeRanges, b: ChangeRanges) -> bool:
+    return np.array_equal(a.lo, b.lo) and np.array_equal(a.hi, b.hi)
+
+
+def _constant(x: Array) -> Any:
+    import tensorflow as tf
+
+    return tf.constant(x)

@@ -1,0 +1,260 @@
+"""`compile`: from a Keras model to a program, in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.inputs import Array, InputSpec
+from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, OptionError, UnsupportedError
+from fastism_compiler.memory import choose_batch_size, parse_budget
+from fastism_compiler.passes import Context, Pipeline, default_pipeline
+
+
+def compile(  # noqa: A001 (the name of the contract)
+    model: Any,
+    seq_input: int | str = 0,
+    ranges: Sequence[tuple[int, int]] | None = None,
+    stop_at: str | Sequence[str] | None = None,
+    outputs: Mapping[Any, Any] | None = None,
+    reduce: Callable[[Any], Any] | None = None,
+    length: int | None = None,
+    channels: Sequence[int] | None = None,
+    alphabet: str = "ACGT",
+    batch_size: int | None = None,
+    memory_budget: int | str | None = None,
+    jit: bool = True,
+    precision: str = "float32",
+    verify: bool = True,
+    pipeline: Pipeline | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+) -> CompiledISM:
+    """Compile a Keras 3 model into an in-silico mutagenesis program.
+
+    Args:
+        model: a `keras.Model` (functional, Sequential, nested), or a path to
+            a `.keras` or `.h5` file. Weights are read whenever the program runs.
+        seq_input: the mutated input, by position or name; models that take a
+            dict need its key.
+        ranges: half-open `(start, end)` position ranges; None: every position.
+        stop_at: layer name(s) from which on everything is recomputed.
+        outputs: which outputs to return, e.g. `{"head": [3, 7]}`; keys are
+            dict keys, output-layer names or numbers, values numpy indices into
+            one output (None: all of it).
+        reduce: callable on the selected outputs (same nest, leading axis
+            rows), traced into the program.
+        length: sequence length where the model leaves it open.
+        channels: channels that hold letters (default all); others stay fixed.
+        alphabet: letters in channel order, for `variants`.
+        batch_size: most sequences per block (default: by memory, up to 32).
+        memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
+        jit: compile with XLA.
+        precision: `"float32"`: strict, TensorFloat-32 off.
+        verify: compare a few ranges with naive ISM before returning.
+        pipeline: passes to run instead of `default_pipeline()`.
+        custom_objects: for loading a model from a path.
+        safe_mode: refuse lambdas when loading a model from a path.
+
+    Returns:
+        The compiled program.
+
+    Raises:
+        ModelError: not a Keras 3 model with a functional graph, or an unreadable file.
+        UnsupportedError: a construct that cannot be compiled, by name.
+        RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
+        VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
+    """
+    _check_options(precision, batch_size)
+    model = load_model(model, custom_objects, safe_mode)
+    return _compile(
+        model,
+        seq_input=seq_input,
+        ranges=ranges,
+        stop_at=frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ()),
+        outputs=outputs,
+        reduce=reduce,
+        length=length,
+        channels=channels,
+        alphabet=alphabet,
+        batch_size=batch_size,
+        memory_budget=memory_budget,
+        jit=jit,
+        verify=verify,
+        pipeline=pipeline or default_pipeline(),
+    )
+
+
+def _compile(
+    model: Any,
+    *,
+    seq_input: int | str,
+    ranges: Sequence[tuple[int, int]] | None,
+    stop_at: frozenset[str],
+    outputs: Mapping[Any, Any] | None,
+    reduce: Callable[[Any], Any] | None,
+    length: int | None,
+    channels: Sequence[int] | None,
+    alphabet: str,
+    batch_size: int | None,
+    memory_budget: int | str | None,
+    jit: bool,
+    verify: bool,
+    pipeline: Pipeline,
+) -> CompiledISM:
+    from fastism_compiler.engine import Engine
+    from fastism_compiler.frontend import keras_graph
+    from fastism_compiler.frontend.lowering import dtype_name, lower
+    from fastism_compiler.naive import NaiveRows
+    from fastism_compiler.passes.buckets import split_ranges
+    from fastism_compiler.selection import Selection
+
+    position = find_sequence(model, seq_input)
+    lowered = lower(model, position, length)
+    graph, function = lowered.graph, lowered.function
+    sequence = graph.inputs[position]
+    if sequence.type.rank != 3:
+        raise InputError(
+            "the sequence input must be [batch, length, channels]", expected="rank 3", got=str(sequence.type)
+        )
+    _check_layers(model, graph, stop_at)
+    letters = _letters(channels, sequence.type.extent(2))
+    structure = keras_graph.output_structure(function)
+    output_types = [n.type for n in graph.outputs]
+    selection = Selection(structure, list(model.output_names), output_types, outputs, reduce)
+    table = ChangeRanges.of(ranges, sequence.type.extent(1))
+    budget = parse_budget(memory_budget)
+
+    def context(chosen: ChangeRanges, block: int) -> Context:
+        return Context(chosen, stop_at, jit, block)
+
+    block = batch_size or 32
+
+    def make_engine(chosen: ChangeRanges) -> Engine:
+        return Engine(lowered, pipeline, context(chosen, block), letters, selection)
+
+    buckets = split_ranges(table)
+    sizes = choose_batch_size([make_engine(_take(table, b)) for b in buckets], selection, block, budget)
+    block = sizes
+    dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
+    program = CompiledISM(
+        inputs=_input_spec(function, graph, position),
+        selection=selection,
+        naive=NaiveRows(model, keras_graph.input_structure(function)),
+        make_engine=make_engine,
+        buckets=buckets,
+        ranges=table,
+        letters=letters,
+        alphabet=alphabet,
+        batch_size=block,
+        output_dtypes=dtypes,
+    )
+    if verify:
+        program.verify(ranges=4)
+    return program
+
+
+def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
+    """A Keras model, from itself or from a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: a file that is missing, damaged or not a model, or an
+            object that is not a Keras 3 model.
+    """
+    _check_backend()
+    import keras
+
+    if isinstance(model, str | os.PathLike):
+        path = Path(model)
+        if not path.is_file():
+            raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
+        try:
+            return keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
+        except Exception as error:
+            raise ModelError("the model file could not be loaded", got=f"{path}: {error}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError("a Keras 3 model is needed", expected="keras.Model or a path", got=type(model).__name__)
+    return model
+
+
+def _check_backend() -> None:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            "programs are emitted for TensorFlow",
+            expected="KERAS_BACKEND=tensorflow",
+            got=f"KERAS_BACKEND={keras.backend.backend()}",
+        )
+
+
+def _check_options(precision: str, batch_size: int | None) -> None:
+    if precision != "float32":
+        raise UnsupportedError("only strict float32 is available", expected='"float32"', got=repr(precision))
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise OptionError("batch_size must be a positive integer", got=batch_size)
+
+
+def find_sequence(model: Any, seq_input: int | str) -> int:
+    """Position of the mutated input among the model's flat inputs.
+
+    Raises:
+        InputError: no input of that name or number.
+        ModelError: a model without a functional graph.
+    """
+    from fastism_compiler.frontend import keras_graph
+
+    function = keras_graph.function_of(model)
+    if function is None:
+        raise ModelError(
+            "the model must have a functional graph",
+            expected="a functional or Sequential keras.Model that has been built",
+            got=type(model).__name__,
+        )
+    structure = keras_graph.input_structure(function)
+    names = [t.name for t in function.inputs]
+    keys = sorted(structure) if isinstance(structure, Mapping) else []
+    if isinstance(seq_input, str):
+        for known in (keys, names):
+            if seq_input in known:
+                return known.index(seq_input)
+    elif isinstance(seq_input, int) and 0 <= seq_input < len(names) and (not keys or len(names) == 1):
+        return seq_input
+    expected = f"one of {keys}" if keys else f"0 .. {len(names) - 1}, or one of {names}"
+    raise InputError("seq_input must name one of the model's inputs", expected=expected, got=repr(seq_input))
+
+
+def _input_spec(function: Any, graph: Any, position: int) -> InputSpec:
+    from fastism_compiler.frontend import keras_graph
+
+    structure = keras_graph.input_structure(function)
+    keys = tuple(sorted(structure)) if isinstance(structure, Mapping) else None
+    names = tuple(t.name for t in function.inputs)
+    return InputSpec(names, tuple(n.type for n in graph.inputs), position, keys)
+
+
+def _check_layers(model: Any, graph: Any, stop_at: frozenset[str]) -> None:
+    known = {part for n in graph if n.layer for part in (n.layer, *n.layer.split("/"))}
+    for name in sorted(stop_at - known):
+        raise LayerNameError(
+            "stop_at must name layers that the outputs depend on", expected=f"one of {sorted(known)}", got=repr(name)
+        )
+
+
+def _letters(channels: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    if channels is None:
+        return tuple(range(count))
+    letters = tuple(int(c) for c in channels)
+    if not letters or len(set(letters)) < len(letters) or min(letters) < 0 or max(letters) >= count:
+        raise OptionError("channels must be distinct channel numbers", expected=f"0 .. {count - 1}", got=list(channels))
+    return letters
+
+
+def _take(ranges: ChangeRanges, members: Array) -> ChangeRanges:
+    return ChangeRanges(ranges.lo[np.asarray(members)], ranges.hi[np.asarray(members)])

@@ -1,0 +1,1 @@
+"""The emitter: from a lowered graph to a traced TensorFlow program."""

@@ -1,0 +1,117 @@
+"""Kernels for convolutions on deltas: `D [rows, w, Cin]`, `W [k, Cin, Cout]`, `w + (k-1)d` outputs.
+
+Each kernel is a pair: `prepare` arranges the weights once per block,
+`apply` runs once per tile. All give the same numbers up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from fastism_compiler.emit.ops import Tensor, depthwise_conv, grouped_conv, pad_positions
+from fastism_compiler.ir import Node
+from fastism_compiler.passes.select_kernels import DIRECT, SCATTER_GEMM, TOEPLITZ
+
+Prepare = Callable[[Node, Tensor, int], Tensor]
+"""`(node, weights, window width) -> arranged weights`"""
+Apply = Callable[[Node, Tensor, Tensor], Tensor]
+"""`(node, rows, arranged weights) -> rows`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One lowering of a linear op on deltas."""
+
+    prepare: Prepare
+    apply: Apply
+
+
+def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tensor:
+    """Every position adds `x[a] @ weights[:, t]` at `a*stride + t*dilation`.
+
+    Args:
+        x: `[rows, w, Cin]`.
+        weights: `[Cin, k, Cout]`.
+        stride: distance between the contributions of neighbouring positions.
+        dilation: distance between taps.
+
+    Returns:
+        `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`, one GEMM and an
+        overlap-add written as a sum of shifted pads, the form that XLA fuses
+        without recomputing the product.
+    """
+    width, channels = x.shape[1], x.shape[2]
+    _, taps, filters = weights.shape
+    product = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(weights, [channels, taps * filters]))
+    product = tf.reshape(product, [-1, width, taps, filters])
+    if stride == 1 and dilation == 1 and width < taps:
+        return tf.add_n([pad_positions(product[:, i], i, width - 1 - i) for i in range(width)])
+    if stride > 1:
+        product = _spread(product, stride)
+    reach = (taps - 1) * dilation
+    return tf.add_n([pad_positions(product[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
+
+
+def _spread(x: Tensor, stride: int) -> Tensor:
+    """Put `stride - 1` zeros between neighbouring positions."""
+    width = x.shape[1]
+    wide = tf.pad(x[:, :, None], [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
+    wide = tf.reshape(wide, [-1, width * stride, *x.shape[2:]])
+    return wide[:, : (width - 1) * stride + 1]
+
+
+def _prepare_scatter(node: Node, weights: Tensor, width: int) -> Tensor:
+    if node.op == "conv_transpose":
+        return tf.transpose(weights, [2, 0, 1])
+    return tf.transpose(tf.reverse(weights, [0]), [1, 0, 2])
+
+
+def _apply_scatter(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+    stride = node.attrs["stride"] if node.op == "conv_transpose" else 1
+    return scatter_taps(x, weights, stride, node.attrs["dilation"])
+
+
+def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
+    """`[w*Cin, w_out*Cout]`: input position `i` meets output `j` with tap `i + (k-1)d - j`."""
+    taps, channels, filters = weights.shape
+    dilation = node.attrs["dilation"]
+    spread = _spread(tf.reverse(weights, [0])[None], dilation)[0]
+    reach = (taps - 1) * dilation + 1
+    banded = tf.stack([tf.pad(spread, [[i, width - 1 - i], [0, 0], [0, 0]]) for i in range(width)])
+    out_width = reach + width - 1
+    return tf.reshape(tf.transpose(banded, [0, 2, 1, 3]), [width * channels, out_width * filters])
+
+
+def _apply_toeplitz(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+    width, channels = x.shape[1], x.shape[2]
+    product = tf.matmul(tf.reshape(x, [-1, width * channels]), weights)
+    filters = node.type.extent(2)
+    return tf.reshape(product, [-1, weights.shape[1] // filters, filters])
+
+
+def _apply_direct(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+    """The ordinary op on the window: zeros beside it where it is not phase-aligned already."""
+    attrs = node.attrs
+    taps = weights.shape[0]
+    reach = (taps - 1) * attrs["dilation"] if attrs["stride"] == 1 else 0
+    x = pad_positions(x, reach, reach)
+    if node.op == "depthwise_conv":
+        return depthwise_conv(x, weights, attrs)
+    if attrs["groups"] != 1:
+        return grouped_conv(x, weights, attrs)
+    return tf.nn.conv1d(x, weights, stride=attrs["stride"], padding="VALID", dilations=attrs["dilation"])
+
+
+def _as_is(node: Node, weights: Tensor, width: int) -> Tensor:
+    return weights
+
+
+KERNELS: dict[str, Kernel] = {
+    SCATTER_GEMM: Kernel(_prepare_scatter, _apply_scatter),
+    TOEPLITZ: Kernel(_prepare_toeplitz, _apply_toeplitz),
+    DIRECT: Kernel(_as_is, _apply_direct),
+}
+"""Convolution kernels by the name that `select-kernels` gives them."""

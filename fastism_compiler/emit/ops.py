@@ -1,0 +1,236 @@
+"""What each op computes on whole tensors: one entry per op kind.
+
+Used for the reference pass, for values after a stop, and, since
+element-wise ops do not care which positions they see, for windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fastism_compiler.ir import Node, same_padding
+from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
+
+Tensor = Any
+Emitter = Callable[..., Tensor]
+"""`(node, *operands) -> tensor`"""
+
+
+def _unary(name: str) -> Emitter:
+    function = _UNARY.get(name) or getattr(keras.ops, name)
+
+    def emit(node: Node, x: Tensor) -> Tensor:
+        return function(x, **node.attrs)
+
+    return emit
+
+
+def _relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    return keras.activations.relu(x, negative_slope=negative_slope, max_value=max_value, threshold=threshold)
+
+
+_UNARY: dict[str, Callable[..., Tensor]] = {
+    "relu": _relu,
+    "elu": keras.activations.elu,
+    "exponential": keras.activations.exponential,
+    "clip": lambda x, x_min, x_max: tf.clip_by_value(x, tf.cast(x_min, x.dtype), tf.cast(x_max, x.dtype)),
+    "rsqrt": tf.math.rsqrt,
+    "mish": keras.activations.mish,
+}
+
+
+def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Emitter:
+    def emit(node: Node, a: Tensor, b: Tensor) -> Tensor:
+        return function(tf.cast(a, node.type.dtype), tf.cast(b, node.type.dtype))
+
+    return emit
+
+
+def _compare(name: str) -> Emitter:
+    function = getattr(keras.ops, name)
+    return lambda node, a, b: function(a, b)
+
+
+def _prelu(node: Node, x: Tensor, alpha: Tensor) -> Tensor:
+    return tf.nn.relu(x) - alpha * tf.nn.relu(-x)
+
+
+def _select(node: Node, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    dtype = node.type.dtype
+    return tf.where(tf.cast(condition, "bool"), tf.cast(a, dtype), tf.cast(b, dtype))
+
+
+def _conv(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
+    attrs = node.attrs
+    if attrs["groups"] != 1:
+        return grouped_conv(pad_positions(x, *attrs["pad"]), kernel, attrs)
+    taps = kernel.shape[0]
+    padding = "VALID"
+    same = same_padding(x.shape[1], taps, attrs["stride"], attrs["dilation"])
+    if attrs["pad"] == same[1:] and attrs["pad"] != (0, 0):
+        padding = "SAME"
+    else:
+        x = pad_positions(x, *attrs["pad"])
+    return tf.nn.conv1d(x, kernel, stride=attrs["stride"], padding=padding, dilations=attrs["dilation"])
+
+
+def pad_positions(x: Tensor, left: int, right: int, value: float = 0.0) -> Tensor:
+    """Pad (or, where negative, crop) axis 1."""
+    x = x[:, max(-left, 0) : x.shape[1] - max(-right, 0)]
+    if left <= 0 and right <= 0:
+        return x
+    paddings = [[0, 0], [max(left, 0), max(right, 0)]] + [[0, 0]] * (len(x.shape) - 2)
+    return tf.pad(x, paddings, constant_values=value)
+
+
+def taps_of(x: Tensor, taps: int, stride: int, dilation: int) -> list[Tensor]:
+    """`x` as each tap of a `valid` window sees it: `taps` strided slices of axis 1."""
+    out_length = (x.shape[1] - (taps - 1) * dilation - 1) // stride + 1
+    span = (out_length - 1) * stride + 1
+    return [x[:, t * dilation : t * dilation + span : stride] for t in range(taps)]
+
+
+def grouped_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
+    """A `valid` grouped convolution, one batched product per tap."""
+    taps, per_group, filters = kernel.shape
+    groups = attrs["groups"]
+    weights = tf.reshape(kernel, [taps, per_group, groups, filters // groups])
+    total: Tensor = 0
+    for tap, seen in enumerate(taps_of(x, taps, attrs["stride"], attrs["dilation"])):
+        split = tf.reshape(seen, [-1, seen.shape[1], groups, per_group])
+        total = total + tf.einsum("blgi,igo->blgo", split, weights[tap])
+    return tf.reshape(total, [-1, total.shape[1], filters])
+
+
+def depthwise_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
+    """A `valid` depthwise convolution, one element-wise product per tap."""
+    taps, channels, multiplier = kernel.shape
+    total: Tensor = 0
+    for tap, seen in enumerate(taps_of(x, taps, attrs["stride"], attrs["dilation"])):
+        total = total + seen[..., None] * kernel[tap]
+    return tf.reshape(total, [-1, total.shape[1], channels * multiplier])
+
+
+def _depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
+    return depthwise_conv(pad_positions(x, *node.attrs["pad"]), kernel, node.attrs)
+
+
+def _conv_transpose(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
+    from fastism_compiler.emit.kernels import scatter_taps
+
+    weights = tf.transpose(kernel, [2, 0, 1])
+    scattered = scatter_taps(x, weights, node.attrs["stride"], node.attrs["dilation"])
+    pad, out_length = node.attrs["pad"], node.attrs["out_length"]
+    return pad_positions(scattered, -pad, out_length + pad - scattered.shape[1])
+
+
+def max_pool(x: Tensor, size: int, stride: int) -> Tensor:
+    """A `valid` maximum over positions."""
+    if size == stride:
+        length = x.shape[1] // size
+        return tf.reduce_max(tf.reshape(x[:, : length * size], [-1, length, size, *x.shape[2:]]), axis=2)
+    result, *others = taps_of(x, size, stride, 1)
+    for other in others:
+        result = tf.maximum(result, other)
+    return result
+
+
+def sum_pool(x: Tensor, size: int, stride: int) -> Tensor:
+    """A `valid` sum over positions."""
+    return tf.add_n(taps_of(x, size, stride, 1))
+
+
+def _max_pool(node: Node, x: Tensor) -> Tensor:
+    attrs = node.attrs
+    return max_pool(pad_positions(x, *attrs["pad"], value=x.dtype.min), attrs["size"], attrs["stride"])
+
+
+def _avg_pool(node: Node, x: Tensor) -> Tensor:
+    attrs = node.attrs
+    total = sum_pool(pad_positions(x, *attrs["pad"]), attrs["size"], attrs["stride"])
+    if attrs["pad"] == (0, 0):
+        return total / attrs["size"]
+    ones = tf.ones([1, x.shape[1], 1], x.dtype)
+    return total / sum_pool(pad_positions(ones, *attrs["pad"]), attrs["size"], attrs["stride"])
+
+
+def _reduce(function: Callable[..., Tensor]) -> Emitter:
+    def emit(node: Node, x: Tensor) -> Tensor:
+        return function(x, axis=list(node.attrs["axes"]), keepdims=node.attrs["keepdims"])
+
+    return emit
+
+
+def _softmax(function: Callable[..., Tensor]) -> Emitter:
+    def emit(node: Node, x: Tensor) -> Tensor:
+        return function(x, axis=node.attrs["axes"] if len(node.attrs["axes"]) > 1 else node.attrs["axes"][0])
+
+    return emit
+
+
+def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
+    return tf.matmul(x, kernel) if len(x.shape) == 2 else tf.tensordot(x, kernel, 1)
+
+
+def _slice(node: Node, x: Tensor) -> Tensor:
+    axis, begin, end = node.attrs["axis"], node.attrs["begin"], node.attrs["end"]
+    return x[(*[slice(None)] * axis, slice(begin, end))]
+
+
+def _pad(node: Node, x: Tensor) -> Tensor:
+    paddings = [[0, 0]] * len(x.shape)
+    paddings[node.attrs["axis"]] = [node.attrs["left"], node.attrs["right"]]
+    return tf.pad(x, paddings)
+
+
+def _reshape(node: Node, x: Tensor) -> Tensor:
+    leading = [-1] if node.type.batched else []
+    return tf.reshape(x, [*leading, *node.attrs["shape"]])
+
+
+def _broadcast(node: Node, x: Tensor) -> Tensor:
+    leading = [tf.shape(x)[0]] if node.type.batched else []
+    return tf.broadcast_to(x, [*leading, *node.attrs["shape"]])
+
+
+OPS: dict[str, Emitter] = {
+    **{name: _unary(name) for name in UNARY},
+    **{name: _compare(name) for name in COMPARISONS},
+    "add": _binary(tf.add),
+    "subtract": _binary(tf.subtract),
+    "multiply": _binary(tf.multiply),
+    "divide": _binary(tf.divide),
+    "maximum": _binary(tf.maximum),
+    "minimum": _binary(tf.minimum),
+    "power": _binary(tf.pow),
+    "negative": lambda node, x: -x,
+    "prelu": _prelu,
+    "select": _select,
+    "cast": lambda node, x: tf.cast(x, node.attrs["dtype"]),
+    "conv": _conv,
+    "depthwise_conv": _depthwise,
+    "conv_transpose": _conv_transpose,
+    "dense": _dense,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "reduce_mean": _reduce(tf.reduce_mean),
+    "reduce_sum": _reduce(tf.reduce_sum),
+    "reduce_max": _reduce(tf.reduce_max),
+    "reduce_min": _reduce(tf.reduce_min),
+    "softmax": _softmax(keras.ops.softmax),
+    "log_softmax": _softmax(keras.ops.log_softmax),
+    "slice": _slice,
+    "pad": _pad,
+    "flip": lambda node, x: tf.reverse(x, [node.attrs["axis"]]),
+    "upsample": lambda node, x: tf.repeat(x, node.attrs["size"], axis=node.attrs["axis"]),
+    "concat": lambda node, *xs: tf.concat([tf.cast(x, node.type.dtype) for x in xs], node.attrs["axis"]),
+    "transpose": lambda node, x: tf.transpose(x, node.attrs["perm"]),
+    "reshape": _reshape,
+    "broadcast": _broadcast,
+    "identity": lambda node, x: x,
+}
+"""Op kind -> function on whole tensors. Leaves and `keras_call` are bound by `Values`."""

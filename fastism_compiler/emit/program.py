@@ -1,0 +1,189 @@
+"""The program: one traced `tf.function` that runs the reference pass, then a loop over tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from fastism_compiler.emit.ops import OPS, Tensor
+from fastism_compiler.emit.rows import Rows
+from fastism_compiler.emit.tile import Prepared, Step
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.ir import Graph, Node, Section
+
+Finish = Callable[[list[Tensor]], list[Tensor]]
+"""Selects and reduces the model's outputs; leading axis: rows or sequences."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSpec:
+    """The static sizes of one program.
+
+    Attributes:
+        sequences: sequences per block (B).
+        tiles: tiles per block; fewer may be active (N).
+        rows: mutated rows per tile (T).
+        letters: channels that replacements are given for.
+        delta: return mutant - reference instead of the mutant's outputs.
+        jit: compile with XLA.
+    """
+
+    sequences: int
+    tiles: int
+    rows: int
+    letters: tuple[int, ...]
+    delta: bool
+    jit: bool
+
+
+class Values:
+    """Evaluates the reference section for one block of sequences."""
+
+    def __init__(self, graph: Graph, bindings: Bindings, inputs: Sequence[Tensor]) -> None:
+        self.graph, self.bindings = graph, bindings
+        self.by_node: dict[Node, Tensor] = dict(zip(graph.inputs, inputs, strict=True))
+        self._calls: dict[str, list[Tensor]] = {}
+
+    def run(self) -> Mapping[Node, Tensor]:
+        """Compute every reference node."""
+        for node in self.graph.nodes(Section.REFERENCE):
+            if node not in self.by_node:
+                self.by_node[node] = self._evaluate(node)
+        return self.by_node
+
+    def _evaluate(self, node: Node) -> Tensor:
+        if node.op == "parameter":
+            return self.bindings.parameter(node)
+        if node.op == "literal":
+            return tf.constant(node.attrs["value"], node.attrs["dtype"])
+        operands = [self.by_node[o] for o in self.graph.operands(node)]
+        if node.op == "keras_call":
+            return call_keras(self.bindings, node, operands, self._calls)
+        return OPS[node.op](node, *operands)
+
+
+def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: dict[str, list[Tensor]]) -> Tensor:
+    """One output of an opaque Keras operation, which is called once for all of its outputs."""
+    name = node.attrs["call"]
+    if name not in calls:
+        calls[name] = bindings.calls[name](operands)
+    return tf.cast(calls[name][node.attrs["output"]], node.type.dtype)
+
+
+def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -> Any:
+    """Emit the program of a lowered graph.
+
+    Returns:
+        A `tf.function(inputs, sequence, change, replacement, active)` with
+        `inputs` a list of `[B, ...]`, `sequence` and `change` `[N, T]` int32,
+        `replacement` `[N, T, w, letters]` and `active` a scalar int32 number of
+        tiles to run. It returns `(outputs, trusted, references)`: a list of
+        `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
+        list of `[B, *out]`.
+    """
+
+    def run(
+        inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
+    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        values = Values(graph, bindings, inputs).run()
+        prepared = Prepared(graph, values)
+        references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
+        finite = _finite_tables(graph, values, spec.sequences)
+
+        def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
+            rows = Rows(sequence[i], change[i])
+            step = Step(prepared, rows, replacement[i], list(spec.letters))
+            outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
+            outputs = finish(outputs)
+            unchanged = _unchanged(step, graph)
+            own = [rows.whole(r) for r in references]
+            trusted = rows.whole(finite) & _all_finite(outputs)
+            outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
+            if spec.delta:
+                outputs = [y - r for y, r in zip(outputs, own, strict=True)]
+            return outputs, trusted | unchanged
+
+        outputs, trusted = _loop(tile, references, spec, active)
+        return outputs, trusted, references
+
+    return tf.function(run, jit_compile=spec.jit, autograph=False, reduce_retracing=False)
+
+
+def _loop(
+    tile: Callable[[Tensor], tuple[list[Tensor], Tensor]], references: list[Tensor], spec: ProgramSpec, active: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """Run `tile` for `0 <= i < active`; rows of tiles that do not run are zero."""
+    stores = [
+        tf.TensorArray(r.dtype, size=spec.tiles, element_shape=[spec.rows, *r.shape[1:]], clear_after_read=False)
+        for r in references
+    ]
+    stores.append(tf.TensorArray(tf.bool, size=spec.tiles, element_shape=[spec.rows], clear_after_read=False))
+
+    def body(i: Tensor, stores: list[Any]) -> tuple[Tensor, list[Any]]:
+        outputs, trusted = tile(i)
+        written = [s.write(i, tf.ensure_shape(y, s.element_shape)) for s, y in zip(stores, [*outputs, trusted], strict=True)]
+        return i + 1, written
+
+    _, stores = tf.while_loop(
+        lambda i, _: i < active,
+        body,
+        (tf.constant(0, tf.int32), stores),
+        maximum_iterations=spec.tiles,
+        parallel_iterations=1,
+    )
+    *outputs, trusted = [s.stack() for s in stores]
+    return outputs, trusted
+
+
+def _batched(x: Tensor, node: Node, sequences: int) -> Tensor:
+    """An output that no input reaches, repeated for every sequence."""
+    return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
+
+
+def _unchanged(step: Step, graph: Graph) -> Tensor:
+    """Rows whose replacement equals the sequence: `[T]` bool."""
+    deltas = [step.values[n] for n in graph.nodes(Section.TILE) if n.op == "input_delta"]
+    if not deltas:
+        return tf.ones(tf.shape(step.rows.sequence), tf.bool)
+    return tf.reduce_all(deltas[0] == 0, axis=[1, 2])
+
+
+def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int) -> Tensor:
+    """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
+    finite = tf.ones([sequences], tf.bool)
+    for node in graph.nodes(Section.REFERENCE):
+        read = any(u.section is Section.TILE for u in graph.users(node))
+        if read and node.type.batched and node.op != "input":
+            finite = finite & _all_finite([values[node]])
+    return finite
+
+
+def _all_finite(tensors: list[Tensor]) -> Tensor:
+    """Which leading entries hold only finite numbers."""
+    result = None
+    for x in tensors:
+        if not x.dtype.is_floating:
+            continue
+        # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
+        finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
+        result = finite if result is None else result & finite
+    return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
+
+
+def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return tf.where(tf.reshape(condition, [-1, *[1] * (len(a.shape) - 1)]), a, b)
+
+
+@contextmanager
+def strict_float32() -> Iterator[None]:
+    """Switch TensorFloat-32 off, and back to what it was."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(enabled)

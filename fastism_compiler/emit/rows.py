@@ -1,0 +1,104 @@
+"""Rows of windows: where they start, reading the reference, shifting, masking.
+
+A tile holds rows; each row is one mutation of one sequence. Its windows
+start where the carrier says for its change range. Every index is clipped
+explicitly, every mask is a `where` (NaN * 0 is NaN).
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from fastism_compiler.emit.ops import Tensor, pad_positions
+from fastism_compiler.ir import Carrier
+
+
+class Rows:
+    """The rows of one tile.
+
+    Args:
+        sequence: `[T]` int32, which sequence of the block each row mutates.
+        change: `[T]` int32, which change range.
+    """
+
+    def __init__(self, sequence: Tensor, change: Tensor) -> None:
+        self.sequence, self.change = sequence, change
+        self._starts: dict[int, Tensor] = {}
+
+    def start(self, carrier: Carrier) -> Tensor:
+        """First stored position of each row: `[T]`, or a scalar if the same for all ranges."""
+        if (carrier.start == carrier.start[0]).all():
+            return tf.constant(int(carrier.start[0]), tf.int32)
+        if id(carrier) not in self._starts:
+            self._starts[id(carrier)] = tf.gather(tf.constant(carrier.start, tf.int32), self.change)
+        return self._starts[id(carrier)]
+
+    def positions(self, carrier: Carrier) -> Tensor:
+        """Stored positions, unclipped: `[T, width]` or `[1, width]`."""
+        start = tf.reshape(self.start(carrier), [-1, 1])
+        return start + tf.range(carrier.width, dtype=tf.int32)[None]
+
+    def inside(self, carrier: Carrier, length: int) -> Tensor:
+        """Which stored positions exist: `[T or 1, width]` bool."""
+        positions = self.positions(carrier)
+        return (positions >= 0) & (positions < length)
+
+    def whole(self, table: Tensor) -> Tensor:
+        """The rows' own sequences' entries of a per-sequence table `[B, ...]`."""
+        return tf.gather(table, self.sequence)
+
+    def window(self, table: Tensor, carrier: Carrier, length: int, batched: bool) -> Tensor:
+        """Positions `carrier` of a reference table `[B, length, ...]` (or `[length, ...]`): `[T, width, ...]`.
+
+        Positions outside the sequence read the nearest one inside.
+        """
+        if carrier.spans(length):
+            return self.whole(table) if batched else table[None]
+        positions = tf.clip_by_value(self.positions(carrier), 0, length - 1)
+        if not batched:
+            return tf.gather(table, positions)
+        flat = tf.reshape(table, [-1, *table.shape[2:]])
+        return tf.gather(flat, self.sequence[:, None] * length + positions)
+
+    def realign(self, x: Tensor, source: Carrier, target: Carrier) -> Tensor:
+        """Rows `[T, source.width, ...]` as stored on `target`; 0 where `source` holds nothing."""
+        shift = target.offset_from(source)
+        if shift is not None:
+            return pad_positions(x, -shift, shift + target.width - source.width)
+        shift = tf.reshape(self.start(target) - self.start(source), [-1, 1])
+        index = shift + tf.range(target.width, dtype=tf.int32)[None]
+        stored = (index >= 0) & (index < source.width)
+        index = tf.clip_by_value(index, 0, source.width - 1)
+        row = tf.range(tf.shape(x)[0], dtype=tf.int32)[:, None] * source.width
+        flat = tf.reshape(x, [-1, *x.shape[2:]])
+        return where(stored, tf.gather(flat, row + index), 0.0)
+
+    def mask(self, x: Tensor, carrier: Carrier, length: int, fill: float = 0.0) -> Tensor:
+        """`x` with `fill` at stored positions outside the sequence."""
+        if not carrier.overhangs(length):
+            return x
+        return where(self.inside(carrier, length), x, fill)
+
+    def overlay(self, x: Tensor, carrier: Carrier, length: int, base: Tensor | None) -> Tensor:
+        """Whole rows `[T, length, ...]`: the window over `base`, or over zeros."""
+        if carrier.spans(length):
+            return x
+        everything = Carrier(carrier.start * 0, length)
+        spread = self.realign(x, carrier, everything)
+        if base is None:
+            return spread
+        positions = tf.range(length, dtype=tf.int32)[None]
+        start = tf.reshape(self.start(carrier), [-1, 1])
+        return where((positions >= start) & (positions < start + carrier.width), spread, base)
+
+
+def where(condition: Tensor, x: Tensor, otherwise: Tensor | float) -> Tensor:
+    """`tf.where` with a `[rows, positions]` condition over `[rows, positions, ...]`."""
+    condition = tf.reshape(condition, [*_dims(condition), *[1] * (len(x.shape) - 2)])
+    if isinstance(otherwise, float):
+        otherwise = tf.constant(otherwise, x.dtype)
+    return tf.where(condition, x, otherwise)
+
+
+def _dims(x: Tensor) -> list[Tensor]:
+    return [x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in range(2)]

@@ -1,0 +1,297 @@
+"""What each tile node computes: deltas, windows of values, and the ops between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from fastism_compiler.emit.kernels import KERNELS
+from fastism_compiler.emit.ops import OPS, Tensor, max_pool, sum_pool
+from fastism_compiler.emit.rows import Rows
+from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS
+
+
+class Prepared:
+    """What the tile section needs that does not change from tile to tile.
+
+    Args:
+        graph: the lowered graph.
+        values: the reference section's tensors by node.
+    """
+
+    def __init__(self, graph: Graph, values: Mapping[Node, Tensor]) -> None:
+        self.graph, self.values = graph, values
+        self.arranged: dict[Node, Tensor] = {}
+        self.running: dict[Node, tuple[Tensor, Tensor]] = {}
+        for node in graph.nodes(Section.TILE):
+            if node.facts.kernel in KERNELS and _is_convolution(node):
+                rows, kernel = graph.operands(node)
+                width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
+                self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
+            if node.op in ("window_max", "window_min"):
+                self.running[node] = _running_extremes(node, values[graph.operands(node)[1]], _window(graph, node).axis)
+
+
+def _is_convolution(node: Node) -> bool:
+    return node.op in ("conv", "depthwise_conv", "conv_transpose") and isinstance(node.facts.state, Window)
+
+
+def _window(graph: Graph, node: Node) -> Window:
+    state = graph.operands(node)[0].facts.state
+    if not isinstance(state, Window):
+        raise TypeError(f"%{node.name} does not read a window")
+    return state
+
+
+def _running_extremes(node: Node, table: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Extremes over all positions before, and from, each of `0 .. length`: `[B, length + 1, ...]`."""
+    others = [a for a in node.attrs["axes"] if a != axis]
+    best = tf.maximum if node.op == "window_max" else tf.minimum
+    reduce = tf.reduce_max if node.op == "window_max" else tf.reduce_min
+    table = _to_front(reduce(table, axis=others, keepdims=True) if others else table, axis)
+    worst = table.dtype.min if node.op == "window_max" else table.dtype.max
+    neutral = tf.fill(tf.shape(table[:, :1]), tf.constant(worst, table.dtype))
+
+    def running(x: Tensor) -> Tensor:
+        step = 1
+        while step < table.shape[1]:
+            x = tf.concat([x[:, :step], best(x[:, step:], x[:, :-step])], axis=1)
+            step *= 2
+        return x
+
+    before = tf.concat([neutral, running(table)], axis=1)
+    after = tf.reverse(tf.concat([neutral, running(tf.reverse(table, [1]))], axis=1), [1])
+    return before, after
+
+
+def _to_front(x: Tensor, axis: int) -> Tensor:
+    """Move positions to axis 1."""
+    if axis == 1:
+        return x
+    order = [0, axis, *[i for i in range(1, len(x.shape)) if i != axis]]
+    return tf.transpose(x, order)
+
+
+def _from_front(x: Tensor, axis: int) -> Tensor:
+    """Move positions from axis 1 back to where they belong."""
+    if axis == 1:
+        return x
+    order = list(range(len(x.shape)))
+    order.insert(axis, order.pop(1))
+    return tf.transpose(x, order)
+
+
+class Step:
+    """One tile: evaluates the tile section for one set of rows."""
+
+    def __init__(self, prepared: Prepared, rows: Rows, replacement: Tensor, letters: list[int]) -> None:
+        self.prepared, self.graph, self.rows = prepared, prepared.graph, rows
+        self.replacement, self.letters = replacement, letters
+        self.values: dict[Node, Tensor] = {}
+        self.calls: dict[str, list[Tensor]] = {}
+
+    def run(self, call: Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]) -> list[Tensor]:
+        """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
+        for node in self.graph.nodes(Section.TILE):
+            emit = TILE.get(node.op)
+            operands = [self._operand(o) for o in self.graph.operands(node)]
+            if emit is not None:
+                self.values[node] = emit(self, node, *operands)
+            elif node.op == "keras_call":
+                self.values[node] = call(node, operands, self.calls)
+            elif _is_convolution(node):
+                self.values[node] = self._convolution(node, operands[0])
+            else:
+                self.values[node] = OPS[node.op](node, *operands)
+        return [self.values[n] for n in self.graph.outputs]
+
+    def _operand(self, node: Node) -> Tensor:
+        return self.values[node] if node.section is Section.TILE else self.prepared.values[node]
+
+    # Windows
+
+    def carrier(self, node: Node) -> Carrier:
+        carrier = node.facts.carrier
+        if carrier is None:
+            raise TypeError(f"%{node.name} is not stored as a window")
+        return carrier
+
+    def masked(self, node: Node, x: Tensor, fill: float = 0.0) -> Tensor:
+        """`x`, stored as `node` is, with `fill` outside the sequence."""
+        state, carrier = node.facts.state, node.facts.carrier
+        if not isinstance(state, Window) or carrier is None:
+            return x
+        front = self.rows.mask(_to_front(x, state.axis), carrier, state.length, fill)
+        return _from_front(front, state.axis)
+
+    def input_delta(self, node: Node, x: Tensor) -> Tensor:
+        state, carrier = node.facts.state, self.carrier(node)
+        if not isinstance(state, Window):
+            raise TypeError("the sequence has positions")
+        old = self.rows.window(x, carrier, state.length, batched=True)
+        letters = tf.gather(old, self.letters, axis=2) if len(self.letters) < x.shape[2] else old
+        delta = self.replacement - letters
+        if len(self.letters) < x.shape[2]:
+            delta = tf.tensordot(delta, tf.one_hot(self.letters, x.shape[2], dtype=delta.dtype), 1)
+        lo, hi = (tf.gather(tf.constant(t, tf.int32), self.rows.change) for t in (state.ranges.lo, state.ranges.hi))
+        return where_rows(self.rows.positions(carrier), lo, hi, delta)
+
+    def zero_delta(self, node: Node, constant: Tensor, like: Tensor) -> Tensor:
+        shape = list(node.type.shape)
+        if isinstance(node.facts.state, Window):
+            shape[node.facts.state.axis] = self.carrier(node).width
+        return tf.zeros([tf.shape(like)[0], *shape[1:]], node.type.dtype)
+
+    def reference_window(self, node: Node, table: Tensor, like: Tensor) -> Tensor:
+        source, _ = self.graph.operands(node)
+        state = node.facts.state
+        if not isinstance(state, Window):
+            return self.rows.whole(table) if source.type.batched else table
+        if not source.type.batched:
+            return self._parameter_window(node, source, table, state)
+        window = self.rows.window(_to_front(table, state.axis), self.carrier(node), state.length, batched=True)
+        return _from_front(window, state.axis)
+
+    def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
+        """A window of a parameter that has positions; its axes meet the value's from the right."""
+        missing = self.graph.operands(node)[1].type.rank - source.type.rank
+        table = tf.reshape(table, [*[1] * missing, *table.shape])
+        front = _to_front(table, state.axis)[0]
+        window = self.rows.window(front, self.carrier(node), state.length, batched=False)
+        return _from_front(window, state.axis)
+
+    def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
+        return reference + delta
+
+    def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:
+        return self.masked(node, value - reference)
+
+    def materialise(self, node: Node, x: Tensor, table: Tensor | None = None) -> Tensor:
+        source = self.graph.operands(node)[0]
+        state = source.facts.state
+        if not isinstance(state, Window):
+            return x
+        base = None if table is None else _to_front(self.rows.whole(table), state.axis)
+        whole = self.rows.overlay(_to_front(x, state.axis), self.carrier(source), state.length, base)
+        return _from_front(whole, state.axis)
+
+    def realign(self, node: Node, x: Tensor) -> Tensor:
+        source = self.graph.operands(node)[0]
+        axis = node.facts.axis or 1
+        return _from_front(self.rows.realign(_to_front(x, axis), self.carrier(source), self.carrier(node)), axis)
+
+    # Ops on windows that are not what they are on whole values
+
+    def _convolution(self, node: Node, x: Tensor) -> Tensor:
+        kernel = KERNELS[node.facts.kernel or ""]
+        return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node]))
+
+    def dense(self, node: Node, x: Tensor, kernel: Tensor) -> Tensor:
+        if node.facts.kernel != KERNEL_ROWS:
+            return OPS["dense"](node, x, kernel)
+        carrier = self.carrier(self.graph.operands(node)[0])
+        start = tf.reshape(self.rows.start(carrier), [-1])[0]
+        if not carrier.spans(kernel.shape[0]):
+            kernel = tf.slice(kernel, [start, 0], [carrier.width, kernel.shape[1]])
+        return OPS["dense"](node, x, kernel)
+
+    def max_pool(self, node: Node, x: Tensor) -> Tensor:
+        if not isinstance(node.facts.state, Window):
+            return OPS["max_pool"](node, x)
+        x = self.masked(self.graph.operands(node)[0], x, fill=x.dtype.min)
+        return max_pool(x, node.attrs["size"], node.attrs["stride"])
+
+    def avg_pool(self, node: Node, x: Tensor) -> Tensor:
+        state, attrs = node.facts.state, node.attrs
+        if not isinstance(state, Window):
+            return OPS["avg_pool"](node, x)
+        if attrs["stride"] == 1:
+            x = tf.pad(x, [[0, 0], [attrs["size"] - 1, attrs["size"] - 1], [0, 0]])
+        total = sum_pool(x, attrs["size"], attrs["stride"])
+        if attrs["pad"] == (0, 0):
+            return self.masked(node, total / attrs["size"])
+        first = self.rows.positions(self.carrier(node)) * attrs["stride"] - attrs["pad"][0]
+        length = self.graph.operands(node)[0].type.extent(1)
+        count = tf.minimum(first + attrs["size"], length) - tf.maximum(first, 0)
+        count = tf.cast(tf.maximum(count, 1), x.dtype)[..., None]
+        return self.masked(node, total / count)
+
+    def reduce_mean(self, node: Node, x: Tensor) -> Tensor:
+        """Unchanged positions add nothing to the sum, but count in the mean."""
+        whole = self.graph.operands(node)[0].type
+        count = whole.row_size // node.type.row_size
+        return OPS["reduce_sum"](node, x) / tf.cast(count, x.dtype)
+
+    def window_extreme(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
+        source = self.graph.operands(node)[0]
+        state, carrier = _window(self.graph, node), self.carrier(source)
+        largest = node.op == "window_max"
+        best, reduce = (tf.maximum, tf.reduce_max) if largest else (tf.minimum, tf.reduce_min)
+        x = self.masked(source, x, fill=x.dtype.min if largest else x.dtype.max)
+        window = reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
+        before, after = self.prepared.running[node]
+        start = tf.broadcast_to(self.rows.start(carrier), tf.shape(self.rows.sequence))
+        stop = tf.clip_by_value(start + carrier.width, 0, state.length)
+        start = tf.clip_by_value(start, 0, state.length)
+        size = state.length + 1
+        outside = best(_at(before, self.rows.sequence, start, size), _at(after, self.rows.sequence, stop, size))
+        result = best(window, _from_front(outside[:, None], state.axis))
+        return result if node.attrs["keepdims"] else tf.squeeze(result, list(node.attrs["axes"]))
+
+    def slice(self, node: Node, x: Tensor) -> Tensor:
+        state = node.facts.state
+        if not isinstance(state, Window) or state.axis != node.attrs["axis"]:
+            return OPS["slice"](node, x)
+        return self.masked(node, x) if node.facts.form is Form.DELTA else x
+
+    def pad(self, node: Node, x: Tensor) -> Tensor:
+        state = node.facts.state
+        on_positions = isinstance(state, Window) and state.axis == node.attrs["axis"]
+        return x if on_positions else OPS["pad"](node, x)
+
+    def reshape(self, node: Node, x: Tensor) -> Tensor:
+        shape = list(node.type.shape[1:])
+        if isinstance(node.facts.state, Window):
+            shape[node.facts.state.axis - 1] = self.carrier(node).width
+        return tf.reshape(x, [-1, *shape])
+
+    def broadcast(self, node: Node, x: Tensor) -> Tensor:
+        shape = list(node.type.shape[1:])
+        if isinstance(node.facts.state, Window):
+            shape[node.facts.state.axis - 1] = self.carrier(node).width
+        return tf.broadcast_to(x, [tf.shape(x)[0], *shape])
+
+
+def _at(table: Tensor, sequence: Tensor, position: Tensor, size: int) -> Tensor:
+    """`table[sequence, position]` for `[B, size, ...]`, one entry per row."""
+    return tf.gather(tf.reshape(table, [-1, *table.shape[2:]]), sequence * size + position)
+
+
+def where_rows(positions: Tensor, lo: Tensor, hi: Tensor, x: Tensor) -> Tensor:
+    """`x` where `lo <= position < hi`, else 0."""
+    changed = (positions >= lo[:, None]) & (positions < hi[:, None])
+    return tf.where(changed[..., None], x, tf.zeros([], x.dtype))
+
+
+TILE: dict[str, Callable[..., Tensor]] = {
+    "input_delta": Step.input_delta,
+    "zero_delta": Step.zero_delta,
+    "reference_window": Step.reference_window,
+    "slice_assign": Step.slice_assign,
+    "difference": Step.difference,
+    "materialise": Step.materialise,
+    "realign": Step.realign,
+    "window_max": Step.window_extreme,
+    "window_min": Step.window_extreme,
+    "dense": Step.dense,
+    "max_pool": Step.max_pool,
+    "avg_pool": Step.avg_pool,
+    "reduce_mean": Step.reduce_mean,
+    "slice": Step.slice,
+    "pad": Step.pad,
+    "reshape": Step.reshape,
+    "broadcast": Step.broadcast,
+}
+"""Ops whose rows are computed differently from whole values; all others use `OPS`."""

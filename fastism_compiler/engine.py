@@ -1,0 +1,125 @@
+"""The engine: the model specialised to one table of change ranges, and run on job lists."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.emit.program import Finish, ProgramSpec, build, strict_float32
+from fastism_compiler.frontend.lowering import Lowered
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir import ChangeRanges, Graph
+from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.graph import Tiling
+from fastism_compiler.jobs import Jobs, count_tiles, cut_tiles
+from fastism_compiler.passes import Context, Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Results of one block: `[n, *out]` per output, `[n]` trusted, `[b, *out]` references."""
+
+    outputs: list[Array]
+    trusted: Array
+    references: list[Array]
+
+
+class Engine:
+    """One pipeline run, and the programs emitted from it (compiled on first use).
+
+    Args:
+        lowered: the model from the frontend.
+        ranges: the change ranges this engine is specialised for.
+        pipeline: the passes to run.
+        context: what they may know.
+        letters: channels that replacements are given for.
+        finish: selection and reduction of the outputs.
+    """
+
+    def __init__(
+        self, lowered: Lowered, pipeline: Pipeline, context: Context, letters: Sequence[int], finish: Finish
+    ) -> None:
+        self.ranges: ChangeRanges = context.ranges
+        self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
+        self.context = context
+        self._lowered, self._letters, self._finish = lowered, tuple(letters), finish
+        self._programs: dict[ProgramSpec, Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def tiling(self) -> Tiling:
+        tiling = self.graph.tiling
+        if tiling is None:
+            raise IRError("the pipeline must end with a tiling", expected="plan-tiles", got="none")
+        return tiling
+
+    def program(self, spec: ProgramSpec) -> Any:
+        """The `tf.function` for these static sizes; made once."""
+        with self._lock:
+            if spec not in self._programs:
+                self._programs[spec] = build(self.graph, self._lowered.bindings, spec, self._finish)
+            return self._programs[spec]
+
+    @property
+    def programs(self) -> dict[ProgramSpec, Any]:
+        """All programs emitted so far."""
+        return dict(self._programs)
+
+    def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
+        """The program that runs `tiles` tiles over up to `sequences` sequences.
+
+        Blocks are powers of two; tiles are one, two or four full scans of a
+        block, so that few programs serve every job list.
+        """
+        block = 1 << (sequences - 1).bit_length()
+        scan = count_tiles(self.tiling, block)
+        times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
+        return ProgramSpec(block, times * scan, self.tiling.rows, self._letters, delta, self.context.jit)
+
+    def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+        """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
+        tiles = cut_tiles(jobs, self.tiling)
+        spec = self.spec(len(inputs[0]), len(tiles.job), delta)
+        program = self.program(spec)
+        block = [_pad_rows(x, spec.sequences) for x in inputs]
+        pieces = []
+        with strict_float32():
+            for begin in range(0, len(tiles.job), spec.tiles):
+                job = tiles.job[begin : begin + spec.tiles]
+                active = len(job)
+                job = _pad_rows(job, spec.tiles)
+                pieces.append(
+                    self._call(program, block, jobs.sequence[job], jobs.change[job], jobs.replacement[job], active)
+                )
+        outputs = [_gather([p[0][k] for p in pieces], tiles.slot) for k in range(len(pieces[0][0]))]
+        trusted = _gather([p[1] for p in pieces], tiles.slot)
+        references = [y[: len(inputs[0])] for y in pieces[0][2]]
+        return Block(outputs, trusted, references)
+
+    @staticmethod
+    def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, list[Array]]:
+        import tensorflow as tf
+
+        inputs, *tables, active = args
+        outputs, trusted, references = program(
+            [tf.convert_to_tensor(x) for x in inputs],
+            *[tf.convert_to_tensor(t) for t in tables],
+            tf.constant(active, tf.int32),
+        )
+        return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
+
+
+def _pad_rows(x: Array, rows: int) -> Array:
+    """Repeat the last entry up to `rows`."""
+    return x if len(x) == rows else np.concatenate([x, np.repeat(x[-1:], rows - len(x), axis=0)])
+
+
+def _gather(pieces: list[Array], slot: Array) -> Array:
+    """Results `[N, T, ...]` of consecutive calls, in the order of the jobs."""
+    flat = [p.reshape(-1, *p.shape[2:]) for p in pieces]
+    rows = flat[0] if len(flat) == 1 else np.concatenate(flat)
+    return np.ascontiguousarray(rows[slot])

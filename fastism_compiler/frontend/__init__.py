@@ -1,0 +1,1 @@
+"""The frontend: Keras models lowered to `ir.Graph`."""

@@ -1,0 +1,35 @@
+"""Bindings: what the graph's parameters and opaque calls stand for.
+
+The graph names them; the objects stay here, so that `ir` and `passes` never
+see Keras, and so that a program reads the model's weights as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from fastism_compiler.ir import Node
+
+KerasCall = Callable[[list[Any]], list[Any]]
+"""Operand tensors in, flat result tensors out."""
+
+
+@dataclass(slots=True)
+class Bindings:
+    """Objects behind the names in a graph.
+
+    Attributes:
+        parameters: variables (read when a program runs) and constant arrays.
+        calls: opaque operations.
+    """
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    calls: dict[str, KerasCall] = field(default_factory=dict)
+
+    def parameter(self, node: Node) -> Any:
+        """The current value of a parameter node."""
+        return tf.cast(tf.convert_to_tensor(self.parameters[node.attrs["binding"]]), node.type.dtype)

@@ -1,0 +1,242 @@
+"""Lower a Keras model into an `ir.Graph`, call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from fastism_compiler.frontend import keras_graph
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.ir import BATCH, Graph, Node, TensorType
+from fastism_compiler.ir.errors import IRError, ModelError, UnsupportedError
+from fastism_compiler.ir.types import FLOATS
+
+
+class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
+    """A lowering rule does not cover this use; the call stays opaque, for this reason."""
+
+
+Rule = Callable[..., Any]
+"""`(builder, operation, *args, **kwargs) -> nest of nodes`"""
+
+
+@dataclass(slots=True)
+class Builder:
+    """Adds nodes on behalf of one Keras call; what lowering rules work with."""
+
+    graph: Graph
+    bindings: Bindings
+    layer: str | None = None
+    _parameters: dict[int, Node] = field(default_factory=dict)
+
+    def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
+        """Append a node; numbers and arrays among the operands become constants."""
+        nodes = [self.node(o) for o in operands]
+        return self.graph.add(op, nodes, attrs, layer=self.layer, name=self._name(op))
+
+    def node(self, value: Any) -> Node:
+        """A node for a value that may be a node, a variable, an array or a number."""
+        if isinstance(value, Node):
+            return value
+        if isinstance(value, bool | int | float | np.number):
+            dtype = "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
+            return self.graph.add("literal", (), {"value": value, "dtype": dtype}, layer=self.layer)
+        return self.parameter(value)
+
+    def parameter(self, variable: Any) -> Node:
+        """The node of a variable or a constant array; the same object gives the same node."""
+        if id(variable) not in self._parameters:
+            shape = tuple(int(n) for n in variable.shape)
+            name = str(getattr(variable, "path", None) or f"{self.layer or 'constant'}/value")
+            binding = name if name not in self.bindings.parameters else f"{name}.{len(self.bindings.parameters)}"
+            self.bindings.parameters[binding] = variable
+            node = self.graph.add(
+                "parameter",
+                (),
+                {"binding": binding},
+                type=TensorType(shape, widened(dtype_name(variable.dtype))),
+                layer=self.layer,
+                name=name.split("/")[-1],
+            )
+            self._parameters[id(variable)] = node
+        return self._parameters[id(variable)]
+
+    def _name(self, op: str) -> str:
+        return f"{self.layer}.{op}" if self.layer else op
+
+
+def dtype_name(dtype: Any) -> str:
+    """A dtype's name, whatever library it comes from."""
+    return str(keras.backend.standardize_dtype(dtype))
+
+
+def widened(dtype: str) -> str:
+    """The dtype that values of `dtype` are computed in: float32 at least."""
+    return "float32" if dtype in FLOATS[:2] else dtype
+
+
+@dataclass(slots=True)
+class Lowered:
+    """A model as a graph, and what its names stand for."""
+
+    graph: Graph
+    bindings: Bindings
+    model: Any
+    function: Any
+    declined: dict[str, str]
+    """Layer name -> why it stayed opaque."""
+
+
+def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
+    """Lower `model` with its `seq_input`-th flat input as the sequence.
+
+    Args:
+        model: a built functional or Sequential Keras 3 model.
+        seq_input: position of the sequence among `model.inputs`.
+        length: sequence length where the model leaves it open.
+
+    Raises:
+        ModelError: not a Keras 3 model with a traceable graph.
+        UnsupportedError: an input with an open extent that `length` does not fix.
+    """
+    function = keras_graph.function_of(model)
+    if function is None:
+        raise ModelError(
+            "the model must have a functional graph",
+            expected="a functional or Sequential keras.Model that has been built",
+            got=type(model).__name__,
+        )
+    graph = Graph(_identifier(model.name))
+    builder = Builder(graph, Bindings())
+    lowering = _Lowering(builder)
+    for position, tensor in enumerate(function.inputs):
+        graph.inputs.append(_input(graph, tensor, position, length if position == seq_input else None))
+    graph.sequence = graph.inputs[seq_input]
+    outputs = lowering.function(function, graph.inputs, prefix="")
+    graph.outputs = list(outputs)
+    return Lowered(graph, builder.bindings, model, function, lowering.declined)
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+
+
+def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
+    shape = [BATCH, *tensor.shape[1:]]
+    if len(shape) > 1 and shape[1] is None and length is not None:
+        shape[1] = length
+    if any(n is None for n in shape[1:]):
+        raise UnsupportedError(
+            "every input extent but the batch must be known",
+            expected="a fixed shape, or compile(..., length=N) for the sequence",
+            got=f"input {tensor.name!r} of shape {tuple(tensor.shape)}",
+        )
+    attrs = {"index": position, "input": tensor.name}
+    tensor_type = TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
+    return graph.add("input", (), attrs, type=tensor_type, layer=tensor.name, name=_identifier(tensor.name))
+
+
+class _Lowering:
+    """Walks functional graphs, nested ones included."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self.declined: dict[str, str] = {}
+        self._call_count = 0
+
+    def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
+        """Lower one functional graph applied to `inputs`; flat outputs."""
+        values: dict[int, Any] = {id(t): n for t, n in zip(function.inputs, inputs, strict=True)}
+        for call in keras_graph.calls(function):
+            args, kwargs = keras.tree.map_structure(
+                lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x, (call.args, call.kwargs)
+            )
+            results = self.call(call.operation, args, kwargs, prefix)
+            values.update({id(t): n for t, n in zip(call.outputs, results, strict=True)})
+        return [values[id(t)] for t in function.outputs]
+
+    def call(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], prefix: str) -> list[Node]:
+        """Lower one call; flat results."""
+        name = prefix + operation.name
+        self.builder.layer = name
+        self._refuse(operation)
+        kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "training"}
+        inner = keras_graph.function_of(operation)
+        if inner is not None and not kwargs:
+            nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
+            self.builder.layer = name
+            return nested
+        try:
+            return keras.tree.flatten(self._by_rule(operation, args, kwargs))
+        except Decline as reason:
+            self.declined[name] = str(reason)
+        except IRError as error:
+            self.declined[name] = error.rule
+        return self._opaque(operation, args, kwargs)
+
+    def _by_rule(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        from fastism_compiler.frontend.rules import rule_for
+
+        rule = rule_for(operation)
+        if rule is None:
+            raise Decline(f"no rule for {type(operation).__name__}")
+        if kwargs.get("mask") is not None:
+            raise Decline("a mask is given")
+        if not any(isinstance(x, Node) for x in keras.tree.flatten((args, kwargs))):
+            raise Decline("no tensor argument")
+        return rule(self.builder, operation, *args, **kwargs)
+
+    def _opaque(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Node]:
+        """Keep the operation; it runs as it is, on whole values."""
+        flat = keras.tree.flatten((tuple(args), kwargs))
+        nodes = [x for x in flat if isinstance(x, Node)]
+        symbols = [_symbol(x) if isinstance(x, Node) else x for x in flat]
+        structure = (tuple(args), kwargs)
+        symbolic_args, symbolic_kwargs = keras.tree.pack_sequence_as(structure, symbols)
+        training = {"training": False} if keras_graph.takes_training(operation) else {}
+        spec = operation.compute_output_spec(*symbolic_args, **symbolic_kwargs, **training)
+
+        def run(tensors: list[Any]) -> list[Any]:
+            remaining = iter(tensors)
+            packed = [next(remaining) if isinstance(x, Node) else x for x in flat]
+            call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
+            return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
+
+        self._call_count += 1
+        key = f"{self.builder.layer}#{self._call_count}"
+        self.builder.bindings.calls[key] = run
+        what = type(operation).__name__
+        return [
+            self.builder.graph.add(
+                "keras_call",
+                nodes,
+                {"call": key, "output": i, "what": what},
+                type=TensorType((BATCH, *_fixed(t.shape[1:], what)), widened(dtype_name(t.dtype))),
+                layer=self.builder.layer,
+                name=f"{self.builder.layer}.call",
+            )
+            for i, t in enumerate(keras.tree.flatten(spec))
+        ]
+
+    @staticmethod
+    def _refuse(operation: Any) -> None:
+        if isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional) and operation.stateful:
+            raise UnsupportedError(
+                "a stateful recurrent layer gives results that depend on what ran before",
+                expected="stateful=False",
+                got=f"layer {operation.name!r} with stateful=True",
+            )
+
+
+def _symbol(node: Node) -> Any:
+    return keras.KerasTensor(node.type.shape, dtype=node.type.dtype)
+
+
+def _fixed(shape: Sequence[int | None], what: str) -> tuple[int, ...]:
+    if any(n is None for n in shape):
+        raise UnsupportedError("every extent but the batch must be known", got=f"{what} with output shape {shape}")
+    return tuple(int(n) for n in shape if n is not None)

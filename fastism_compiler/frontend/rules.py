@@ -1,0 +1,22 @@
+"""Which lowering rule applies to a Keras operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastism_compiler.frontend import convolutions, layers, operations
+from fastism_compiler.frontend.keras_graph import is_keras_operation
+from fastism_compiler.frontend.lowering import Rule
+
+LAYERS: dict[type, Rule] = {**convolutions.LAYERS, **layers.LAYERS}
+
+
+def rule_for(operation: Any) -> Rule | None:
+    """The rule of an operation's class, or of a base class whose `call` it inherits unchanged."""
+    kind = type(operation)
+    if is_keras_operation(operation):
+        return operations.OPERATIONS.get(kind.__name__)
+    for base in kind.__mro__:
+        if base in LAYERS:
+            return LAYERS[base] if kind.call is base.call else None
+    return None

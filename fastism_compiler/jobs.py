@@ -1,0 +1,60 @@
+"""Job lists: which sequence, change range and replacement each row is, cut into tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir.graph import Tiling
+
+Index = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Mutations of one block of sequences: `[n]` sequence, `[n]` change range, `[n, w, C]` replacement."""
+
+    sequence: Index
+    change: Index
+    replacement: Array
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Jobs in tiles of equal size, each of one group; short tiles repeat their last job.
+
+    Attributes:
+        job: `[N, T]` job in each row.
+        slot: `[n]` flat row in which each job's result is found.
+    """
+
+    job: Index
+    slot: Index
+
+
+def cut_tiles(jobs: Jobs, tiling: Tiling) -> Tiles:
+    """Sort jobs by group, range and sequence, and pad each group to whole tiles."""
+    group = tiling.groups[jobs.change]
+    order = np.lexsort((jobs.sequence, jobs.change, group))
+    _, first, sizes = np.unique(group[order], return_index=True, return_counts=True)
+    padded = -(-sizes // tiling.rows) * tiling.rows
+    begin = np.cumsum(padded) - padded
+    rows = np.repeat(begin - first, sizes) + np.arange(len(order))
+    job = np.full(int(padded.sum()), -1)
+    job[rows] = np.arange(len(order))
+    job = order[np.maximum.accumulate(job)]
+    slot = np.empty(len(order), dtype=np.int32)
+    slot[order] = rows
+    return Tiles(job.reshape(-1, tiling.rows).astype(np.int32), slot)
+
+
+def count_tiles(tiling: Tiling, sequences: int) -> int:
+    """Tiles of a scan of every range of `sequences` sequences."""
+    sizes = np.unique(tiling.groups, return_counts=True)[1] * sequences
+    return int((-(-sizes // tiling.rows)).sum())

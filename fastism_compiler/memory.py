@@ -1,0 +1,95 @@
+"""Memory: what a program will need, and the block size that fits a budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler.ir import Graph, Section
+from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
+from fastism_compiler.jobs import count_tiles
+
+if TYPE_CHECKING:
+    from fastism_compiler.engine import Engine
+    from fastism_compiler.selection import Selection
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_LIVE_BUFFERS = 3
+"""Buffers of the widest step that XLA keeps alive at once (measured)."""
+_SHARE_OF_FREE = 0.5
+
+
+def parse_budget(budget: int | str | None) -> int:
+    """Bytes from a number, a string such as `"2GiB"`, or None for half of the free memory.
+
+    Raises:
+        OptionError: a string that is no size, or a size that is not positive.
+    """
+    if budget is None:
+        return int(_SHARE_OF_FREE * free_memory())
+    if isinstance(budget, str):
+        match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", budget)
+        if not match or match[2].lower() not in _UNITS:
+            raise OptionError("memory_budget must be a size", expected='bytes, or such as "2GiB"', got=repr(budget))
+        budget = int(float(match[1]) * _UNITS[match[2].lower()])
+    if budget <= 0:
+        raise OptionError("memory_budget must be positive", got=budget)
+    return int(budget)
+
+
+def free_memory() -> int:
+    """Memory available to new programs, in bytes (4 GiB where the system does not say)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 4 << 30
+
+
+def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
+    """Peak memory of one block besides the weights: tables, a tile, the results twice."""
+    graph, tiling = engine.graph, engine.tiling
+    tables = sequences * _table_bytes(graph)
+    tile = _LIVE_BUFFERS * tiling.rows * tiling.row_bytes
+    rows = count_tiles(tiling, sequences) * tiling.rows
+    results = 2 * rows * _result_bytes(selection)
+    jobs = rows * engine.ranges.max_width * graph.inputs[0].type.row_size // max(graph.inputs[0].type.extent(1), 1) * 4
+    return tables + tile + results + jobs
+
+
+def _table_bytes(graph: Graph) -> int:
+    """Reference values of one sequence: all that tiles read, and the two largest on the way."""
+    nodes = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
+    sizes = [n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes]
+    kept = [s for n, s in zip(nodes, sizes, strict=True) if any(u.section is Section.TILE for u in graph.users(n))]
+    return sum(kept) + sum(sorted(sizes)[-2:])
+
+
+def _result_bytes(selection: Selection) -> int:
+    import keras
+
+    leaves: list[Any] = keras.tree.flatten(selection.structure)
+    return sum(int(np.prod(y.shape[1:], dtype=np.int64)) * y.dtype.size for y in leaves)
+
+
+def choose_batch_size(engines: Sequence[Engine], selection: Selection, most: int, budget: int) -> int:
+    """The largest power of two up to `most` whose predicted memory fits `budget`.
+
+    Raises:
+        MemoryBudgetError: not even one sequence fits.
+    """
+    size = 1 << (most.bit_length() - 1)
+    while True:
+        need = max(predict_bytes(e, selection, size) for e in engines)
+        if need <= budget:
+            return size
+        if size == 1:
+            raise MemoryBudgetError(
+                "the memory budget is below the smallest working set",
+                expected=f"at least {need} bytes ({need / (1 << 20):.0f} MiB)",
+                got=f"{budget} bytes",
+            )
+        size //= 2

@@ -1,0 +1,59 @@
+"""Naive ISM: the model itself on every mutated sequence. The oracle, and the last resort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir import ChangeRanges
+
+_ROWS = 32
+
+
+class NaiveRows:
+    """Scores whole sequences with the user's own model, in padded batches of one size.
+
+    Args:
+        model: the Keras model.
+        function: its functional graph, for the nest of its inputs.
+        jit: compile with XLA.
+        rows: sequences per call.
+    """
+
+    def __init__(self, model: Any, structure: Any, *, jit: bool = False, rows: int = _ROWS) -> None:
+        import keras
+        import tensorflow as tf
+
+        self.rows = rows
+
+        def run(inputs: list[Any]) -> list[Any]:
+            packed = keras.tree.pack_sequence_as(structure, inputs)
+            return list(keras.tree.flatten(model(packed, training=False)))
+
+        self._run = tf.function(run, jit_compile=jit, autograph=False)
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
+        count = len(inputs[0])
+        pieces = []
+        for begin in range(0, count, self.rows):
+            block = [_padded(x[begin : begin + self.rows], self.rows) for x in inputs]
+            pieces.append([np.asarray(y)[: count - begin] for y in self._run(block)])
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+
+def _padded(x: Array, rows: int) -> Array:
+    missing = rows - len(x)
+    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing else x
+
+
+def mutated(x: Array, letters: Sequence[int], ranges: ChangeRanges, jobs: Any) -> Array:
+    """The mutated sequences `[n, L, C]` that `jobs` stand for."""
+    rows = x[jobs.sequence].copy()
+    for i, (change, replacement) in enumerate(zip(jobs.change, jobs.replacement, strict=True)):
+        lo, hi = int(ranges.lo[change]), int(ranges.hi[change])
+        rows[i, lo:hi, list(letters)] = replacement[: hi - lo].T
+    return rows

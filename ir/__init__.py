@@ -1,0 +1,33 @@
+"""The intermediate representation: graph, types, change ranges, op rules, text form, verifier."""
+
+from fastism_compiler.ir.dot import to_dot
+from fastism_compiler.ir.graph import Facts, Form, Graph, LayerClass, Node, Section
+from fastism_compiler.ir.position_map import PositionMap, identity, same_padding
+from fastism_compiler.ir.printer import node_line, to_text
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, State, Window
+from fastism_compiler.ir.types import BATCH, TensorType
+from fastism_compiler.ir.verifier import verify
+
+__all__ = [
+    "BATCH",
+    "Carrier",
+    "ChangeRanges",
+    "Constant",
+    "Facts",
+    "Form",
+    "Full",
+    "Graph",
+    "LayerClass",
+    "Node",
+    "PositionMap",
+    "Section",
+    "State",
+    "TensorType",
+    "Window",
+    "identity",
+    "node_line",
+    "same_padding",
+    "to_dot",
+    "to_text",
+    "verify",
+]

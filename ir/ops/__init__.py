@@ -1,0 +1,80 @@
+"""The op rules, one frozen rule per op kind: `RULES[kind]`.
+
+Adding an op means adding its rule here and its entry in the emitter's
+table (`fastism_compiler.emit.OPS`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.graph import Graph, Node
+from fastism_compiler.ir.ops import (
+    convolution,
+    dense,
+    elementwise,
+    leaves,
+    macro,
+    opaque,
+    pooling,
+    reduction,
+    structural,
+    tile,
+)
+from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Stops
+from fastism_compiler.ir.types import TensorType
+
+_MODULES = (leaves, elementwise, convolution, dense, pooling, reduction, structural, opaque, macro, tile)
+
+RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
+MACRO_OPS = frozenset(macro.KINDS)
+TILE_OPS = frozenset(rule.kind for rule in tile.RULES)
+
+
+def rule_of(node: Node) -> OpRule:
+    """The rule of a node's op."""
+    return RULES[node.op]
+
+
+def call_of(graph: Graph, node: Node) -> Call:
+    """A node as its rule sees it."""
+    return Call(node.attrs, tuple(n.type for n in graph.operands(node)), node.type)
+
+
+def effect_on(graph: Graph, node: Node, operand: int, axis: int) -> Effect:
+    """What `node` does to a window on `axis` of one operand."""
+    return rule_of(node).track(call_of(graph, node), operand, axis)
+
+
+def infer_type(op: str, operands: Sequence[TensorType], attrs: Mapping[str, Any]) -> TensorType:
+    """The result type of an op.
+
+    Raises:
+        IRError: unknown op, or operands its rule refuses.
+    """
+    if op not in RULES:
+        raise IRError("every node needs an op with a rule", expected="a key of ir.ops.RULES", got=op)
+    try:
+        return RULES[op].infer(operands, attrs)
+    except (ValueError, IndexError) as error:
+        got = ", ".join(map(str, operands))
+        raise IRError(f"{op} does not take these operands: {error}", got=got or "no operands") from error
+
+
+__all__ = [
+    "MACRO_OPS",
+    "RULES",
+    "TILE_OPS",
+    "Aggregates",
+    "Call",
+    "Effect",
+    "Moves",
+    "OpRule",
+    "Stops",
+    "call_of",
+    "effect_on",
+    "infer_type",
+    "rule_of",
+]

@@ -1,0 +1,76 @@
+"""Convolutions over positions. Values are `[B, L, C]`; other layouts are transposed by the frontend.
+
+conv:            kernel `[k, Cin/groups, Cout]`, attrs stride, dilation, groups, pad = (left, right)
+depthwise_conv:  kernel `[k, C, multiplier]`, attrs stride, dilation, pad
+conv_transpose:  kernel `[k, Cout, Cin]`, attrs stride, dilation, pad (cropped from the left), out_length
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.position_map import PositionMap
+from fastism_compiler.ir.types import TensorType, promote
+
+
+def _out_length(length: int, taps: int, attrs: Attrs) -> int:
+    left, right = attrs["pad"]
+    return (length + left + right - (taps - 1) * attrs["dilation"] - 1) // attrs["stride"] + 1
+
+
+def _conv(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    value, kernel = operands
+    if value.rank != 3 or kernel.rank != 3 or value.extent(2) != kernel.extent(1) * attrs["groups"]:
+        raise ValueError(f"conv of {value} with kernel {kernel} in {attrs['groups']} groups")
+    length = _out_length(value.extent(1), kernel.extent(0), attrs)
+    return TensorType((value.shape[0], length, kernel.extent(2)), promote(operands))
+
+
+def depthwise_type(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    """The result type of `depthwise_conv(value, kernel)`."""
+    value, kernel = operands
+    if value.rank != 3 or kernel.rank != 3 or value.extent(2) != kernel.extent(1):
+        raise ValueError(f"depthwise_conv of {value} with kernel {kernel}")
+    length = _out_length(value.extent(1), kernel.extent(0), attrs)
+    return TensorType((value.shape[0], length, kernel.extent(1) * kernel.extent(2)), promote(operands))
+
+
+def _transpose(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    value, kernel = operands
+    if value.rank != 3 or kernel.rank != 3 or value.extent(2) != kernel.extent(2):
+        raise ValueError(f"conv_transpose of {value} with kernel {kernel}")
+    return TensorType((value.shape[0], attrs["out_length"], kernel.extent(1)), promote(operands))
+
+
+def _track(call: Call, operand: int, axis: int) -> Effect:
+    value, kernel = call.operands
+    if operand != 0:
+        return Stops("the kernel itself depends on the sequence")
+    if axis != 1:
+        return Stops("the convolution runs over another axis than the positions")
+    scatter = "out_length" in call.attrs
+    return Moves(
+        1,
+        PositionMap(
+            value.extent(1),
+            call.result.extent(1),
+            stride=call.attrs["stride"],
+            dilation=call.attrs["dilation"],
+            taps=kernel.extent(0),
+            pad=call.attrs["pad"] if scatter else call.attrs["pad"][0],
+            scatter=scatter,
+        ),
+    )
+
+
+def _tap_work(call: Call) -> int:
+    return call.operands[1].row_size // call.operands[1].extent(0)
+
+
+RULES = (
+    OpRule("conv", LayerClass.LOCAL, _conv, _track, always, heavy=True, work=_tap_work),
+    OpRule("depthwise_conv", LayerClass.LOCAL, depthwise_type, _track, always, heavy=True, work=_tap_work),
+    OpRule("conv_transpose", LayerClass.LOCAL, _transpose, _track, always, heavy=True, work=_tap_work),
+)

@@ -1,0 +1,40 @@
+"""dense: contraction of the last axis with a kernel `[in, out]`.
+
+Over channels it acts on each position alone; over a flattened
+position-by-channel axis it reads only the changed rows of the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.position_map import PositionMap, identity
+from fastism_compiler.ir.types import TensorType, promote
+
+
+def _infer(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    value, kernel = operands
+    if kernel.rank != 2 or value.rank < 2 or value.extent(value.rank - 1) != kernel.extent(0):
+        raise ValueError(f"dense of {value} with kernel {kernel}")
+    return TensorType((*value.shape[:-1], kernel.extent(1)), promote(operands))
+
+
+def _track(call: Call, operand: int, axis: int) -> Effect:
+    value, kernel = call.operands
+    if operand != 0:
+        return Stops("the kernel itself depends on the sequence")
+    length = value.extent(axis)
+    if axis == value.rank - 1:
+        return Aggregates(PositionMap(length, 1, taps=length))
+    return Moves(axis, identity(length))
+
+
+def _work(call: Call) -> int:
+    """Multiply-adds of one position: over a contracted axis that is one kernel row."""
+    value, kernel = call.operands
+    return kernel.row_size if value.rank > 2 else kernel.extent(1)
+
+
+RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, heavy=True, work=_work),)

@@ -1,0 +1,94 @@
+"""Element-wise ops: windows pass unchanged, operands broadcast.
+
+Which of them are linear is data: `add` in everything, `multiply` in one
+changed operand, `divide` in the numerator, the rest in nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.position_map import identity
+from fastism_compiler.ir.types import FLOATS, TensorType, broadcast, promote
+
+UNARY = (
+    "relu", "leaky_relu", "elu", "celu", "selu", "sigmoid", "hard_sigmoid", "hard_tanh", "tanh", "tanh_shrink",
+    "softplus", "softsign", "silu", "hard_silu", "gelu", "exp", "expm1", "exponential", "log", "log1p", "log_sigmoid",
+    "sqrt", "rsqrt", "square", "reciprocal", "abs", "sin", "cos", "erf", "mish", "relu6", "threshold",
+    "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "clip", "sign", "floor", "ceil", "round", "logical_not",
+)  # fmt: skip
+"""Nonlinear functions of one operand; parameters such as `negative_slope` are attributes."""
+
+CHEAP = frozenset(
+    "relu leaky_relu relu6 abs square clip hard_sigmoid hard_tanh threshold hard_shrink soft_shrink sign "
+    "add subtract multiply maximum minimum prelu".split()
+)
+"""Functions of a few instructions: redoing one on the reference costs less than storing its result."""
+
+COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
+
+
+def _broadcast(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return TensorType(broadcast(operands), promote(operands))
+
+
+def _compare(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return TensorType(broadcast(operands), "bool")
+
+
+def _select(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return TensorType(broadcast(operands), promote(operands[1:]))
+
+
+def _cast(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return TensorType(operands[0].shape, attrs["dtype"])
+
+
+def _pass_through(call: Call, operand: int, axis: int) -> Effect:
+    source = call.operands[operand]
+    target = axis + call.result.rank - source.rank
+    length = source.extent(axis)
+    if length != call.result.extent(target):
+        return Stops("a single changed position is broadcast over all positions")
+    return Moves(target, identity(length))
+
+
+def _one_changes(call: Call, changed: Sequence[bool]) -> bool:
+    return sum(changed) == 1
+
+
+def _numerator_changes(call: Call, changed: Sequence[bool]) -> bool:
+    return not changed[1]
+
+
+def _float_to_float(call: Call, changed: Sequence[bool]) -> bool:
+    return call.operands[0].dtype in FLOATS and call.result.dtype in FLOATS
+
+
+_LINEARITY: dict[str, Linear] = {
+    "add": always,
+    "subtract": always,
+    "multiply": _one_changes,
+    "divide": _numerator_changes,
+    "maximum": never,
+    "minimum": never,
+    "power": never,
+    "prelu": never,
+}
+
+RULES = (
+    *(
+        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, linear, elementwise=True, cheap=kind in CHEAP)
+        for kind, linear in _LINEARITY.items()
+    ),
+    *(
+        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, elementwise=True, cheap=kind in CHEAP)
+        for kind in UNARY
+    ),
+    OpRule("negative", LayerClass.SEE_THROUGH, _broadcast, _pass_through, always, elementwise=True, cheap=True),
+    *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, _pass_through, elementwise=True) for kind in COMPARISONS),
+    OpRule("select", LayerClass.SEE_THROUGH, _select, _pass_through, elementwise=True),
+    OpRule("cast", LayerClass.SEE_THROUGH, _cast, _pass_through, _float_to_float, elementwise=True),
+)

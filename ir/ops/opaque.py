@@ -1,0 +1,24 @@
+"""keras_call: one output of a Keras operation the compiler has no rule for.
+
+attrs: `call` names the operation in the program's bindings (several nodes
+with one name share one call), `output` picks from its flat results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Stops
+from fastism_compiler.ir.types import TensorType
+
+
+def _infer(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return TensorType(tuple(attrs["shape"]), attrs["dtype"])
+
+
+def _track(call: Call, operand: int, axis: int) -> Effect:
+    return Stops(f"no window rule for {call.attrs['what']}")
+
+
+RULES = (OpRule("keras_call", LayerClass.STOP, _infer, _track),)

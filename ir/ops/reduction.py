@@ -1,0 +1,62 @@
+"""Reductions over axes, and softmax: attrs axes (sorted, positive), keepdims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.position_map import PositionMap, identity
+from fastism_compiler.ir.types import TensorType
+
+
+def reduced_type(value: TensorType, attrs: Attrs) -> TensorType:
+    """The type left after reducing `attrs["axes"]`."""
+    axes, keepdims = attrs["axes"], attrs["keepdims"]
+    if 0 in axes and value.batched:
+        raise ValueError("a reduction over the batch axis mixes sequences")
+    if keepdims:
+        shape = tuple(1 if i in axes else n for i, n in enumerate(value.shape))
+    else:
+        shape = tuple(n for i, n in enumerate(value.shape) if i not in axes)
+    return TensorType(shape, value.dtype)
+
+
+def _infer(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return reduced_type(operands[0], attrs)
+
+
+def _track(call: Call, operand: int, axis: int) -> Effect:
+    axes = call.attrs["axes"]
+    length = call.operands[0].extent(axis)
+    if axis in axes:
+        return Aggregates(PositionMap(length, 1, taps=length))
+    dropped = 0 if call.attrs["keepdims"] else sum(a < axis for a in axes)
+    return Moves(axis - dropped, identity(length))
+
+
+def _same(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return operands[0]
+
+
+def _track_softmax(call: Call, operand: int, axis: int) -> Effect:
+    if axis in call.attrs["axes"]:
+        return Stops("softmax over positions depends on all of them")
+    return Moves(axis, identity(call.operands[0].extent(axis)))
+
+
+_LINEARITY: dict[str, Linear] = {
+    "reduce_mean": always,
+    "reduce_sum": always,
+    "reduce_max": never,
+    "reduce_min": never,
+}
+
+RULES = (
+    *(
+        OpRule(kind, LayerClass.AGGREGATION, _infer, _track, linear)
+        for kind, linear in _LINEARITY.items()
+    ),
+    OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
+    OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
+)

@@ -1,0 +1,49 @@
+"""Ops of the tile section: where rows of windows meet the reference.
+
+On whole values each of them is the identity of its first operand, which is
+why a graph means the same before and after `insert-slice-assign`.
+
+input_delta(x)                    replacement minus sequence, on the replaced positions
+zero_delta(c, like)               rows of zeros in the place of an unchanged operand
+reference_window(v, like)         v's reference on the positions of another tile value
+slice_assign(delta, reference)    the mutant's values: reference window plus delta
+difference(value, reference)      back to a delta; 0 outside the sequence
+materialise(rows[, v])            the whole value: the window over zeros, or over v's reference
+realign(rows)                     the same rows on another carrier
+window_max / window_min(rows, v)  maximum over positions from prefix, window and suffix
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops.reduction import reduced_type
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.position_map import identity
+from fastism_compiler.ir.types import TensorType
+
+KINDS = ("input_delta", "zero_delta", "reference_window", "slice_assign", "difference", "materialise", "realign")
+
+
+def _first(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return operands[0]
+
+
+def _stay(call: Call, operand: int, axis: int) -> Effect:
+    return Moves(axis, identity(call.operands[0].extent(axis)))
+
+
+def _reduce(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return reduced_type(operands[0], attrs)
+
+
+def _gone(call: Call, operand: int, axis: int) -> Effect:
+    return Stops("the maximum over positions has no positions")
+
+
+RULES = (
+    *(OpRule(kind, LayerClass.SEE_THROUGH, _first, _stay, always) for kind in KINDS),
+    OpRule("window_max", LayerClass.AGGREGATION, _reduce, _gone, never),
+    OpRule("window_min", LayerClass.AGGREGATION, _reduce, _gone, never),
+)

@@ -1,0 +1,123 @@
+"""How an op moves positions: one frozen description serves every local op.
+
+Two families cover them all, each the mirror image of the other:
+
+* *gather*: output `p` reads inputs `p*stride - pad + t*dilation`, `t < taps`
+  (convolution, pooling, cropping, padding, slicing);
+* *scatter*: input `a` writes outputs `a*stride - pad + t*dilation`, `t < taps`
+  (transposed convolution, up-sampling, flattening, one operand of a concatenation).
+
+`reverse` counts output positions from the far end (flip).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+Table = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PositionMap:
+    """The positions of one operand against the positions of the result.
+
+    Half-open intervals `[lo, hi)` go in and come out; they may be numpy
+    tables with one entry per change range. `forward` and `backward` return
+    unclipped intervals (storage may overhang the sequence); `reached` and
+    `needed` clip them to positions that exist.
+    """
+
+    in_length: int
+    out_length: int
+    stride: int = 1
+    dilation: int = 1
+    taps: int = 1
+    pad: int = 0
+    scatter: bool = False
+    reverse: bool = False
+
+    @overload
+    def forward(self, lo: int, hi: int) -> tuple[int, int]: ...
+    @overload
+    def forward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
+    def forward(self, lo, hi):  # type: ignore[no-untyped-def]
+        """Output positions that a change of inputs `[lo, hi)` can reach."""
+        start, stop = self._expand(lo, hi) if self.scatter else self._contract(lo, hi)
+        return (self.out_length - stop, self.out_length - start) if self.reverse else (start, stop)
+
+    @overload
+    def backward(self, lo: int, hi: int) -> tuple[int, int]: ...
+    @overload
+    def backward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
+    def backward(self, lo, hi):  # type: ignore[no-untyped-def]
+        """Input positions that outputs `[lo, hi)` depend on."""
+        if self.reverse:
+            lo, hi = self.out_length - hi, self.out_length - lo
+        return self._contract(lo, hi) if self.scatter else self._expand(lo, hi)
+
+    def reached(self, lo: Table, hi: Table) -> tuple[Table, Table]:
+        """`forward`, clipped to the output; an empty change stays empty."""
+        start, stop = self.forward(lo, hi)
+        start = np.clip(start, 0, self.out_length)
+        stop = np.clip(stop, start, self.out_length)
+        empty = (hi <= lo) | (stop <= start)
+        return np.where(empty, 0, start), np.where(empty, 0, stop)
+
+    def needed(self, lo: int, hi: int) -> tuple[int, int]:
+        """`backward`, clipped to the input."""
+        if hi <= lo:
+            return 0, 0
+        start, stop = self.backward(lo, hi)
+        start = min(max(int(start), 0), self.in_length)
+        return start, min(max(int(stop), start), self.in_length)
+
+    def contacts(self, lo: int = 0, hi: int | None = None) -> Table:
+        """How many (tap, output in `[lo, hi)`) pairs touch each input position.
+
+        The exact arithmetic of a change of input `a` is `contacts()[a]`
+        times the multiply-adds of one tap, edges and strides included.
+        """
+        hi = self.out_length if hi is None else hi
+        counts = np.zeros(self.in_length, dtype=np.int64)
+        for tap in range(self.taps):
+            if self.scatter:
+                inputs = np.arange(self.in_length)
+                outputs = inputs * self.stride - self.pad + tap * self.dilation
+            else:
+                outputs = np.arange(self.out_length)
+                inputs = outputs * self.stride - self.pad + tap * self.dilation
+            if self.reverse:
+                outputs = self.out_length - 1 - outputs
+            inside = (outputs >= lo) & (outputs < hi) & (inputs >= 0) & (inputs < self.in_length)
+            np.add.at(counts, inputs[inside], 1)
+        return counts
+
+    def _reach(self) -> int:
+        return (self.taps - 1) * self.dilation
+
+    def _contract(self, lo, hi):  # type: ignore[no-untyped-def]
+        start = -((self._reach() - lo - self.pad) // self.stride)  # ceiling division
+        stop = (hi - 1 + self.pad) // self.stride + 1
+        return start, stop
+
+    def _expand(self, lo, hi):  # type: ignore[no-untyped-def]
+        return lo * self.stride - self.pad, (hi - 1) * self.stride - self.pad + self._reach() + 1
+
+
+def identity(length: int) -> PositionMap:
+    """Each position maps to itself (element-wise ops)."""
+    return PositionMap(length, length)
+
+
+def same_padding(length: int, size: int, stride: int = 1, dilation: int = 1) -> tuple[int, int, int]:
+    """TensorFlow's `same` rule: output length, left and right padding.
+
+    The left side gets the smaller half (tf.nn, "Notes on padding").
+    """
+    out_length = -(-length // stride)
+    total = max((out_length - 1) * stride + (size - 1) * dilation + 1 - length, 0)
+    return out_length, total // 2, total - total // 2

@@ -1,0 +1,80 @@
+"""The canonical text form: deterministic, one line per node, facts inline.
+
+Grammar (facts that no pass has recorded yet are left out):
+
+    graph  := "graph @" name "(" inputs ")" "{" section* "return" names "}"
+    section:= ("reference:" | "tile:") node*
+    node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
+    fact   := layer | class | demand | range | segment | form | carrier | kernel | stops
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastism_compiler.ir.graph import Graph, Node, Section
+from fastism_compiler.ir.ranges import Constant
+
+
+def to_text(graph: Graph) -> str:
+    """The whole graph in canonical text form."""
+    inputs = ", ".join(f"%{n.name}: {n.type}" for n in graph.inputs)
+    lines = [f"graph @{graph.name}({inputs}) {{"]
+    for section in Section:
+        nodes = [n for n in graph.nodes(section) if n not in graph.inputs]
+        if nodes:
+            lines.append(f"{section.value}:")
+            lines.extend("  " + node_line(graph, n) for n in nodes)
+    lines.append("return " + ", ".join(f"%{n.name}" for n in graph.outputs))
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def node_line(graph: Graph, node: Node) -> str:
+    """One node in canonical text form."""
+    operands = ", ".join(f"%{n.name}" for n in graph.operands(node))
+    uses = len(graph.users(node)) + graph.outputs.count(node)
+    parts = [f"%{node.name} : {node.type} users={uses} = {node.op}({operands})"]
+    parts += [f"{key}={_attr(value)}" for key, value in sorted(node.attrs.items())]
+    parts += [f'layer="{node.layer}"'] if node.layer else []
+    return " ".join(parts + _facts(node))
+
+
+def excerpt(graph: Graph, node: Node, context: int = 2) -> list[str]:
+    """The lines around `node`, its own marked, for error messages."""
+    nodes = graph.nodes()
+    if node not in nodes:
+        return []
+    where = nodes.index(node)
+    window = nodes[max(where - context, 0) : where + context + 1]
+    return [("> " if n is node else "  ") + node_line(graph, n)[:160] for n in window]
+
+
+def _attr(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple | list):
+        return "(" + ",".join(_attr(v) for v in value) + ")"
+    return str(value)
+
+
+def _facts(node: Node) -> list[str]:
+    facts = node.facts
+    parts = []
+    if facts.layer_class is not None:
+        parts.append(f"class={facts.layer_class}")
+    if facts.demand is not None:
+        parts.append(f"demand=[{facts.demand[0]}, {facts.demand[1]})")
+    if facts.state is not None and not isinstance(facts.state, Constant):
+        parts.append(f"range={facts.state}")
+    if facts.segment is not None:
+        parts.append(f"segment={facts.segment}")
+    if facts.form is not None:
+        parts.append(f"form={facts.form}")
+    if facts.carrier is not None:
+        parts.append(f"carrier={facts.carrier}" + (" shared" if facts.shared_start else ""))
+    if facts.kernel is not None:
+        parts.append(f"kernel={facts.kernel}")
+    if facts.reason is not None:
+        parts.append(f'stops="{facts.reason}"')
+    return parts

@@ -1,0 +1,6 @@
+"""The passes, one module each, and the pipeline that runs them."""
+
+from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.pipeline import DEFAULT, Pipeline, default_pipeline
+
+__all__ = ["DEFAULT", "Context", "Kind", "Pass", "Pipeline", "default_pipeline"]

@@ -1,0 +1,59 @@
+"""What a pass is: a frozen dataclass with a name, options as fields, and `run`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import ClassVar
+
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.ranges import ChangeRanges
+
+
+class Kind(StrEnum):
+    """Analyses record facts and never touch edges; transforms rewrite."""
+
+    ANALYSIS = "analysis"
+    TRANSFORM = "transform"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the passes may know besides the graph.
+
+    Attributes:
+        ranges: the change ranges this program is specialised for.
+        stop_at: layers from which on everything is recomputed.
+        jit: whether the program will be compiled by XLA.
+        batch_size: sequences per block the tiling is planned for.
+        tile_bytes: memory that the widest step of a tile should stay below.
+    """
+
+    ranges: ChangeRanges
+    stop_at: frozenset[str] = frozenset()
+    jit: bool = True
+    batch_size: int = 8
+    tile_bytes: int = 8 << 20
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """One step of the pipeline.
+
+    Subclasses set `name` (kebab case; a built-in pass lives in the module of
+    that name) and `kind`, and list in `requires` the passes that must have
+    run before. Fields of the dataclass are the pass's options.
+    """
+
+    name: ClassVar[str] = ""
+    kind: ClassVar[Kind] = Kind.TRANSFORM
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def run(self, graph: Graph, context: Context) -> None:
+        """Annotate or rewrite `graph` in place. It verifies before and must verify after."""
+
+    def __str__(self) -> str:
+        options = ",".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
+        return f"{self.name}{{{options}}}" if options else self.name

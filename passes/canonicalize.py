@@ -1,0 +1,99 @@
+"""canonicalize: one way to write each thing, before anything is analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastism_compiler.ir.graph import Graph, Node
+from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.classify_layers import is_stopped
+
+
+@dataclass(frozen=True)
+class CanonicalizePass(Pass):
+    """Expand macro ops, drop what does nothing, delete dead code.
+
+    1. `identity(x)` becomes `x`, unless its layer is a stop; so do slices, pads and casts that change nothing.
+    2. `batch_norm(x, ...)` becomes `x * scale + shift`, both computed from parameters.
+    3. `separable_conv(x, d, p)` becomes `conv(depthwise_conv(x, d), p)`.
+    4. `transpose(transpose(x))` becomes one transpose, or nothing.
+    5. Nodes that no output depends on are deleted. Inputs stay.
+    """
+
+    name: ClassVar[str] = "canonicalize"
+    kind: ClassVar[Kind] = Kind.TRANSFORM
+
+    def run(self, graph: Graph, context: Context) -> None:
+        for node in graph.nodes():
+            if is_stopped(node, context.stop_at) and node.op == "identity":
+                continue
+            rewrite = _REWRITES.get(node.op)
+            new = rewrite(graph, node) if rewrite else None
+            if new is not None:
+                graph.replace(node, new)
+                graph.remove(node)
+        graph.prune()
+
+
+def _drop(graph: Graph, node: Node) -> Node:
+    return graph.operands(node)[0]
+
+
+def _drop_if_same_type(graph: Graph, node: Node) -> Node | None:
+    (operand,) = graph.operands(node)
+    return operand if operand.type == node.type else None
+
+
+def _expand_batch_norm(graph: Graph, node: Node) -> Node:
+    """Keras: `x * inv + (beta - mean * inv)`, `inv = gamma * rsqrt(variance + epsilon)`."""
+    value, mean, variance, *rest = graph.operands(node)
+    gamma = rest.pop(0) if node.attrs["scale"] else None
+    beta = rest.pop(0) if node.attrs["center"] else None
+
+    def add(op: str, *operands: Node, **attrs: object) -> Node:
+        return graph.add(op, operands, attrs, layer=node.layer)
+
+    epsilon = add("literal", value=node.attrs["epsilon"], dtype=variance.type.dtype)
+    scale = add("rsqrt", add("add", variance, epsilon))
+    scale = add("multiply", scale, gamma) if gamma else scale
+    shift = add("negative", add("multiply", mean, scale))
+    shift = add("add", beta, shift) if beta else shift
+    trailing = value.type.rank - 1 - node.attrs["axis"]
+    if trailing:
+        shape = (mean.type.extent(0), *[1] * trailing)
+        scale, shift = (add("reshape", constant, shape=shape) for constant in (scale, shift))
+    return add("add", add("multiply", value, scale), shift)
+
+
+def _expand_separable(graph: Graph, node: Node) -> Node:
+    value, depthwise, pointwise = graph.operands(node)
+    middle = graph.add("depthwise_conv", (value, depthwise), node.attrs, layer=node.layer)
+    attrs = {"stride": 1, "dilation": 1, "groups": 1, "pad": (0, 0)}
+    return graph.add("conv", (middle, pointwise), attrs, layer=node.layer)
+
+
+def _merge_transposes(graph: Graph, node: Node) -> Node | None:
+    (inner,) = graph.operands(node)
+    perm = node.attrs["perm"]
+    if inner.op == "transpose":
+        (source,) = graph.operands(inner)
+        perm = tuple(inner.attrs["perm"][i] for i in perm)
+        if perm == tuple(range(len(perm))):
+            return source
+        return graph.add("transpose", (source,), {"perm": perm}, layer=node.layer)
+    return inner if perm == tuple(range(len(perm))) else None
+
+
+_REWRITES: dict[str, Callable[[Graph, Node], Node | None]] = {
+    "identity": _drop,
+    "batch_norm": _expand_batch_norm,
+    "separable_conv": _expand_separable,
+    "transpose": _merge_transposes,
+    "slice": _drop_if_same_type,
+    "pad": _drop_if_same_type,
+    "cast": _drop_if_same_type,
+    "reshape": _drop_if_same_type,
+    "broadcast": _drop_if_same_type,
+}

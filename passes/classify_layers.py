@@ -1,0 +1,71 @@
+"""classify-layers: what each op does to a change, and on which axis its positions lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastism_compiler.ir.graph import Graph, LayerClass, Node
+from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Stops, effect_on, rule_of
+from fastism_compiler.passes.base import Context, Kind, Pass
+
+
+@dataclass(frozen=True)
+class ClassifyLayersPass(Pass):
+    """Give every node a class and, where it still has positions, their axis.
+
+    1. What does not depend on the sequence is `constant`.
+    2. An op whose rule follows the window keeps its rule's class.
+    3. An op that reduces the position axis is an `aggregation`: no axis from there on.
+    4. An op without a rule for the window, or in a layer of `stop_at`, is a
+       `stop`, with the reason. What comes after has no axis either.
+    """
+
+    name: ClassVar[str] = "classify-layers"
+    kind: ClassVar[Kind] = Kind.ANALYSIS
+    requires: ClassVar[tuple[str, ...]] = ("canonicalize",)
+
+    def run(self, graph: Graph, context: Context) -> None:
+        for node in graph:
+            _classify(graph, node, context.stop_at)
+
+
+def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
+    facts = node.facts
+    if node is graph.sequence:
+        facts.layer_class, facts.axis = LayerClass.INPUT, 1
+        return
+    changed = [
+        (i, o) for i, o in enumerate(graph.operands(node)) if o.facts.layer_class is not LayerClass.CONSTANT
+    ]
+    if not changed:
+        facts.layer_class = LayerClass.CONSTANT
+        return
+    windows = [(i, o.facts.axis) for i, o in changed if o.facts.axis is not None]
+    effects = [effect_on(graph, node, i, axis) for i, axis in windows]
+    facts.layer_class = rule_of(node).layer_class
+    reason = _stop_reason(node, effects, stop_at)
+    if reason is not None:
+        facts.layer_class, facts.reason = LayerClass.STOP, reason
+    elif any(isinstance(e, Aggregates) for e in effects):
+        facts.layer_class = LayerClass.AGGREGATION
+    elif len(windows) == len(changed):
+        facts.axis = next(e.axis for e in effects if isinstance(e, Moves))
+    elif facts.layer_class is LayerClass.STOP:
+        facts.reason = "everything before it may have changed"
+
+
+def _stop_reason(node: Node, effects: list[Effect], stop_at: frozenset[str]) -> str | None:
+    if is_stopped(node, stop_at):
+        return "the layer is named in stop_at"
+    for effect in effects:
+        if isinstance(effect, Stops):
+            return effect.reason
+    if len({e.axis for e in effects if isinstance(e, Moves)}) > 1:
+        return "operands carry positions on different axes"
+    return None
+
+
+def is_stopped(node: Node, stop_at: frozenset[str]) -> bool:
+    """Whether `stop_at` names the node's layer, or a model it is nested in (`outer/inner`)."""
+    return node.layer is not None and not stop_at.isdisjoint([node.layer, *node.layer.split("/")])

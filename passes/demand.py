@@ -1,0 +1,46 @@
+"""demand: which positions of each value the outputs need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastism_compiler.ir.graph import Graph, Node
+from fastism_compiler.ir.ops import Moves, effect_on
+from fastism_compiler.passes.base import Context, Kind, Pass
+
+
+@dataclass(frozen=True)
+class DemandPass(Pass):
+    """Walk backward from the outputs; a crop or `valid` edge needs no change outside it.
+
+    A node's demand is the hull over its users. Outputs, and whatever a stop
+    or an aggregation reads, are needed whole.
+    """
+
+    name: ClassVar[str] = "demand"
+    kind: ClassVar[Kind] = Kind.ANALYSIS
+    requires: ClassVar[tuple[str, ...]] = ("classify-layers",)
+
+    def run(self, graph: Graph, context: Context) -> None:
+        for node in reversed(graph.nodes()):
+            axis = node.facts.axis
+            if axis is None:
+                continue
+            length = node.type.extent(axis)
+            needs = [(0, length)] if node in graph.outputs else []
+            for user in graph.users(node):
+                needs += [_needed(graph, user, i, axis, length) for i in _positions(graph, user, node)]
+            needs = [n for n in needs if n[0] < n[1]]
+            node.facts.demand = (min(n[0] for n in needs), max(n[1] for n in needs)) if needs else (0, 0)
+
+
+def _positions(graph: Graph, user: Node, node: Node) -> list[int]:
+    return [i for i, operand in enumerate(graph.operands(user)) if operand is node]
+
+
+def _needed(graph: Graph, user: Node, operand: int, axis: int, length: int) -> tuple[int, int]:
+    effect = effect_on(graph, user, operand, axis)
+    if isinstance(effect, Moves) and user.facts.axis is not None and user.facts.demand is not None:
+        return effect.map.needed(*user.facts.demand)
+    return 0, length

@@ -1,0 +1,302 @@
+"""insert-slice-assign: build the tile section, with every read of the reference explicit.
+
+Until here the graph is the model. This pass adds, for every changed node,
+its counterpart that runs on rows of mutants, and between counterparts of
+different form the ops that slice the reference and assign the change:
+
+    reference:                              tile:
+      %h = add(conv(%x, %k), %b)              %d = conv(input_delta(%x), %k)    delta
+      %y = relu(%h)                           %r = reference_window(%h, %d)     reference
+      %z = conv(%y, %k2)              =>      %v = slice_assign(%d, %r)         value
+                                              %y' = relu(%v)                    value
+                                              %e = difference(%y', relu(%r))    delta
+                                              %z' = conv(%e, %k2)               delta
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fastism_compiler.ir.graph import Form, Graph, LayerClass, Node, Section
+from fastism_compiler.ir.ops import Moves, effect_on, rule_of
+from fastism_compiler.ir.ranges import Constant, Full, State, Window
+from fastism_compiler.passes.base import Context, Kind, Pass
+
+
+@dataclass(frozen=True)
+class InsertSliceAssignPass(Pass):
+    """Lower the annotated model to a reference section and a tile section.
+
+    1. A delta that a by-value segment reads is assigned onto its reference window.
+    2. A value that a linear op reads has its reference subtracted: recomputed
+       on the window when the segment is cheap, read from the table otherwise.
+    3. A window that a stop reads is materialised: the whole reference, overlaid.
+    4. Constants with positions, or one per sequence, are read through a window.
+    5. Each output ends as a whole value per row. The model's own outputs stay
+       as `graph.references`.
+
+    Reference nodes that nothing reads any more are left to dead code removal.
+    """
+
+    name: ClassVar[str] = "insert-slice-assign"
+    kind: ClassVar[Kind] = Kind.TRANSFORM
+    requires: ClassVar[tuple[str, ...]] = ("segment",)
+
+    def run(self, graph: Graph, context: Context) -> None:
+        lowering = _Lowering(graph)
+        for node in graph.nodes(Section.REFERENCE):
+            if not isinstance(node.facts.state, Constant):
+                lowering.lower(node)
+        graph.references = list(graph.outputs)
+        graph.outputs = [lowering.whole(n, Form.VALUE) for n in graph.references]
+        graph.prune()
+
+
+class _Lowering:
+    """Builds tile nodes; remembers the counterpart of each reference node in each form."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.rows: dict[tuple[Node, Form, bool], Node] = {}
+        """(reference node, form, materialised) -> tile node"""
+        self.twins: dict[Node, Node | None] = {}
+        """by-value tile node -> the same computation on the reference window"""
+        self.constants: dict[tuple[Node, Node], Node] = {}
+
+    # Lowering one op
+
+    def lower(self, node: Node) -> None:
+        """Make the tile counterpart of a changed reference node, in its chosen form."""
+        form = node.facts.form
+        if node is self.graph.sequence:
+            made = self._add(node, "input_delta", [node], form=Form.DELTA)
+        elif node.facts.layer_class is LayerClass.STOP or not self._stays_window(node):
+            made = self._lower_whole(node)
+        elif form is Form.DELTA:
+            made = _DELTA.get(node.op, _Lowering._delta)(self, node)
+        else:
+            made = self._by_value(node)
+        self.rows[node, made.facts.form or Form.VALUE, isinstance(node.facts.state, Full)] = made
+
+    def _stays_window(self, node: Node) -> bool:
+        """Whether the op can read its changed operands as windows."""
+        if node.facts.layer_class is LayerClass.AGGREGATION:
+            return True
+        return isinstance(node.facts.state, Window)
+
+    def _lower_whole(self, node: Node) -> Node:
+        """An op on whole values: each row stands for a whole sequence."""
+        operands = self.graph.operands(node)
+        if node.facts.form is Form.DELTA:
+            return _DELTA.get(node.op, _Lowering._delta)(self, node, whole=True)
+        like = self._any_whole(operands)
+        return self._copy(node, [self._operand(o, Form.VALUE, like, whole=True) for o in operands])
+
+    def _any_whole(self, operands: Sequence[Node]) -> Node:
+        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        return self.whole(changed, Form.VALUE)
+
+    def _by_value(self, node: Node) -> Node:
+        operands = self.graph.operands(node)
+        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        like = self.window(changed, Form.VALUE)
+        if node.op in ("reduce_max", "reduce_min"):
+            kind = node.op.replace("reduce", "window")
+            return self._add(node, kind, [like, changed], node.attrs, form=Form.VALUE)
+        return self._copy(node, [self._operand(o, Form.VALUE, like) for o in operands])
+
+    def _delta(self, node: Node, whole: bool = False) -> Node:
+        """A linear op on the deltas of its changed operands and the values of the others."""
+        operands = self.graph.operands(node)
+        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        like = self._rows(changed, Form.DELTA, whole)
+        return self._copy(node, [self._operand(o, Form.DELTA, like, whole) for o in operands], form=Form.DELTA)
+
+    def _delta_sum(self, node: Node, whole: bool = False) -> Node:
+        """add, subtract: unchanged terms drop out."""
+        operands = self.graph.operands(node)
+        deltas = [None if isinstance(o.facts.state, Constant) else self._rows(o, Form.DELTA, whole) for o in operands]
+        present = [d for d in deltas if d is not None]
+        if len(present) == len(operands):
+            return self._copy(node, present, form=Form.DELTA)
+        (made,) = present
+        if node.op == "subtract" and deltas[0] is None:
+            made = self._add(node, "negative", [made], form=Form.DELTA)
+        if made.type.shape != node.type.shape:
+            made = self._add(node, "broadcast", [made], {"shape": node.type.shape[1:]}, form=Form.DELTA)
+        return made
+
+    def _delta_concat(self, node: Node, whole: bool = False) -> Node:
+        """Over channels: zeros where nothing changed. Over positions: a sum of shifted operands."""
+        operands = self.graph.operands(node)
+        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        like = self._rows(changed, Form.DELTA, whole)
+        state = node.facts.state
+        if not isinstance(state, Window) or state.axis != node.attrs["axis"]:
+            parts = [
+                self._add(o, "zero_delta", [o, like], form=Form.DELTA, state=self._state_for(like))
+                if isinstance(o.facts.state, Constant)
+                else self._rows(o, Form.DELTA, whole)
+                for o in operands
+            ]
+            return self._copy(node, parts, form=Form.DELTA)
+        shifted = [
+            self._shifted(node, i, whole) for i, o in enumerate(operands) if not isinstance(o.facts.state, Constant)
+        ]
+        made = shifted[0]
+        for term in shifted[1:]:
+            made = self._add(node, "add", [made, term], form=Form.DELTA)
+        return made
+
+    def _shifted(self, concat: Node, position: int, whole: bool) -> Node:
+        """One operand of a concatenation over positions, padded to the length of the result."""
+        operands, axis = self.graph.operands(concat), concat.attrs["axis"]
+        extents = [o.type.extent(axis) for o in operands]
+        left, right = sum(extents[:position]), sum(extents[position + 1 :])
+        rows = self._rows(operands[position], Form.DELTA, whole)
+        state = rows.facts.state
+        if isinstance(state, Window):
+            effect = effect_on(self.graph, concat, position, axis)
+            if isinstance(effect, Moves):
+                state = Window(axis, state.ranges.through(effect.map), concat.type.extent(axis))
+        attrs = {"axis": axis, "left": left, "right": right}
+        return self._add(concat, "pad", [rows], attrs, form=Form.DELTA, state=state)
+
+    # Operands in the form a user needs
+
+    def _operand(self, node: Node, form: Form, like: Node, whole: bool = False) -> Node:
+        """An operand for a tile op: rows of a changed one, a window of a constant one."""
+        if isinstance(node.facts.state, Constant):
+            return self._constant(node, like)
+        return self._rows(node, form, whole)
+
+    def _rows(self, node: Node, form: Form, whole: bool) -> Node:
+        return self.whole(node, form) if whole else self.window(node, form)
+
+    def window(self, node: Node, form: Form) -> Node:
+        """The rows of a changed node in `form`, converted if they have the other one."""
+        full = isinstance(node.facts.state, Full)
+        key = (node, form, full)
+        if key not in self.rows:
+            other = self.rows[node, Form.VALUE if form is Form.DELTA else Form.DELTA, full]
+            self.rows[key] = self._assign(node, other) if form is Form.VALUE else self._subtract(node, other)
+        return self.rows[key]
+
+    def whole(self, node: Node, form: Form) -> Node:
+        """The rows of a changed node as whole values, or whole deltas."""
+        if isinstance(node.facts.state, Constant):
+            return self._add(node, "reference_window", [node, node], form=Form.VALUE, state=Full())
+        if isinstance(node.facts.state, Full):
+            return self.window(node, form)
+        key = (node, form, True)
+        if key not in self.rows:
+            delta = self.rows.get((node, Form.DELTA, False))
+            if form is Form.DELTA or delta is None:
+                rows = self.window(node, form)
+                operands = [rows] if form is Form.DELTA else [rows, node]
+                self.rows[key] = self._add(node, "materialise", operands, form=form, state=Full())
+            else:
+                self.rows[key] = self._assign(node, self.whole(node, Form.DELTA))
+        return self.rows[key]
+
+    def _assign(self, node: Node, delta: Node) -> Node:
+        reference = self._reference(node, delta)
+        return self._add(node, "slice_assign", [delta, reference], form=Form.VALUE, state=self._state_for(delta))
+
+    def _subtract(self, node: Node, value: Node) -> Node:
+        reference = self._twin(value) or self._reference(node, value)
+        return self._add(node, "difference", [value, reference], form=Form.DELTA, state=self._state_for(value))
+
+    def _reference(self, node: Node, like: Node) -> Node:
+        state = self._state_for(like) if self._has_positions(node, like) else Full()
+        return self._add(node, "reference_window", [node, like], form=Form.REFERENCE, state=state)
+
+    def _twin(self, value: Node) -> Node | None:
+        """The computation of `value` repeated on the reference window; None where reading is cheaper."""
+        if value not in self.twins:
+            self.twins[value] = self._make_twin(value)
+        return self.twins[value]
+
+    def _make_twin(self, value: Node) -> Node | None:
+        if value.section is Section.REFERENCE or value.facts.form is Form.REFERENCE:
+            return value
+        operands = self.graph.operands(value)
+        if value.op == "slice_assign":
+            return operands[1]
+        if not rule_of(value).cheap or isinstance(value.facts.state, Full):
+            return None
+        twins = [self._twin(o) for o in operands]
+        if any(t is None for t in twins):
+            return None
+        made = self._add(
+            value,
+            value.op,
+            [t for t in twins if t is not None],
+            value.attrs,
+            form=Form.REFERENCE,
+            state=value.facts.state,
+        )
+        return made
+
+    def _constant(self, node: Node, like: Node) -> Node:
+        """A constant as it is if every row shares it, else a window of it."""
+        if not node.type.batched and not self._has_positions(node, like):
+            return node
+        key = (node, like)
+        if key not in self.constants:
+            self.constants[key] = self._reference(node, like)
+        return self.constants[key]
+
+    @staticmethod
+    def _has_positions(node: Node, like: Node) -> bool:
+        state = like.facts.state
+        if not isinstance(state, Window):
+            return False
+        axis = state.axis - like.type.rank + node.type.rank
+        return axis >= 0 and node.type.extent(axis) == state.length and state.length > 1
+
+    @staticmethod
+    def _state_for(like: Node) -> State:
+        return like.facts.state or Full()
+
+    # Adding nodes
+
+    def _copy(self, node: Node, operands: Sequence[Node], form: Form = Form.VALUE) -> Node:
+        return self._add(node, node.op, operands, node.attrs, form=form)
+
+    def _add(
+        self,
+        node: Node,
+        op: str,
+        operands: Sequence[Node],
+        attrs: Mapping[str, Any] | None = None,
+        *,
+        form: Form,
+        state: State | None = None,
+    ) -> Node:
+        suffix = {Form.DELTA: "d", Form.VALUE: "v", Form.REFERENCE: "r"}[form]
+        declared = node.type if op == "keras_call" else None
+        made = self.graph.add(
+            op,
+            operands,
+            attrs,
+            type=declared,
+            layer=node.layer,
+            section=Section.TILE,
+            name=f"{node.name.split('.')[0]}.{suffix}",
+        )
+        made.facts.form = form
+        made.facts.state = state or node.facts.state
+        made.facts.segment = node.facts.segment
+        made.facts.layer_class = node.facts.layer_class
+        made.facts.axis = made.facts.state.axis if isinstance(made.facts.state, Window) else None
+        return made
+
+
+_DELTA: dict[str, Callable[..., Node]] = {
+    "add": _Lowering._delta_sum,
+    "subtract": _Lowering._delta_sum,
+    "concat": _Lowering._delta_concat,
+}

@@ -1,0 +1,119 @@
+"""The pipeline: an ordered tuple of passes, verified after each one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from fastism_compiler.ir.errors import FastISMError, OptionError, PassError
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.verifier import verify
+from fastism_compiler.passes.base import Context, Pass
+from fastism_compiler.passes.canonicalize import CanonicalizePass
+from fastism_compiler.passes.classify_layers import ClassifyLayersPass
+from fastism_compiler.passes.demand import DemandPass
+from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
+from fastism_compiler.passes.plan_tiles import PlanTilesPass
+from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
+from fastism_compiler.passes.segment import SegmentPass
+from fastism_compiler.passes.select_kernels import SelectKernelsPass
+
+Observer = Callable[[Pass, Graph, float], None]
+"""Called after each pass with the pass, the graph and the seconds it took."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Passes in the order they run. Editing methods return a new pipeline.
+
+    Attributes:
+        passes: the passes, in order.
+        check: verify the graph after every pass.
+        observers: callbacks between passes, to time or print.
+    """
+
+    passes: tuple[Pass, ...]
+    check: bool = True
+    observers: tuple[Observer, ...] = ()
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        """Run every pass over `graph`, in place; return it.
+
+        Raises:
+            PassError: a pass failed or left a graph that does not verify; the
+                message names it, the passes before it, and the cause.
+        """
+        done: tuple[str, ...] = ()
+        for step in self.passes:
+            missing = [name for name in step.requires if name not in done]
+            if missing:
+                raise PassError(
+                    f"pass {step.name} needs others before it",
+                    expected=", ".join(missing),
+                    got=", ".join(done) or "nothing",
+                )
+            started = time.perf_counter()
+            try:
+                step.run(graph, context)
+                done = (*done, step.name)
+                if self.check:
+                    verify(graph, done)
+            except FastISMError as error:
+                raise PassError(f"pass {step.name} failed after {', '.join(done) or 'no pass'}:\n{error}") from error
+            for observe in self.observers:
+                observe(step, graph, time.perf_counter() - started)
+        return graph
+
+    def names(self) -> list[str]:
+        """The names of the passes, in order."""
+        return [p.name for p in self.passes]
+
+    def insert_before(self, name: str, new: Pass) -> Pipeline:
+        """This pipeline with `new` in front of the pass called `name`."""
+        at = self._index(name)
+        return replace(self, passes=(*self.passes[:at], new, *self.passes[at:]))
+
+    def insert_after(self, name: str, new: Pass) -> Pipeline:
+        """This pipeline with `new` behind the pass called `name`."""
+        at = self._index(name) + 1
+        return replace(self, passes=(*self.passes[:at], new, *self.passes[at:]))
+
+    def replace(self, name: str, new: Pass) -> Pipeline:
+        """This pipeline with `new` in the place of the pass called `name`."""
+        at = self._index(name)
+        return replace(self, passes=(*self.passes[:at], new, *self.passes[at + 1 :]))
+
+    def remove(self, name: str) -> Pipeline:
+        """This pipeline without the pass called `name`."""
+        at = self._index(name)
+        return replace(self, passes=(*self.passes[:at], *self.passes[at + 1 :]))
+
+    def observed_by(self, *observers: Observer) -> Pipeline:
+        """This pipeline with further callbacks between passes."""
+        return replace(self, observers=(*self.observers, *observers))
+
+    def __iter__(self) -> Iterator[Pass]:
+        return iter(self.passes)
+
+    def _index(self, name: str) -> int:
+        if name not in self.names():
+            raise OptionError("no pass of that name", expected=", ".join(self.names()), got=name)
+        return self.names().index(name)
+
+
+DEFAULT = (
+    CanonicalizePass(),
+    ClassifyLayersPass(),
+    DemandPass(),
+    PropagateRangesPass(),
+    SegmentPass(),
+    InsertSliceAssignPass(),
+    SelectKernelsPass(),
+    PlanTilesPass(),
+)
+
+
+def default_pipeline() -> Pipeline:
+    """The built-in passes, in the order of the design."""
+    return Pipeline(DEFAULT)

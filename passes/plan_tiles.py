@@ -1,0 +1,279 @@
+"""plan-tiles: where each window is stored, where rows must be shifted, how rows form tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+import numpy as np
+
+from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling
+from fastism_compiler.ir.ops import Moves, effect_on, rule_of
+from fastism_compiler.ir.position_map import PositionMap, Table
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
+from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM
+
+_SLACK = 1.25
+"""A stored window may be this much wider than its change range before its rows are shifted."""
+_ITEM_BYTES = 4
+_MOST_ROWS = 256
+
+
+@dataclass(frozen=True)
+class PlanTilesPass(Pass):
+    """Choose carriers, insert `realign`, group ranges and choose rows per tile.
+
+    1. Forward: a delta is stored where its op naturally leaves it (starts may
+       overhang the sequence; deltas are 0 there). A carrier that grew far
+       beyond its change range, or beyond the sequence, is pulled inside.
+    2. Backward through by-value segments: a pool needs phase-aligned values,
+       so the slice-assign in front of it is made wide enough.
+    3. A Dense over a flattened window needs one start per tile: starts are
+       rounded down, and ranges of equal start form a group.
+    4. Where an op reads rows on another carrier than they are stored on, a
+       `realign` node goes between.
+    """
+
+    name: ClassVar[str] = "plan-tiles"
+    kind: ClassVar[Kind] = Kind.TRANSFORM
+    requires: ClassVar[tuple[str, ...]] = ("select-kernels",)
+
+    def run(self, graph: Graph, context: Context) -> None:
+        for node in graph.nodes(Section.TILE):
+            _place(graph, node, context.ranges)
+        for node in reversed(graph.nodes(Section.TILE)):
+            _widen_operands(graph, node)
+        for node in graph.nodes(Section.TILE):
+            _align_operands(graph, node, context)
+        graph.tiling = _tiling(graph, context)
+
+
+def window_operands(graph: Graph, node: Node) -> list[tuple[int, Node]]:
+    """The tile operands that are stored as windows, with their positions."""
+    return [
+        (i, o)
+        for i, o in enumerate(graph.operands(node))
+        if o.section is Section.TILE and isinstance(o.facts.state, Window)
+    ]
+
+
+def _map(graph: Graph, node: Node, operand: int, axis: int) -> PositionMap | None:
+    effect = effect_on(graph, node, operand, axis)
+    return effect.map if isinstance(effect, Moves) else None
+
+
+# 1. Forward
+
+
+def _place(graph: Graph, node: Node, ranges: ChangeRanges) -> None:
+    state = node.facts.state
+    if not isinstance(state, Window):
+        return
+    if node.op == "input_delta":
+        node.facts.carrier = Carrier(np.minimum(ranges.lo, state.length - ranges.max_width), ranges.max_width)
+        return
+    node.facts.carrier = reduce(Carrier.hull, _arriving(graph, node))
+    if node.facts.form is Form.DELTA:
+        _pull_inside(graph, node, state)
+
+
+def _arriving(graph: Graph, node: Node) -> list[Carrier]:
+    arriving = []
+    for i, operand in window_operands(graph, node):
+        if node.op == "reference_window" or operand.facts.carrier is None:
+            arriving += [operand.facts.carrier] if operand.facts.carrier else []
+            continue
+        position_map = _map(graph, node, i, _axis(operand))
+        if position_map is not None:
+            arriving.append(operand.facts.carrier.forward(position_map))
+    return arriving
+
+
+def _axis(node: Node) -> int:
+    state = node.facts.state
+    return state.axis if isinstance(state, Window) else 0
+
+
+def _pull_inside(graph: Graph, node: Node, state: Window) -> None:
+    """Realign a delta whose carrier outgrew its change range or the sequence."""
+    carrier = node.facts.carrier
+    width = max(state.ranges.max_width, 1)
+    if carrier is None or (carrier.width <= state.length and carrier.width <= _SLACK * width):
+        return
+    inside = Carrier.inside(state.length, width, state.ranges)
+    _insert_realign(graph, node, graph.users(node), inside)
+
+
+# 2. Backward
+
+
+def _widen_operands(graph: Graph, node: Node) -> None:
+    """Make by-value operands cover what `node` reads."""
+    carrier = node.facts.carrier
+    if carrier is None or node.op == "reference_window":
+        return
+    for i, operand in window_operands(graph, node):
+        if operand.facts.form is not Form.DELTA and operand.facts.carrier is not None:
+            needed = _read_by(graph, node, i, operand, carrier)
+            operand.facts.carrier = operand.facts.carrier.hull(needed)
+
+
+def _read_by(graph: Graph, node: Node, position: int, operand: Node, carrier: Carrier) -> Carrier:
+    position_map = _map(graph, node, position, _axis(operand))
+    return carrier.backward(position_map) if position_map is not None else carrier
+
+
+# 3. and 4. Alignment
+
+
+def _align_operands(graph: Graph, node: Node, context: Context) -> None:
+    """Put a `realign` in front of every window operand stored elsewhere than `node` reads it."""
+    if node.op in ("realign", "reference_window", "materialise"):
+        return
+    for i, operand in window_operands(graph, node):
+        stored = operand.facts.carrier
+        if stored is None:
+            continue
+        if node.facts.kernel == KERNEL_ROWS:
+            needed = _shared_carrier(graph, node, operand, context)
+            _insert_realign(graph, operand, [node], needed, shared=True)
+            continue
+        needed = _needed_carrier(graph, node, i, operand, stored)
+        if not needed.same_as(stored):
+            _insert_realign(graph, operand, [node], needed, only_position=i)
+
+
+def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node, stored: Carrier) -> Carrier:
+    """The carrier on which `node` reads an operand."""
+    carrier = node.facts.carrier
+    if carrier is None:
+        return stored
+    position_map = _map(graph, node, position, _axis(operand))
+    if position_map is None:
+        return stored
+    if rule_of(node).heavy and position_map.stride == 1:
+        return stored
+    if position_map.scatter and stored.forward(position_map).same_as(carrier):
+        return stored
+    return carrier.backward(position_map)
+
+
+def _insert_realign(
+    graph: Graph,
+    rows: Node,
+    users: list[Node],
+    carrier: Carrier,
+    *,
+    shared: bool = False,
+    only_position: int | None = None,
+) -> None:
+    """Put a `realign` of `rows` onto `carrier` between it and `users`."""
+    made = graph.add("realign", [rows], layer=rows.layer, section=Section.TILE, name=rows.name)
+    source, facts = rows.facts, made.facts
+    facts.form, facts.state, facts.axis = source.form, source.state, source.axis
+    facts.segment, facts.layer_class = source.segment, source.layer_class
+    facts.carrier, facts.shared_start = carrier, shared
+    for user in users:
+        for position, operand in enumerate(graph.operands(user)):
+            if operand is rows and only_position in (None, position):
+                graph.set_operand(user, position, made)
+
+
+def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -> Carrier:
+    """Starts rounded down so that many ranges share one, at the least cost per row.
+
+    A wider carrier costs arithmetic; a small group costs padded rows.
+    """
+    state = operand.facts.state
+    stored = operand.facts.carrier
+    if not isinstance(state, Window) or stored is None:
+        raise TypeError("a shared carrier is for windows")
+    unit = _unit(graph, operand)
+    width = max(min(stored.width, state.length), 1)
+    best: tuple[float, Carrier] | None = None
+    step = unit
+    while True:
+        wide = min(width + step - unit, state.length)
+        carrier = stored.moved_inside(state.length, wide, step)
+        sizes = np.unique(carrier.start, return_counts=True)[1] * context.batch_size
+        padded = np.ceil(sizes / _GROUP_ROWS) * _GROUP_ROWS
+        cost = wide * float(padded.sum() / sizes.sum())
+        if best is None or cost < best[0]:
+            best = (cost, carrier)
+        if wide == state.length:
+            return best[1]
+        step *= 2
+
+
+_GROUP_ROWS = 16
+"""Rows per tile that a group is padded to when its cost is estimated."""
+
+
+def _unit(graph: Graph, node: Node) -> int:
+    """Elements per position of a flattened axis: starts fall on its multiples."""
+    while node.section is Section.TILE:
+        operands = window_operands(graph, node)
+        if not operands:
+            return 1
+        position, operand = operands[0]
+        position_map = _map(graph, node, position, _axis(operand))
+        if position_map is not None and position_map.scatter and position_map.stride > 1:
+            return position_map.stride
+        node = operand
+    return 1
+
+
+# Tiles
+
+
+def _tiling(graph: Graph, context: Context) -> Tiling:
+    starts = [
+        n.facts.carrier.start
+        for n in graph.nodes(Section.TILE)
+        if n.facts.shared_start and n.facts.carrier is not None
+    ]
+    groups = _labels(starts, context.ranges.count)
+    row_bytes = max((_row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
+    sizes = np.unique(groups, return_counts=True)[1] * context.batch_size
+    return Tiling(_rows(sizes, row_bytes, context), groups, row_bytes)
+
+
+def _labels(starts: list[Table], count: int) -> Table:
+    """Equal labels for ranges whose shared starts are all equal."""
+    if not starts:
+        return np.zeros(count, dtype=np.int64)
+    labels = np.unique(np.stack(starts, axis=1), axis=0, return_inverse=True)[1]
+    return labels.reshape(-1).astype(np.int64)
+
+
+def _rows(sizes: Table, row_bytes: int, context: Context) -> int:
+    """Rows per tile: as many as the memory allows, few of them padding."""
+    most = int(np.clip(context.tile_bytes // max(row_bytes, 1), 1, _MOST_ROWS))
+    candidates = [n for n in range(max(most // 2, 1), most + 1) if n % 8 == 0 or most < 16]
+    waste = [float((np.ceil(sizes / n) * n).sum()) for n in candidates] or [0.0]
+    smallest = min(waste)
+    return max((n for n, w in zip(candidates, waste, strict=False) if w <= 1.02 * smallest), default=most)
+
+
+def _row_bytes(graph: Graph, node: Node) -> int:
+    """Memory for one row of `node`, its operands, and its kernel's scratch space."""
+    total = stored_size(node)
+    for operand in graph.operands(node):
+        if operand.section is Section.TILE:
+            total += stored_size(operand)
+    if node.facts.kernel == SCATTER_GEMM:
+        rows, kernel = graph.operands(node)
+        width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
+        taps, filters = kernel.type.extent(0), node.type.extent(2)
+        total += width * taps * filters
+    return total * _ITEM_BYTES
+
+
+def stored_size(node: Node) -> int:
+    """Elements one row of a tile node takes."""
+    state, carrier = node.facts.state, node.facts.carrier
+    if isinstance(state, Window) and carrier is not None:
+        return node.type.row_size // state.length * carrier.width
+    return node.type.row_size

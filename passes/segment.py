@@ -1,0 +1,104 @@
+"""segment: which ops run on deltas, which by value, and which run as one unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastism_compiler.ir.graph import Form, Graph, LayerClass, Node
+from fastism_compiler.ir.ops import call_of, rule_of
+from fastism_compiler.ir.ranges import Constant, Full, Window
+from fastism_compiler.passes.base import Context, Kind, Pass
+
+
+@dataclass(frozen=True)
+class SegmentPass(Pass):
+    """Choose each changed value's form, and number the segments of one form.
+
+    1. A nonlinear op, or a stop, makes values.
+    2. A heavy linear op on a window (convolution, Dense, average) makes a
+       delta: its arithmetic is cheaper there, and needs no reference.
+    3. A light linear op (addition, scaling, concatenation) keeps the form of
+       its operands, so that `relu, scale, pool` is one by-value segment; but
+       values turn into deltas in front of it when a heavy op reads the result.
+    4. Once a value is full, linear ops take it in the form it has.
+
+    Segments are connected groups of one form; a segment number is the
+    order in which its first op runs.
+    """
+
+    name: ClassVar[str] = "segment"
+    kind: ClassVar[Kind] = Kind.ANALYSIS
+    requires: ClassVar[tuple[str, ...]] = ("propagate-ranges",)
+
+    def run(self, graph: Graph, context: Context) -> None:
+        changed = [n for n in graph if not isinstance(n.facts.state, Constant)]
+        by_value = _read_by_value(graph, changed)
+        for node in changed:
+            node.facts.form = _form(graph, node, by_value)
+        _number(graph, changed)
+
+
+def changed_operands(graph: Graph, node: Node) -> list[Node]:
+    """The operands that depend on the sequence."""
+    return [o for o in graph.operands(node) if not isinstance(o.facts.state, Constant)]
+
+
+def is_linear(graph: Graph, node: Node) -> bool:
+    """Whether deltas pass `node` without the reference, given which operands change."""
+    if node.facts.layer_class is LayerClass.STOP:
+        return False
+    flags = [not isinstance(o.facts.state, Constant) for o in graph.operands(node)]
+    return rule_of(node).linear(call_of(graph, node), flags)
+
+
+def _reads_window(graph: Graph, node: Node) -> bool:
+    return any(isinstance(o.facts.state, Window) for o in graph.operands(node))
+
+
+def _wants_delta(graph: Graph, node: Node) -> bool:
+    """Arithmetic on a window that is cheaper, or only right, on its delta."""
+    rule = rule_of(node)
+    aggregates = node.facts.layer_class is LayerClass.AGGREGATION
+    return is_linear(graph, node) and (rule.heavy or rule.delta_only or aggregates) and _reads_window(graph, node)
+
+
+def _read_by_value(graph: Graph, changed: list[Node]) -> set[Node]:
+    """Nodes whose every user, through light linear ops, takes values."""
+    by_value: set[Node] = set()
+    for node in reversed(changed):
+        users = [u for u in graph.users(node) if not isinstance(u.facts.state, Constant)]
+        if all(not is_linear(graph, u) or (not _wants_delta(graph, u) and u in by_value) for u in users):
+            by_value.add(node)
+    return by_value
+
+
+def _form(graph: Graph, node: Node, by_value: set[Node]) -> Form:
+    if node is graph.sequence or _wants_delta(graph, node):
+        return Form.DELTA
+    if not is_linear(graph, node):
+        return Form.VALUE
+    forms = {o.facts.form for o in changed_operands(graph, node)}
+    if isinstance(node.facts.state, Full):
+        return Form.VALUE if Form.VALUE in forms else Form.DELTA
+    return Form.VALUE if forms == {Form.VALUE} and node in by_value else Form.DELTA
+
+
+def _number(graph: Graph, changed: list[Node]) -> None:
+    """Union operands and users of one form; then number the groups by first appearance."""
+    leader: dict[Node, Node] = {}
+
+    def find(node: Node) -> Node:
+        while leader[node] is not node:
+            leader[node] = leader[leader[node]]
+            node = leader[node]
+        return node
+
+    for node in changed:
+        leader[node] = node
+        for operand in changed_operands(graph, node):
+            if operand.facts.form is node.facts.form:
+                leader[find(node)] = find(operand)
+    numbers: dict[Node, int] = {}
+    for node in changed:
+        node.facts.segment = numbers.setdefault(find(node), len(numbers))
