@@ -267,14 +267,45 @@ class CompiledISM:
         return scored
 
     def _score_naively(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> list[Array]:
-        position = self.inputs.sequence
-        inputs = [x[jobs.sequence] for x in block]
-        own = [_constant(y) for y in self.naive(inputs)] if delta else []
-        inputs[position] = mutated(block[position], self.letters, engine.ranges, jobs)
-        scores = [y.numpy() for y in self.selection([_constant(y) for y in self.naive(inputs)])]
+        scores = self._naive_rows(self.naive, engine.ranges, block, jobs)
         if delta:
-            scores = [y - r.numpy() for y, r in zip(scores, self.selection(own), strict=True)]
+            own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
+            scores = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
         return scores
+
+    def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """Score `jobs` over the program's ranges: flat `[n, *out]`."""
+        results: list[Array] | None = None
+        bucket_of, place = np.empty((2, self.ranges.count), dtype=np.int64)
+        for number, members in enumerate(self._buckets):
+            bucket_of[members], place[members] = number, np.arange(len(members))
+        for number, engine in enumerate(self._engines):
+            rows = np.flatnonzero(bucket_of[jobs.change] == number)
+            if not len(rows):
+                continue
+            width = engine.ranges.max_width
+            change = place[jobs.change[rows]].astype(np.int32)
+            chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows][:, :width])
+            scored = self._score(engine, arrays, chosen, delta=False)
+            if results is None:
+                results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
+            for result, y in zip(results, scored.outputs, strict=True):
+                result[rows] = y
+        return results or []
+
+    def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """The same by the model itself."""
+        return self._naive_rows(self.naive, self.ranges, arrays, jobs)
+
+    def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """The same by a float64 clone of the model."""
+        return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
+
+    def _naive_rows(self, naive: NaiveRows, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        inputs = [x[jobs.sequence] for x in arrays]
+        position = self.inputs.sequence
+        inputs[position] = mutated(arrays[position], self.letters, ranges, jobs)
+        return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
 
     def _engine_of_width(self, width: int) -> Engine:
         """An engine for every position at one width."""

@@ -18,7 +18,7 @@ class NaiveRows:
 
     Args:
         model: the Keras model.
-        function: its functional graph, for the nest of its inputs.
+        structure: the nest in which it takes its inputs.
         jit: compile with XLA.
         rows: sequences per call.
     """
@@ -28,6 +28,8 @@ class NaiveRows:
         import tensorflow as tf
 
         self.rows = rows
+        self._model, self._structure = model, structure
+        self._float64: NaiveRows | None = None
 
         def run(inputs: list[Any]) -> list[Any]:
             packed = keras.tree.pack_sequence_as(structure, inputs)
@@ -43,6 +45,39 @@ class NaiveRows:
             block = [_padded(x[begin : begin + self.rows], self.rows) for x in inputs]
             pieces.append([np.asarray(y)[: count - begin] for y in self._run(block)])
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+
+    def in_float64(self) -> NaiveRows:
+        """The same model cloned to float64, weights copied: the exact oracle."""
+        if self._float64 is None:
+            self._float64 = NaiveRows(float64_clone(self._model), self._structure, rows=self.rows)
+        return self._float64
+
+
+def float64_clone(model: Any) -> Any:
+    """A copy of a model with every layer in float64 and the same weights."""
+    import keras
+
+    def widen(layer: Any) -> Any:
+        config = layer.get_config()
+        _set_dtype(config)
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=widen)
+    clone.set_weights([np.asarray(w, dtype=np.float64) for w in model.get_weights()])
+    return clone
+
+
+def _set_dtype(config: Any) -> None:
+    """Set every `dtype` in a nested layer configuration to float64."""
+    if isinstance(config, dict):
+        if "dtype" in config:
+            config["dtype"] = "float64"
+        for value in config.values():
+            _set_dtype(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            _set_dtype(value)
 
 
 def _padded(x: Array, rows: int) -> Array:

@@ -1,0 +1,1 @@
+"""Benchmarks: one module per question, each run with `python -m benchmarks.NAME`."""

@@ -1,0 +1,136 @@
+"""Side by side, in one run: best naive ISM, the compiled program, and the floors.
+
+    python -m benchmarks.compare                      # the table of the README
+    python -m benchmarks.compare --models basset --batch 1 8 --json out.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import seconds
+
+CASES: dict[str, tuple[int, int]] = {
+    "basset": (8, 256),
+    "factorized_basset": (8, 256),
+    "bpnet": (8, 256),
+    "bpnet_control_tracks": (8, 256),
+    "beluga": (4, 64),
+}
+"""model -> (sequences, naive rows timed per setting)"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table; times are seconds per sequence of one zero mutation per position."""
+
+    model: str
+    batch: int
+    naive_s: float
+    naive_setting: str
+    ours_s: float
+    floor_s: float
+    shape_floor_s: float
+    speed_up: float
+    over_floor: float
+    over_shape_floor: float
+    predicted_mb: float
+    measured_mb: float
+    compile_s: float
+    error: float
+
+
+def inputs_for(model: Any, sequences: int, seed: int = 0) -> list[np.ndarray[Any, Any]]:
+    """Random one-hot sequences, and random numbers for every other input."""
+    rng = np.random.default_rng(seed)
+    first, *rest = model.inputs
+    length, channels = first.shape[1:]
+    x = np.eye(channels, dtype=np.float32)[rng.integers(0, channels, (sequences, length))]
+    return [x, *[rng.random((sequences, *i.shape[1:])).astype(np.float32) for i in rest]]
+
+
+def run_case(name: str, sequences: int, naive_rows: int, with_memory: bool) -> Result:
+    """Measure one model at one batch size."""
+    import time
+
+    import fastism_compiler as fc
+    from benchmarks.floor import floor_seconds, shape_floor_seconds
+    from benchmarks.memory import measure_child
+    from benchmarks.naive import best_naive
+    from fastism_compiler.memory import predict_bytes
+
+    model = getattr(fc.models, name)()
+    inputs = inputs_for(model, sequences)
+    x = inputs if len(inputs) > 1 else inputs[0]
+    started = time.perf_counter()
+    program = fc.compile(model, batch_size=sequences, verify=False)
+    program(x)
+    compile_s = time.perf_counter() - started
+    ours = seconds(lambda: program(x), repeats=3, warm_up=0) / sequences
+    naive_row, setting = best_naive(model, inputs, naive_rows)
+    ours = min(ours, seconds(lambda: program(x), repeats=2, warm_up=0) / sequences)
+    naive = naive_row * program.ranges.count
+    floor, shape_floor = floor_seconds(program), shape_floor_seconds(program)
+    report = program.verify(x, ranges=8)
+    return Result(
+        model=name,
+        batch=sequences,
+        naive_s=naive,
+        naive_setting=setting,
+        ours_s=ours,
+        floor_s=floor,
+        shape_floor_s=shape_floor,
+        speed_up=naive / ours,
+        over_floor=ours / floor,
+        over_shape_floor=ours / shape_floor,
+        predicted_mb=predict_bytes(program.engines[0], program.selection, sequences) / 1e6,
+        measured_mb=measure_child(name, sequences) / 1e6 if with_memory else float("nan"),
+        compile_s=compile_s,
+        error=report.worst,
+    )
+
+
+def table(results: list[Result]) -> str:
+    """The results as a Markdown table."""
+    head = (
+        "| model | batch | best naive s/seq | ours s/seq | speed-up | floor s/seq | ours/floor | shape floor s/seq "
+        "| ours/shape floor | memory plan / measured MB | compile s | max error |"
+    )
+    lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
+    for r in results:
+        lines.append(
+            f"| {r.model} | {r.batch} | {r.naive_s:.3g} ({r.naive_setting}) | {r.ours_s:.3g} | {r.speed_up:.1f}x "
+            f"| {r.floor_s:.3g} | {r.over_floor:.2f} | {r.shape_floor_s:.3g} | {r.over_shape_floor:.2f} "
+            f"| {r.predicted_mb:.0f} / {r.measured_mb:.0f} | {r.compile_s:.1f} | {r.error:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--batch", nargs="+", type=int, help="sequences (default: 8, Beluga 4)")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the child process that measures memory")
+    options = parser.parse_args(arguments)
+    results = []
+    for name in options.models:
+        for batch in options.batch or [CASES[name][0]]:
+            print(f"{name}, batch {batch} ...", file=sys.stderr, flush=True)
+            results.append(run_case(name, batch, CASES[name][1], not options.no_memory))
+            print(table(results[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(r) for r in results], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

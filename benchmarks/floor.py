@@ -1,0 +1,69 @@
+"""The floors of design section 8: arithmetic over peak rate, and what each op's shape allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
+from fastism_compiler.ir import Form, Graph, Node, Section
+from fastism_compiler.ir.arithmetic import delta_multiply_adds, delta_total
+from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.passes.plan_tiles import stored_size
+
+
+def floor_seconds(program: Any) -> float:
+    """Least time per sequence: minimal delta multiply-adds over the peak GEMM rate."""
+    work = sum(delta_total(e.graph, e.ranges.count) for e in program.engines)
+    return work / peak_gemm_rate()
+
+
+def shape_floor_seconds(program: Any) -> float:
+    """Least time per sequence with each op at the rate its shape allows, or at memory speed."""
+    return sum(_engine_floor(e) for e in program.engines)
+
+
+def _engine_floor(engine: Any) -> float:
+    graph, rows, count = engine.graph, engine.tiling.rows, engine.ranges.count
+    work = {n.name: int(delta_multiply_adds(graph, n, count).sum()) for n in graph.nodes(Section.REFERENCE)}
+    total = 0.0
+    for node in graph.nodes(Section.TILE):
+        traffic = 4 * count * stored_size(node)
+        if node.op in ("conv", "dense", "conv_transpose", "depthwise_conv") and node.facts.form is not Form.REFERENCE:
+            macs = _work_of(graph, node, work)
+            compute = macs / gemm_rate(*_gemm_shape(graph, node, rows)) if macs else 0.0
+            total += max(compute, traffic / bandwidth())
+        elif rule_of(node).elementwise:
+            continue  # fused into its neighbours
+        else:
+            total += traffic / bandwidth()
+    return total
+
+
+def _work_of(graph: Graph, node: Node, work: dict[str, int]) -> int:
+    """Multiply-adds of the reference op that a tile op stands for: same op, same kernel."""
+    kernel = graph.operands(node)[1]
+    twins = [
+        n
+        for n in graph.nodes(Section.REFERENCE)
+        if n.op == node.op and n.layer == node.layer and graph.operands(n)[1] is kernel
+    ]
+    return work[twins[0].name] if twins else 0
+
+
+def _gemm_shape(graph: Graph, node: Node, rows: int) -> tuple[int, int, int]:
+    operand, kernel = graph.operands(node)
+    inner = kernel.type.extent(0) if node.op == "dense" else kernel.type.extent(1)
+    if node.op == "dense":
+        width = stored_size(operand)
+        if operand.type.rank == 2:
+            return rows, min(width, inner), kernel.type.extent(1)
+        return rows * (width // inner), inner, kernel.type.extent(1)
+    if node.op == "conv_transpose":
+        inner = kernel.type.extent(2)
+    columns = kernel.type.row_size // inner
+    return rows * max(stored_size(operand) // operand.type.row_size * operand.type.extent(1), _width(operand)), inner, columns
+
+
+def _width(node: Node) -> int:
+    carrier = node.facts.carrier
+    return carrier.width if carrier else node.type.extent(1)

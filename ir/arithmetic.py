@@ -1,0 +1,61 @@
+"""Multiply-adds: of the whole model, and of the least a change of each range costs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastism_compiler.ir.graph import Graph, Node, Section
+from fastism_compiler.ir.ops import Stops, call_of, effect_on, rule_of
+from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.ranges import Constant, Full, Window
+
+
+def whole_multiply_adds(graph: Graph, node: Node) -> int:
+    """Multiply-adds of a linear op on a whole sequence (0 for ops that have none to speak of)."""
+    rule = rule_of(node)
+    if not rule.heavy:
+        return 0
+    value = graph.operands(node)[0].type
+    if node.op == "dense":
+        return value.row_size * node.type.extent(node.type.rank - 1)
+    effect = effect_on(graph, node, 0, 1)
+    if isinstance(effect, Stops):
+        return 0
+    return int(effect.map.contacts().sum()) * rule.work(call_of(graph, node))
+
+
+def delta_multiply_adds(graph: Graph, node: Node, count: int) -> Table:
+    """Least multiply-adds per change range `[R]`: changed positions only, edges clipped, demand applied."""
+    operand = graph.operands(node)[0] if graph.operands(node) else None
+    if operand is None or isinstance(node.facts.state, Constant) or not rule_of(node).heavy:
+        return np.zeros(count, dtype=np.int64)
+    state = operand.facts.state
+    if isinstance(state, Full) or not isinstance(state, Window):
+        return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
+    effect = effect_on(graph, node, 0, state.axis)
+    if isinstance(effect, Stops) or node.facts.reason is not None:
+        return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
+    demand = node.facts.demand or (0, effect.map.out_length)
+    before = np.concatenate([[0], np.cumsum(effect.map.contacts(*demand))])
+    contacts = before[state.ranges.hi] - before[state.ranges.lo]
+    return contacts * rule_of(node).work(call_of(graph, node)) * _other_positions(node, operand, state)
+
+
+def _other_positions(node: Node, operand: Node, state: Window) -> int:
+    """Products per changed position of a Dense on more than one axis of positions."""
+    if node.op != "dense":
+        return 1
+    last = operand.type.rank - 1
+    return math.prod(operand.type.extent(i) for i in range(1, last) if i != state.axis)
+
+
+def naive_total(graph: Graph) -> int:
+    """Multiply-adds of one forward pass."""
+    return sum(whole_multiply_adds(graph, n) for n in graph.nodes(Section.REFERENCE))
+
+
+def delta_total(graph: Graph, count: int) -> int:
+    """Least multiply-adds of all `count` change ranges together."""
+    return sum(int(delta_multiply_adds(graph, n, count).sum()) for n in graph.nodes(Section.REFERENCE))
