@@ -34,7 +34,7 @@ class Context:
     stop_at: frozenset[str] = frozenset()
     jit: bool = True
     batch_size: int = 8
-    tile_bytes: int = 8 << 20
+    tile_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.ops import OPS, Tensor
-from fastism_compiler.emit.rows import Rows
+from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
@@ -94,8 +94,10 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
         finite = _finite_tables(graph, values, spec.sequences)
 
+        store = stored(active >= 0) if spec.jit else tf.identity
+
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
-            rows = Rows(sequence[i], change[i])
+            rows = Rows(sequence[i], change[i], store)
             step = Step(prepared, rows, replacement[i], list(spec.letters))
             outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
             outputs = finish(outputs)
