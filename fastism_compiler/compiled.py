@@ -54,7 +54,7 @@ class CompiledISM:
         self.batch_size, self.rescored = batch_size, 0
         self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
         self._buckets = [np.asarray(b) for b in buckets]
-        self._engines = [make_engine(_subset(ranges, b)) for b in self._buckets]
+        self._engines = [make_engine(ranges.subset(b)) for b in self._buckets]
         self._by_width: dict[int, Engine] = {}
         self._lock = threading.Lock()
 
@@ -314,7 +314,7 @@ class CompiledISM:
                 length = self.inputs.types[self.inputs.sequence].extent(1)
                 lo = np.arange(length - width + 1, dtype=np.int64)
                 everywhere = ChangeRanges(lo, lo + width)
-                same = [e for e in self._engines if _equal(e.ranges, everywhere)]
+                same = [e for e in self._engines if e.ranges.equals(everywhere)]
                 self._by_width[width] = same[0] if same else self._make_engine(everywhere)
             return self._by_width[width]
 
@@ -331,16 +331,8 @@ def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:
     return sequence, np.tile(np.arange(ranges, dtype=np.int32), batch)
 
 
-def _subset(ranges: ChangeRanges, members: Array) -> ChangeRanges:
-    return ChangeRanges(ranges.lo[members], ranges.hi[members])
-
-
 def _take(jobs: Jobs, rows: Array) -> Jobs:
     return Jobs(jobs.sequence[rows], jobs.change[rows], jobs.replacement[rows])
-
-
-def _equal(a: ChangeRanges, b: ChangeRanges) -> bool:
-    return np.array_equal(a.lo, b.lo) and np.array_equal(a.hi, b.hi)
 
 
 def _constant(x: Array) -> Any:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastism_compiler.compiled import CompiledISM
-from fastism_compiler.inputs import Array, InputSpec
+from fastism_compiler.inputs import InputSpec
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, OptionError, UnsupportedError
 from fastism_compiler.memory import choose_batch_size, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
+
+
+_MOST_SEQUENCES = 32
 
 
 def compile(  # noqa: A001 (the name of the contract)
@@ -118,36 +119,29 @@ def _compile(
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
+    inputs = input_spec(function, position, length)
     sequence = graph.inputs[position]
-    if sequence.type.rank != 3:
-        raise InputError(
-            "the sequence input must be [batch, length, channels]", expected="rank 3", got=str(sequence.type)
-        )
-    _check_layers(model, graph, stop_at)
+    _check_layers(graph, stop_at)
     letters = _letters(channels, sequence.type.extent(2))
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
-    selection = Selection(structure, list(model.output_names), output_types, outputs, reduce)
+    selection = Selection(structure, list(function.output_names), output_types, outputs, reduce)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
-    def context(chosen: ChangeRanges, block: int) -> Context:
-        return Context(chosen, stop_at, jit, block)
-
-    block = batch_size or 32
-
-    def make_engine(chosen: ChangeRanges) -> Engine:
-        return Engine(lowered, pipeline, context(chosen, block), letters, selection)
+    def engine_for(block: int) -> Callable[[ChangeRanges], Engine]:
+        return lambda chosen: Engine(lowered, pipeline, Context(chosen, stop_at, jit, block), letters, selection)
 
     buckets = split_ranges(table)
-    sizes = choose_batch_size([make_engine(_take(table, b)) for b in buckets], selection, block, budget)
-    block = sizes
+    most = batch_size or _MOST_SEQUENCES
+    trial = [engine_for(most)(table.subset(b)) for b in buckets]
+    block = choose_batch_size(trial, selection, most, budget)
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     program = CompiledISM(
-        inputs=_input_spec(function, graph, position),
+        inputs=inputs,
         selection=selection,
         naive=NaiveRows(model, keras_graph.input_structure(function)),
-        make_engine=make_engine,
+        make_engine=engine_for(block),
         buckets=buckets,
         ranges=table,
         letters=letters,
@@ -230,16 +224,22 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
     raise InputError("seq_input must name one of the model's inputs", expected=expected, got=repr(seq_input))
 
 
-def _input_spec(function: Any, graph: Any, position: int) -> InputSpec:
+def input_spec(function: Any, position: int, length: int | None = None) -> InputSpec:
+    """What a functional model takes, with its `position`-th flat input as the sequence."""
     from fastism_compiler.frontend import keras_graph
+    from fastism_compiler.frontend.lowering import input_type
 
     structure = keras_graph.input_structure(function)
     keys = tuple(sorted(structure)) if isinstance(structure, Mapping) else None
     names = tuple(t.name for t in function.inputs)
-    return InputSpec(names, tuple(n.type for n in graph.inputs), position, keys)
+    types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]
+    sequence = types[position]
+    if sequence.rank != 3:
+        raise InputError("the sequence input must be [batch, length, channels]", expected="rank 3", got=str(sequence))
+    return InputSpec(names, tuple(types), position, keys)
 
 
-def _check_layers(model: Any, graph: Any, stop_at: frozenset[str]) -> None:
+def _check_layers(graph: Any, stop_at: frozenset[str]) -> None:
     known = {part for n in graph if n.layer for part in (n.layer, *n.layer.split("/"))}
     for name in sorted(stop_at - known):
         raise LayerNameError(
@@ -254,7 +254,3 @@ def _letters(channels: Sequence[int] | None, count: int) -> tuple[int, ...]:
     if not letters or len(set(letters)) < len(letters) or min(letters) < 0 or max(letters) >= count:
         raise OptionError("channels must be distinct channel numbers", expected=f"0 .. {count - 1}", got=list(channels))
     return letters
-
-
-def _take(ranges: ChangeRanges, members: Array) -> ChangeRanges:
-    return ChangeRanges(ranges.lo[np.asarray(members)], ranges.hi[np.asarray(members)])

@@ -52,6 +52,12 @@ class InputSpec:
                 )
         return arrays
 
+    def pack(self, arrays: list[Array]) -> Any:
+        """Flat inputs in the form `read` takes: a dict, a list, or the array itself."""
+        if self.keys is not None:
+            return dict(zip(self.keys, arrays, strict=True))
+        return arrays if len(arrays) > 1 else arrays[0]
+
     def _flat(self, x: Any) -> list[Any]:
         if isinstance(x, Mapping):
             known = self.keys if self.keys is not None and set(self.keys) <= set(x) else self.names

@@ -36,6 +36,14 @@ class ChangeRanges:
     def max_width(self) -> int:
         return int(self.widths.max(initial=0))
 
+    def subset(self, members: Table) -> ChangeRanges:
+        """The ranges with these numbers."""
+        return ChangeRanges(self.lo[members], self.hi[members])
+
+    def equals(self, other: ChangeRanges) -> bool:
+        """Whether both hold the same ranges in the same order."""
+        return np.array_equal(self.lo, other.lo) and np.array_equal(self.hi, other.hi)
+
     def through(self, position_map: PositionMap) -> ChangeRanges:
         """The output positions these changes reach."""
         return ChangeRanges(*position_map.reached(self.lo, self.hi))

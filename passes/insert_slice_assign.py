@@ -92,7 +92,7 @@ class _Lowering:
         if node.facts.form is Form.DELTA:
             return _DELTA.get(node.op, _Lowering._delta)(self, node, whole=True)
         like = self._any_whole(operands)
-        return self._copy(node, [self._operand(o, Form.VALUE, like, whole=True) for o in operands])
+        return self._copy(node, self._operands(node, Form.VALUE, like, whole=True))
 
     def _any_whole(self, operands: Sequence[Node]) -> Node:
         changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
@@ -105,14 +105,14 @@ class _Lowering:
         if node.op in ("reduce_max", "reduce_min"):
             kind = node.op.replace("reduce", "window")
             return self._add(node, kind, [like, changed], node.attrs, form=Form.VALUE)
-        return self._copy(node, [self._operand(o, Form.VALUE, like) for o in operands])
+        return self._copy(node, self._operands(node, Form.VALUE, like))
 
     def _delta(self, node: Node, whole: bool = False) -> Node:
         """A linear op on the deltas of its changed operands and the values of the others."""
         operands = self.graph.operands(node)
         changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
         like = self._rows(changed, Form.DELTA, whole)
-        return self._copy(node, [self._operand(o, Form.DELTA, like, whole) for o in operands], form=Form.DELTA)
+        return self._copy(node, self._operands(node, Form.DELTA, like, whole), form=Form.DELTA)
 
     def _delta_sum(self, node: Node, whole: bool = False) -> Node:
         """add, subtract: unchanged terms drop out."""
@@ -166,11 +166,17 @@ class _Lowering:
 
     # Operands in the form a user needs
 
-    def _operand(self, node: Node, form: Form, like: Node, whole: bool = False) -> Node:
-        """An operand for a tile op: rows of a changed one, a window of a constant one."""
-        if isinstance(node.facts.state, Constant):
-            return self._constant(node, like)
-        return self._rows(node, form, whole)
+    def _operands(self, node: Node, form: Form, like: Node, whole: bool = False) -> list[Node]:
+        """Operands for a tile op: rows of the changed ones, the others as the rows need them."""
+        operands = []
+        for operand in self.graph.operands(node):
+            if not isinstance(operand.facts.state, Constant):
+                operands.append(self._rows(operand, form, whole))
+            elif rule_of(node).elementwise or operand.type.batched:
+                operands.append(self._constant(operand, like))
+            else:
+                operands.append(operand)
+        return operands
 
     def _rows(self, node: Node, form: Form, whole: bool) -> Node:
         return self.whole(node, form) if whole else self.window(node, form)

@@ -11,7 +11,7 @@ import numpy as np
 from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling
 from fastism_compiler.ir.ops import Moves, effect_on, rule_of
 from fastism_compiler.ir.position_map import PositionMap, Table
-from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM
 
@@ -142,7 +142,8 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
             continue
         needed = _needed_carrier(graph, node, i, operand, stored)
         if not needed.same_as(stored):
-            _insert_realign(graph, operand, [node], needed, only_position=i)
+            made = _insert_realign(graph, operand, [node], needed, only_position=i)
+            made.facts.state = _read_part(made, needed)
 
 
 def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node, stored: Carrier) -> Carrier:
@@ -168,7 +169,7 @@ def _insert_realign(
     *,
     shared: bool = False,
     only_position: int | None = None,
-) -> None:
+) -> Node:
     """Put a `realign` of `rows` onto `carrier` between it and `users`."""
     made = graph.add("realign", [rows], layer=rows.layer, section=Section.TILE, name=rows.name)
     source, facts = rows.facts, made.facts
@@ -179,6 +180,17 @@ def _insert_realign(
         for position, operand in enumerate(graph.operands(user)):
             if operand is rows and only_position in (None, position):
                 graph.set_operand(user, position, made)
+    return made
+
+
+def _read_part(node: Node, carrier: Carrier) -> State | None:
+    """The changes that a strided op reads; it may skip the others."""
+    state = node.facts.state
+    if not isinstance(state, Window):
+        return state
+    lo, hi = np.maximum(state.ranges.lo, carrier.start), np.minimum(state.ranges.hi, carrier.stop)
+    empty = hi <= lo
+    return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
 
 
 def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -> Carrier:

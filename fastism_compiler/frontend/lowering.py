@@ -125,7 +125,12 @@ def _identifier(name: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
 
 
-def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
+def input_type(tensor: Any, length: int | None = None) -> TensorType:
+    """The type of a model input; `length` fills in an open sequence length.
+
+    Raises:
+        UnsupportedError: an extent that stays open.
+    """
     shape = [BATCH, *tensor.shape[1:]]
     if len(shape) > 1 and shape[1] is None and length is not None:
         shape[1] = length
@@ -135,9 +140,13 @@ def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node
             expected="a fixed shape, or compile(..., length=N) for the sequence",
             got=f"input {tensor.name!r} of shape {tuple(tensor.shape)}",
         )
+    return TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
+
+
+def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
     attrs = {"index": position, "input": tensor.name}
-    tensor_type = TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
-    return graph.add("input", (), attrs, type=tensor_type, layer=tensor.name, name=_identifier(tensor.name))
+    name = _identifier(tensor.name)
+    return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
 
 
 class _Lowering:
@@ -170,6 +179,7 @@ class _Lowering:
             nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
             self.builder.layer = name
             return nested
+        args, kwargs = keras.tree.map_structure(lambda x: self._autocast(operation, x), (tuple(args), kwargs))
         try:
             return keras.tree.flatten(self._by_rule(operation, args, kwargs))
         except Decline as reason:
@@ -177,6 +187,13 @@ class _Lowering:
         except IRError as error:
             self.declined[name] = error.rule
         return self._opaque(operation, args, kwargs)
+
+    def _autocast(self, operation: Any, x: Any) -> Any:
+        """Keras casts a layer's floating inputs to its compute dtype."""
+        if not isinstance(x, Node) or not isinstance(operation, keras.layers.Layer) or not operation.autocast:
+            return x
+        dtype = widened(str(operation.compute_dtype))
+        return self.builder.add("cast", x, dtype=dtype) if x.type.dtype in FLOATS and x.type.dtype != dtype else x
 
     def _by_rule(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         from fastism_compiler.frontend.rules import rule_for

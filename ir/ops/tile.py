@@ -21,13 +21,22 @@ from fastism_compiler.ir.graph import LayerClass
 from fastism_compiler.ir.ops.reduction import reduced_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
-from fastism_compiler.ir.types import TensorType
+from fastism_compiler.ir.types import BATCH, TensorType
 
-KINDS = ("input_delta", "zero_delta", "reference_window", "slice_assign", "difference", "materialise", "realign")
+KINDS = ("input_delta", "zero_delta", "slice_assign", "difference", "materialise", "realign")
 
 
 def _first(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     return operands[0]
+
+
+def _window_type(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    """Rows of the source: a parameter's axes meet those of `like` from the right."""
+    source, like = operands
+    if source.batched:
+        return source
+    shape = (*[1] * (like.rank - source.rank), *source.shape)
+    return TensorType((BATCH, *shape[1:]), source.dtype)
 
 
 def _stay(call: Call, operand: int, axis: int) -> Effect:
@@ -44,6 +53,7 @@ def _gone(call: Call, operand: int, axis: int) -> Effect:
 
 RULES = (
     *(OpRule(kind, LayerClass.SEE_THROUGH, _first, _stay, always) for kind in KINDS),
+    OpRule("reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always),
     OpRule("window_max", LayerClass.AGGREGATION, _reduce, _gone, never),
     OpRule("window_min", LayerClass.AGGREGATION, _reduce, _gone, never),
 )

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+class Golden:
+    """Compares text with `tests/golden/<module>/<test>.txt`; a missing file fails."""
+
+    def __init__(self, path: Path, update: bool) -> None:
+        self.path, self.update = path, update
+
+    def __call__(self, text: str) -> None:
+        if self.update:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(text)
+        assert self.path.is_file(), f"no golden file {self.path}; make it with --update-golden and read it"
+        assert text == self.path.read_text(), f"differs from {self.path}; see --update-golden"
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    module = request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_")
+    path = GOLDEN / module / f"{request.node.name.removeprefix('test_')}.txt"
+    return Golden(path, request.config.getoption("--update-golden"))

@@ -1,0 +1,48 @@
+"""Every small graph equals naive ISM at every position, in float64 and in jitted float32."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.models.randomize import randomize
+from fastism_compiler.naive import float64_clone
+from tests.graphs import GRAPHS
+from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
+
+
+def _sequence_of(model: keras.Model) -> str | int:
+    return "seq" if len(model.inputs) > 1 else 0
+
+
+def _compare(model: keras.Model, *, jit: bool, dtype: str, rtol: float, atol: float, **options: object) -> None:
+    inputs = make_inputs(model, batch=3, dtype=dtype)
+    length = inputs["seq"].shape[1]
+    program = fc.compile(model, seq_input=_sequence_of(model), jit=jit, verify=False, **options)
+    ours = program(as_model_takes(model, inputs))
+    naive = naive_scan(model, inputs, [(i, i + 1) for i in range(length)], lambda r: 0)
+    assert_close(ours, naive, atol=atol, rtol=rtol)
+
+
+def test_there_are_enough_graphs() -> None:
+    assert len(GRAPHS) >= 40
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_float64(name: str) -> None:
+    model = float64_clone(randomize(GRAPHS[name]()))
+    _compare(model, jit=False, dtype="float64", rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_float32_jitted(name: str) -> None:
+    _compare(randomize(GRAPHS[name]()), jit=True, dtype="float32", rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dense_block", "nested_models", "cropped_residuals", "other_input_per_position"])
+def test_early_stop_at_every_layer(name: str) -> None:
+    model = float64_clone(randomize(GRAPHS[name]()))
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            _compare(model, jit=False, dtype="float64", rtol=1e-9, atol=1e-12, stop_at=layer.name)

@@ -1,0 +1,59 @@
+"""Independent naive ISM: a plain loop over mutated batches, written without the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def naive_scan(model: Any, inputs: dict[str, np.ndarray[Any, Any]], ranges: Any, replacement: Any) -> list[Any]:
+    """`[B, R, *out]` per flat output. `replacement(r)` is `[B, w, C]` or broadcasts to it."""
+    results = []
+    for r, (lo, hi) in enumerate(ranges):
+        mutated = dict(inputs)
+        mutated["seq"] = inputs["seq"].copy()
+        mutated["seq"][:, lo:hi] = replacement(r)
+        results.append([np.asarray(y) for y in keras.tree.flatten(model(as_model_takes(model, mutated)))])
+    return [np.stack(parts, axis=1) for parts in zip(*results, strict=True)]
+
+
+def as_model_takes(model: Any, inputs: dict[str, np.ndarray[Any, Any]]) -> Any:
+    structure = model._inputs_struct if not isinstance(model, keras.Sequential) else model._functional._inputs_struct
+    if isinstance(structure, dict):
+        return inputs
+    values = [inputs["seq"] if len(model.inputs) == 1 else inputs[t.name] for t in model.inputs]
+    return values if len(values) > 1 else values[0]
+
+
+def make_inputs(model: Any, batch: int, dtype: str = "float32", seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """One-hot sequence with an N and a two-hot position; random numbers for other inputs."""
+    rng = np.random.default_rng(seed)
+    inputs = {}
+    for tensor in model.inputs:
+        name = tensor.name if len(model.inputs) > 1 else "seq"
+        if name == "seq":
+            length, channels = tensor.shape[1:]
+            x = np.eye(channels)[rng.integers(0, channels, (batch, length))]
+            x[0, length // 2] = 0
+            x[-1, length // 3, :2] = 1
+            inputs[name] = x.astype(dtype)
+        else:
+            inputs[name] = rng.standard_normal((batch, *tensor.shape[1:])).astype(dtype)
+    return inputs
+
+
+def assert_close(ours: Any, naive: list[Any], atol: float = 1e-6, rtol: float = 1e-5) -> None:
+    """Every output within `atol + rtol * max|y|`, NaNs and infinities in the same places."""
+    flat = [np.asarray(y) for y in keras.tree.flatten(ours)]
+    assert len(flat) == len(naive)
+    for y, z in zip(flat, naive, strict=True):
+        assert y.shape == z.shape, f"{y.shape} != {z.shape}"
+        assert y.dtype == z.dtype, f"{y.dtype} != {z.dtype}"
+        finite = np.isfinite(z)
+        np.testing.assert_array_equal(np.isfinite(y), finite)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(z))
+        limit = atol + rtol * np.abs(z[finite]).max(initial=0)
+        error = np.abs(y[finite] - z[finite]).max(initial=0)
+        assert error <= limit, f"max error {error:.3e} > {limit:.3e}"
