@@ -19,11 +19,11 @@ def floor_seconds(program: Any) -> float:
 
 def shape_floor_seconds(program: Any) -> float:
     """Least time per sequence with each op at the rate its shape allows, or at memory speed."""
-    return sum(_engine_floor(e) for e in program.engines)
+    return sum(_engine_floor(e, program.batch_size) for e in program.engines)
 
 
-def _engine_floor(engine: Any) -> float:
-    graph, rows, count = engine.graph, engine.tiling.rows, engine.ranges.count
+def _engine_floor(engine: Any, sequences: int) -> float:
+    graph, rows, count = engine.graph, engine.tiling.rows(sequences), engine.ranges.count
     work = {n.name: int(delta_multiply_adds(graph, n, count).sum()) for n in graph.nodes(Section.REFERENCE)}
     total = 0.0
     for node in graph.nodes(Section.TILE):

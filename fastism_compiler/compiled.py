@@ -48,10 +48,12 @@ class CompiledISM:
         alphabet: str,
         batch_size: int,
         output_dtypes: Sequence[str],
+        notes: Sequence[str] = (),
     ) -> None:
         self.inputs, self.selection, self.naive = inputs, selection, naive
         self.ranges, self.letters, self.alphabet = ranges, tuple(letters), alphabet
         self.batch_size, self.rescored = batch_size, 0
+        self.notes = tuple(notes)
         self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
         self._buckets = [np.asarray(b) for b in buckets]
         self._engines = [make_engine(ranges.subset(b)) for b in self._buckets]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.inputs import InputSpec
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, OptionError, UnsupportedError
+from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.memory import choose_batch_size, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
@@ -148,6 +150,7 @@ def _compile(
         alphabet=alphabet,
         batch_size=block,
         output_dtypes=dtypes,
+        notes=_notes(lowered),
     )
     if verify:
         program.verify(ranges=4)
@@ -254,3 +257,16 @@ def _letters(channels: Sequence[int] | None, count: int) -> tuple[int, ...]:
     if not letters or len(set(letters)) < len(letters) or min(letters) < 0 or max(letters) >= count:
         raise OptionError("channels must be distinct channel numbers", expected=f"0 .. {count - 1}", got=list(channels))
     return letters
+
+
+def _notes(lowered: Any) -> list[str]:
+    """What users should know about this model, besides the table."""
+    narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
+    notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in narrow]
+    changed = {n for n in lowered.graph.descendants(lowered.graph.sequence)} | {lowered.graph.sequence}
+    for node in lowered.graph.outputs:
+        if node not in changed:
+            message = f"output {node.layer!r} does not depend on the sequence: it is always the reference"
+            warnings.warn(message, stacklevel=4)
+            notes.append(message)
+    return notes

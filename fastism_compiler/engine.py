@@ -15,7 +15,7 @@ from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.graph import Tiling
-from fastism_compiler.jobs import Jobs, count_tiles, cut_tiles
+from fastism_compiler.jobs import Jobs, cut_tiles
 from fastism_compiler.passes import Context, Pipeline
 
 
@@ -70,19 +70,20 @@ class Engine:
         return dict(self._programs)
 
     def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
-        """The program that runs `tiles` tiles over up to `sequences` sequences.
+        """The program that runs about `tiles` tiles over up to `sequences` sequences.
 
         Blocks are powers of two; tiles are one, two or four full scans of a
         block, so that few programs serve every job list.
         """
-        block = 1 << (sequences - 1).bit_length()
-        scan = count_tiles(self.tiling, block)
+        block = block_size(sequences)
+        scan = self.tiling.tiles(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
-        return ProgramSpec(block, times * scan, self.tiling.rows, self._letters, delta, self.context.jit)
+        return ProgramSpec(block, times * scan, self.tiling.rows(block), self._letters, delta, self.context.jit)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
-        tiles = cut_tiles(jobs, self.tiling)
+        rows = self.tiling.rows(block_size(len(inputs[0])))
+        tiles = cut_tiles(jobs, self.tiling.groups, rows)
         spec = self.spec(len(inputs[0]), len(tiles.job), delta)
         program = self.program(spec)
         block = [_pad_rows(x, spec.sequences) for x in inputs]
@@ -111,6 +112,11 @@ class Engine:
             tf.constant(active, tf.int32),
         )
         return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
+
+
+def block_size(sequences: int) -> int:
+    """The power of two that holds this many sequences."""
+    return 1 << (sequences - 1).bit_length()
 
 
 def _pad_rows(x: Array, rows: int) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.inputs import Array
-from fastism_compiler.ir.graph import Tiling
+from fastism_compiler.ir.position_map import Table
 
 Index = npt.NDArray[np.int32]
 
@@ -38,12 +38,18 @@ class Tiles:
     slot: Index
 
 
-def cut_tiles(jobs: Jobs, tiling: Tiling) -> Tiles:
-    """Sort jobs by group, range and sequence, and pad each group to whole tiles."""
-    group = tiling.groups[jobs.change]
+def cut_tiles(jobs: Jobs, groups: Table, size: int) -> Tiles:
+    """Sort jobs by group, range and sequence, and pad each group to whole tiles.
+
+    Args:
+        jobs: what to run.
+        groups: group label of each change range.
+        size: rows per tile.
+    """
+    group = groups[jobs.change]
     order = np.lexsort((jobs.sequence, jobs.change, group))
     _, first, sizes = np.unique(group[order], return_index=True, return_counts=True)
-    padded = -(-sizes // tiling.rows) * tiling.rows
+    padded = -(-sizes // size) * size
     begin = np.cumsum(padded) - padded
     rows = np.repeat(begin - first, sizes) + np.arange(len(order))
     job = np.full(int(padded.sum()), -1)
@@ -51,10 +57,4 @@ def cut_tiles(jobs: Jobs, tiling: Tiling) -> Tiles:
     job = order[np.maximum.accumulate(job)]
     slot = np.empty(len(order), dtype=np.int32)
     slot[order] = rows
-    return Tiles(job.reshape(-1, tiling.rows).astype(np.int32), slot)
-
-
-def count_tiles(tiling: Tiling, sequences: int) -> int:
-    """Tiles of a scan of every range of `sequences` sequences."""
-    sizes = np.unique(tiling.groups, return_counts=True)[1] * sequences
-    return int((-(-sizes // tiling.rows)).sum())
+    return Tiles(job.reshape(-1, size).astype(np.int32), slot)

@@ -10,7 +10,6 @@ import numpy as np
 
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
-from fastism_compiler.jobs import count_tiles
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -53,8 +52,9 @@ def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
     """Peak memory of one block besides the weights: tables, a tile, the results twice."""
     graph, tiling = engine.graph, engine.tiling
     tables = sequences * _table_bytes(graph)
-    tile = _LIVE_BUFFERS * tiling.rows * tiling.row_bytes
-    rows = count_tiles(tiling, sequences) * tiling.rows
+    size = tiling.rows(sequences)
+    tile = _LIVE_BUFFERS * size * tiling.row_bytes
+    rows = tiling.tiles(sequences) * size
     results = 2 * rows * _result_bytes(selection)
     jobs = rows * engine.ranges.max_width * graph.inputs[0].type.row_size // max(graph.inputs[0].type.extent(1), 1) * 4
     return tables + tile + results + jobs

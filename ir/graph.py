@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.position_map import Table
@@ -95,14 +96,29 @@ class Tiling:
     """How rows are cut into tiles (pass `plan-tiles`).
 
     Attributes:
-        rows: mutated rows per step of the loop.
         groups: one label per range; a tile holds rows of one label only.
         row_bytes: memory one row needs at the widest step.
+        most_rows: rows that the memory for a tile allows.
     """
 
-    rows: int
     groups: Table
     row_bytes: int
+    most_rows: int
+
+    def rows(self, sequences: int) -> int:
+        """Rows per tile for blocks of `sequences`: large tiles, little padding."""
+        sizes = np.unique(self.groups, return_counts=True)[1] * sequences
+        candidates = [n for n in range(1, self.most_rows + 1) if n % 8 == 0 or n == self.most_rows or n < 8]
+        return min(candidates, key=lambda n: (-(-sizes // n) * n).sum() * (1 + _TILE_OVERHEAD_ROWS / n))
+
+    def tiles(self, sequences: int) -> int:
+        """Tiles of a scan of every range of `sequences` sequences."""
+        sizes = np.unique(self.groups, return_counts=True)[1] * sequences
+        return int((-(-sizes // self.rows(sequences))).sum())
+
+
+_TILE_OVERHEAD_ROWS = 8
+"""What starting a tile and reading its weights costs, in rows (measured on Basset and Beluga)."""
 
 
 class Graph:

@@ -248,8 +248,8 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
     ]
     groups = _labels(starts, context.ranges.count)
     row_bytes = max((_row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
-    sizes = np.unique(groups, return_counts=True)[1] * context.batch_size
-    return Tiling(_rows(sizes, row_bytes, context), groups, row_bytes)
+    most = int(np.clip(context.tile_bytes // max(row_bytes, 1), 1, _MOST_ROWS))
+    return Tiling(groups, row_bytes, most)
 
 
 def _labels(starts: list[Table], count: int) -> Table:
@@ -258,15 +258,6 @@ def _labels(starts: list[Table], count: int) -> Table:
         return np.zeros(count, dtype=np.int64)
     labels = np.unique(np.stack(starts, axis=1), axis=0, return_inverse=True)[1]
     return labels.reshape(-1).astype(np.int64)
-
-
-def _rows(sizes: Table, row_bytes: int, context: Context) -> int:
-    """Rows per tile: as many as the memory allows, few of them padding."""
-    most = int(np.clip(context.tile_bytes // max(row_bytes, 1), 1, _MOST_ROWS))
-    candidates = [n for n in range(max(most // 2, 1), most + 1) if n % 8 == 0 or most < 16]
-    waste = [float((np.ceil(sizes / n) * n).sum()) for n in candidates] or [0.0]
-    smallest = min(waste)
-    return max((n for n, w in zip(candidates, waste, strict=False) if w <= 1.02 * smallest), default=most)
 
 
 def _row_bytes(graph: Graph, node: Node) -> int:

@@ -45,6 +45,8 @@ def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tens
     """
     width, channels = x.shape[1], x.shape[2]
     _, taps, filters = weights.shape
+    if filters < _FEW_FILTERS and stride == 1:
+        return _scatter_taps_first(x, weights, dilation)
     product = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(weights, [channels, taps * filters]))
     product = tf.reshape(product, [-1, width, taps, filters])
     if stride == 1 and dilation == 1 and width < taps:
@@ -53,6 +55,24 @@ def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tens
         product = _spread(product, stride)
     reach = (taps - 1) * dilation
     return tf.add_n([pad_positions(product[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
+
+
+_FEW_FILTERS = 8
+"""Below this, positions make the better innermost axis for vector instructions."""
+
+
+def _scatter_taps_first(x: Tensor, weights: Tensor, dilation: int) -> Tensor:
+    """The same with positions innermost, for profile heads of one or a few filters."""
+    width, channels = x.shape[1], x.shape[2]
+    _, taps, filters = weights.shape
+    flat = tf.transpose(tf.reshape(weights, [channels, taps * filters]))
+    product = tf.matmul(flat, tf.reshape(x, [-1, channels]), transpose_b=True)
+    product = tf.reshape(product, [taps, filters, -1, width])
+    reach = (taps - 1) * dilation
+    shifted = [
+        tf.pad(product[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)
+    ]
+    return tf.transpose(tf.add_n(shifted), [1, 2, 0])
 
 
 def _spread(x: Tensor, stride: int) -> Tensor:

@@ -1,0 +1,181 @@
+"""The plan: what will run, per layer, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastism_compiler.ir import Form, Graph, LayerClass, Node, Section, Window
+from fastism_compiler.ir.arithmetic import delta_multiply_adds, whole_multiply_adds
+from fastism_compiler.memory import predict_bytes
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """One op of the model that does more than element-wise work, or that stops acceleration.
+
+    Attributes:
+        layer: Keras layer name (`outer/inner` in nested models).
+        op: what the op does.
+        layer_class: its class.
+        window: widest change on its output, in positions; None where everything changes.
+        length: positions of its output; None where it has none.
+        kernel: how it runs on deltas; None where it runs by value or whole.
+        naive: multiply-adds of one forward pass.
+        ours: multiply-adds per mutation, averaged over the ranges.
+        reason: why acceleration stops here, if it does.
+    """
+
+    layer: str
+    op: str
+    layer_class: str
+    window: int | None
+    length: int | None
+    kernel: str | None
+    naive: int
+    ours: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a program will do.
+
+    Attributes:
+        model: model name.
+        ranges: how many change ranges.
+        layers: per op, in order.
+        stops: layers from which on everything is recomputed, with the reason.
+        naive_multiply_adds: per mutation, by naive ISM.
+        multiply_adds: per mutation, by this program (least arithmetic).
+        batch_size: sequences per block.
+        rows: mutated rows per tile.
+        bytes: predicted peak memory of a block, weights not counted.
+        notes: everything else a user should know.
+    """
+
+    model: str
+    ranges: int
+    layers: tuple[PlannedLayer, ...]
+    stops: tuple[tuple[str, str], ...]
+    naive_multiply_adds: int
+    multiply_adds: float
+    batch_size: int
+    rows: int
+    bytes: int
+    notes: tuple[str, ...]
+
+    @property
+    def speed_up(self) -> float:
+        """Predicted speed-up over naive ISM: the ratio of multiply-adds."""
+        return self.naive_multiply_adds / max(self.multiply_adds, 1.0)
+
+    def __str__(self) -> str:
+        head = ("layer", "op", "class", "window", "kernel", "naive", "ours")
+        rows = [head, *[_cells(layer) for layer in self.layers]]
+        widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+        lines.insert(1, "  ".join("-" * w for w in widths))
+        lines += ["", *self._summary()]
+        return "\n".join(lines)
+
+    def _summary(self) -> list[str]:
+        lines = [
+            f"{self.model}: {self.ranges} ranges, {_short(self.naive_multiply_adds)} multiply-adds per mutation "
+            f"naively, {_short(self.multiply_adds)} here: {self.speed_up:.1f}x less arithmetic",
+            f"blocks of {self.batch_size} sequences, tiles of {self.rows} rows, about "
+            f"{self.bytes / (1 << 20):.0f} MiB besides the weights",
+        ]
+        lines += [f"recomputed from {layer} on: {reason}" for layer, reason in self.stops]
+        return lines + [f"note: {n}" for n in self.notes]
+
+
+def make_plan(program: CompiledISM) -> Plan:
+    """Read the plan off a program's annotated graphs."""
+    engines = program.engines
+    graph, count = engines[0].graph, engines[0].ranges.count
+    layers = [p for n in graph.nodes(Section.REFERENCE) if (p := _planned(graph, n, count)) is not None]
+    totals = [
+        sum(int(delta_multiply_adds(e.graph, n, e.ranges.count).sum()) for n in e.graph.nodes(Section.REFERENCE))
+        for e in engines
+    ]
+    naive = sum(whole_multiply_adds(graph, n) for n in graph.nodes(Section.REFERENCE))
+    return Plan(
+        model=graph.name,
+        ranges=program.ranges.count,
+        layers=tuple(layers),
+        stops=_stops(graph),
+        naive_multiply_adds=naive,
+        multiply_adds=sum(totals) / program.ranges.count,
+        batch_size=program.batch_size,
+        rows=engines[0].tiling.rows(program.batch_size),
+        bytes=max(predict_bytes(e, program.selection, program.batch_size) for e in engines),
+        notes=tuple(program.notes),
+    )
+
+
+def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
+    facts = node.facts
+    if facts.layer_class in (LayerClass.CONSTANT, LayerClass.INPUT, None):
+        return None
+    naive = whole_multiply_adds(graph, node)
+    interesting = naive or facts.layer_class in (LayerClass.POOLING, LayerClass.AGGREGATION, LayerClass.STOP)
+    if not interesting:
+        return None
+    window = facts.state.ranges.max_width if isinstance(facts.state, Window) else None
+    return PlannedLayer(
+        layer=node.layer or node.name,
+        op=str(node.attrs.get("what", node.op)),
+        layer_class=str(facts.layer_class),
+        window=window,
+        length=facts.state.length if isinstance(facts.state, Window) else None,
+        kernel=_kernel(graph, node),
+        naive=naive,
+        ours=float(np.mean(delta_multiply_adds(graph, node, count))),
+        reason=facts.reason,
+    )
+
+
+def _kernel(graph: Graph, node: Node) -> str | None:
+    """The kernel of the tile op that stands for a reference op."""
+    for other in graph.nodes(Section.TILE):
+        if other.op == node.op and other.layer == node.layer and other.facts.form is Form.DELTA:
+            return other.facts.kernel
+    return None
+
+
+def _stops(graph: Graph) -> tuple[tuple[str, str], ...]:
+    """The first stop of every path: those that still get windows."""
+    found: dict[str, str] = {}
+    for node in graph.nodes(Section.REFERENCE):
+        if node.facts.layer_class is not LayerClass.STOP:
+            continue
+        if any(isinstance(o.facts.state, Window) for o in graph.operands(node)):
+            found.setdefault(node.layer or node.name, node.facts.reason or "")
+    return tuple(found.items())
+
+
+def _cells(layer: PlannedLayer) -> Sequence[str]:
+    window = "all" if layer.window is None else f"{layer.window} of {layer.length}"
+    return (
+        layer.layer,
+        layer.op,
+        layer.layer_class,
+        window,
+        layer.kernel or "by value",
+        _short(layer.naive) if layer.naive else "-",
+        _short(layer.ours) if layer.naive else "-",
+    )
+
+
+def _short(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
