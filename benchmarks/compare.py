@@ -1,7 +1,7 @@
 """Side by side, in one run: best naive ISM, the compiled program, and the floors.
 
-    python -m benchmarks.compare                      # the table of the README
-    python -m benchmarks.compare --models basset --batch 1 8 --json out.json
+python -m benchmarks.compare                      # the table of the README
+python -m benchmarks.compare --models basset --batch 1 8 --json out.json
 """
 
 from __future__ import annotations

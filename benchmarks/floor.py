@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
 from fastism_compiler.ir import Form, Graph, Node, Section
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, delta_total
 from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.passes.plan_tiles import stored_size
+
+from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
 
 
 def floor_seconds(program: Any) -> float:
@@ -61,7 +62,11 @@ def _gemm_shape(graph: Graph, node: Node, rows: int) -> tuple[int, int, int]:
     if node.op == "conv_transpose":
         inner = kernel.type.extent(2)
     columns = kernel.type.row_size // inner
-    return rows * max(stored_size(operand) // operand.type.row_size * operand.type.extent(1), _width(operand)), inner, columns
+    return (
+        rows * max(stored_size(operand) // operand.type.row_size * operand.type.extent(1), _width(operand)),
+        inner,
+        columns,
+    )
 
 
 def _width(node: Node) -> int:

@@ -1,6 +1,6 @@
 """Peak memory of a program: a child's second call, less what the child held before it.
 
-    python -m benchmarks.memory basset 8
+python -m benchmarks.memory basset 8
 """
 
 from __future__ import annotations

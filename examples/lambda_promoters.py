@@ -155,7 +155,11 @@ def report(name: str, letters: np.ndarray[Any, Any], sequence: str, promoter: Pr
         box = next((b for b, span in spans.items() if position in span), None)
         places.append(f"{position}{sequence[position]}" + (f" [{box}]" if box else ""))
     inside = sum("[" in p for p in places)
-    console.print(f"  {name}: strongest positions {', '.join(places)}: {inside} of 6 in the boxes", highlight=False, soft_wrap=True)
+    console.print(
+        f"  {name}: strongest positions {', '.join(places)}: {inside} of 6 in the boxes",
+        highlight=False,
+        soft_wrap=True,
+    )
     return inside >= 4
 
 

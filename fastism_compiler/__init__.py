@@ -33,7 +33,7 @@ from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
 if TYPE_CHECKING:
     from fastism_compiler import models
     from fastism_compiler.compiled import CompiledISM
-    from fastism_compiler.compiler import compile  # noqa: A004 (the name of the contract)
+    from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
 
 _LAZY = {

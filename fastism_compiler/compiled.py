@@ -231,7 +231,7 @@ class CompiledISM:
 
     def _saturate_block(self, block: list[Array], delta: bool) -> list[Array]:
         """`[b, R, C, *out]` per output: a job for every letter that is not there already."""
-        batch, letters = len(block[0]), len(self.letters)
+        letters = len(self.letters)
         current = block[self.inputs.sequence][:, :, list(self.letters)]
         results: list[Array] | None = None
         for members, engine in zip(self._buckets, self._engines, strict=True):
@@ -241,9 +241,7 @@ class CompiledISM:
             replacement = np.eye(letters, dtype=self._dtype)[letter][:, None]
             scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
             if results is None:
-                results = [
-                    self._unchanged(y, (self.ranges.count, letters), delta) for y in scored.references
-                ]
+                results = [self._unchanged(y, (self.ranges.count, letters), delta) for y in scored.references]
             for result, y in zip(results, scored.outputs, strict=True):
                 result[sequence, members[change], letter] = y
         return results or []

@@ -15,12 +15,12 @@ from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, O
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.memory import choose_batch_size, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
-
+from fastism_compiler.passes.buckets import split_ranges
 
 _MOST_SEQUENCES = 32
 
 
-def compile(  # noqa: A001 (the name of the contract)
+def compile(
     model: Any,
     seq_input: int | str = 0,
     ranges: Sequence[tuple[int, int]] | None = None,
@@ -76,46 +76,12 @@ def compile(  # noqa: A001 (the name of the contract)
     """
     _check_options(precision, batch_size)
     model = load_model(model, custom_objects, safe_mode)
-    return _compile(
-        model,
-        seq_input=seq_input,
-        ranges=ranges,
-        stop_at=frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ()),
-        outputs=outputs,
-        reduce=reduce,
-        length=length,
-        channels=channels,
-        alphabet=alphabet,
-        batch_size=batch_size,
-        memory_budget=memory_budget,
-        jit=jit,
-        verify=verify,
-        pipeline=pipeline or default_pipeline(),
-    )
-
-
-def _compile(
-    model: Any,
-    *,
-    seq_input: int | str,
-    ranges: Sequence[tuple[int, int]] | None,
-    stop_at: frozenset[str],
-    outputs: Mapping[Any, Any] | None,
-    reduce: Callable[[Any], Any] | None,
-    length: int | None,
-    channels: Sequence[int] | None,
-    alphabet: str,
-    batch_size: int | None,
-    memory_budget: int | str | None,
-    jit: bool,
-    verify: bool,
-    pipeline: Pipeline,
-) -> CompiledISM:
+    stops = frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ())
+    passes = pipeline or default_pipeline()
     from fastism_compiler.engine import Engine
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.naive import NaiveRows
-    from fastism_compiler.passes.buckets import split_ranges
     from fastism_compiler.selection import Selection
 
     position = find_sequence(model, seq_input)
@@ -123,7 +89,7 @@ def _compile(
     graph, function = lowered.graph, lowered.function
     inputs = input_spec(function, position, length)
     sequence = graph.inputs[position]
-    _check_layers(graph, stop_at)
+    _check_layers(graph, stops)
     letters = _letters(channels, sequence.type.extent(2))
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
@@ -132,7 +98,7 @@ def _compile(
     budget = parse_budget(memory_budget)
 
     def engine_for(block: int) -> Callable[[ChangeRanges], Engine]:
-        return lambda chosen: Engine(lowered, pipeline, Context(chosen, stop_at, jit, block), letters, selection)
+        return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, selection)
 
     buckets = split_ranges(table)
     most = batch_size or _MOST_SEQUENCES

@@ -46,7 +46,6 @@ class NaiveRows:
             pieces.append([np.asarray(y)[: count - begin] for y in self._run(block)])
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
-
     def in_float64(self) -> NaiveRows:
         """The same model cloned to float64, weights copied: the exact oracle."""
         if self._float64 is None:

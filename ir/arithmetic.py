@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from fastism_compiler.ir.graph import Graph, Node, Section
 from fastism_compiler.ir.ops import Stops, call_of, effect_on, rule_of
 from fastism_compiler.ir.position_map import Table

@@ -16,7 +16,6 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, State
@@ -147,7 +146,7 @@ class Graph:
         inputs: Sequence[Node] = (),
         attrs: Mapping[str, Any] | None = None,
         *,
-        type: TensorType | None = None,  # noqa: A002 (the field's name)
+        type: TensorType | None = None,
         layer: str | None = None,
         section: Section = Section.REFERENCE,
         name: str | None = None,

@@ -13,7 +13,7 @@ Two families cover them all, each the mirror image of the other:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ class PositionMap:
     def forward(self, lo: int, hi: int) -> tuple[int, int]: ...
     @overload
     def forward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
-    def forward(self, lo, hi):  # type: ignore[no-untyped-def]
+    def forward(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         """Output positions that a change of inputs `[lo, hi)` can reach."""
         start, stop = self._expand(lo, hi) if self.scatter else self._contract(lo, hi)
         return (self.out_length - stop, self.out_length - start) if self.reverse else (start, stop)
@@ -53,7 +53,7 @@ class PositionMap:
     def backward(self, lo: int, hi: int) -> tuple[int, int]: ...
     @overload
     def backward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
-    def backward(self, lo, hi):  # type: ignore[no-untyped-def]
+    def backward(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         """Input positions that outputs `[lo, hi)` depend on."""
         if self.reverse:
             lo, hi = self.out_length - hi, self.out_length - lo
@@ -99,12 +99,12 @@ class PositionMap:
     def _reach(self) -> int:
         return (self.taps - 1) * self.dilation
 
-    def _contract(self, lo, hi):  # type: ignore[no-untyped-def]
+    def _contract(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         start = -((self._reach() - lo - self.pad) // self.stride)  # ceiling division
         stop = (hi - 1 + self.pad) // self.stride + 1
         return start, stop
 
-    def _expand(self, lo, hi):  # type: ignore[no-untyped-def]
+    def _expand(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         return lo * self.stride - self.pad, (hi - 1) * self.stride - self.pad + self._reach() + 1
 
 

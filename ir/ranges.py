@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.position_map import PositionMap, Table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 

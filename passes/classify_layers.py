@@ -35,9 +35,7 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     if node is graph.sequence:
         facts.layer_class, facts.axis = LayerClass.INPUT, 1
         return
-    changed = [
-        (i, o) for i, o in enumerate(graph.operands(node)) if o.facts.layer_class is not LayerClass.CONSTANT
-    ]
+    changed = [(i, o) for i, o in enumerate(graph.operands(node)) if o.facts.layer_class is not LayerClass.CONSTANT]
     if not changed:
         facts.layer_class = LayerClass.CONSTANT
         return

@@ -7,7 +7,6 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
-
 from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling
 from fastism_compiler.ir.ops import Moves, effect_on, rule_of
 from fastism_compiler.ir.position_map import PositionMap, Table
@@ -242,9 +241,7 @@ def _unit(graph: Graph, node: Node) -> int:
 
 def _tiling(graph: Graph, context: Context) -> Tiling:
     starts = [
-        n.facts.carrier.start
-        for n in graph.nodes(Section.TILE)
-        if n.facts.shared_start and n.facts.carrier is not None
+        n.facts.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start and n.facts.carrier is not None
     ]
     groups = _labels(starts, context.ranges.count)
     row_bytes = max((_row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)

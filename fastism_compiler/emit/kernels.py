@@ -69,9 +69,7 @@ def _scatter_taps_first(x: Tensor, weights: Tensor, dilation: int) -> Tensor:
     product = tf.matmul(flat, tf.reshape(x, [-1, channels]), transpose_b=True)
     product = tf.reshape(product, [taps, filters, -1, width])
     reach = (taps - 1) * dilation
-    shifted = [
-        tf.pad(product[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)
-    ]
+    shifted = [tf.pad(product[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)]
     return tf.transpose(tf.add_n(shifted), [1, 2, 0])
 
 

@@ -78,7 +78,7 @@ def _conv(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     return tf.nn.conv1d(x, kernel, stride=attrs["stride"], padding=padding, dilations=attrs["dilation"])
 
 
-def pad_positions(x: Tensor, left: int, right: int, value: float = 0.0) -> Tensor:
+def pad_positions(x: Tensor, left: int, right: int, *, value: float = 0.0) -> Tensor:
     """Pad (or, where negative, crop) axis 1."""
     x = x[:, max(-left, 0) : x.shape[1] - max(-right, 0)]
     if left <= 0 and right <= 0:
@@ -146,7 +146,9 @@ def sum_pool(x: Tensor, size: int, stride: int) -> Tensor:
 
 def _max_pool(node: Node, x: Tensor) -> Tensor:
     attrs = node.attrs
-    return max_pool(pad_positions(x, *attrs["pad"], value=x.dtype.min), attrs["size"], attrs["stride"])
+    return max_pool(
+        pad_positions(x, attrs["pad"][0], attrs["pad"][1], value=x.dtype.min), attrs["size"], attrs["stride"]
+    )
 
 
 def _avg_pool(node: Node, x: Tensor) -> Tensor:

@@ -127,7 +127,9 @@ def _loop(
 
     def body(i: Tensor, stores: list[Any]) -> tuple[Tensor, list[Any]]:
         outputs, trusted = tile(i)
-        written = [s.write(i, tf.ensure_shape(y, s.element_shape)) for s, y in zip(stores, [*outputs, trusted], strict=True)]
+        written = [
+            s.write(i, tf.ensure_shape(y, s.element_shape)) for s, y in zip(stores, [*outputs, trusted], strict=True)
+        ]
         return i + 1, written
 
     _, stores = tf.while_loop(

@@ -10,9 +10,10 @@ from fastism_compiler.frontend.lowering import Builder, Decline
 from fastism_compiler.ir import Node
 
 _NAMES = (
-    "relu leaky_relu relu6 elu celu selu sigmoid hard_sigmoid tanh hard_tanh tanh_shrink softplus softsign silu "
-    "hard_silu gelu exponential log_sigmoid mish threshold soft_shrink hard_shrink squareplus sparse_plus"
-).split()
+    "relu", "leaky_relu", "relu6", "elu", "celu", "selu", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "tanh_shrink",
+    "softplus", "softsign", "silu", "hard_silu", "gelu", "exponential", "log_sigmoid", "mish", "threshold",
+    "soft_shrink", "hard_shrink", "squareplus", "sparse_plus",
+)  # fmt: skip
 FUNCTIONS: dict[Any, str] = {
     getattr(keras.activations, name): name for name in _NAMES if hasattr(keras.activations, name)
 }
@@ -44,14 +45,3 @@ def apply_activation(builder: Builder, activation: Any, x: Node) -> Node:
             if isinstance(result, Node):
                 return result
     raise Decline(f"the activation {getattr(activation, '__name__', activation)!s} is not one of Keras's")
-
-
-def known_activation(activation: Any) -> bool:
-    """Whether `apply_activation` covers it."""
-    return (
-        activation is None
-        or activation is keras.activations.linear
-        or activation in _SOFTMAX
-        or activation in FUNCTIONS
-        or isinstance(activation, keras.layers.Layer)
-    )

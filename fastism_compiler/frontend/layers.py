@@ -242,11 +242,18 @@ def time_distributed(builder: Builder, layer: Any, x: Node) -> Node:
 
 
 _NO_OPS = (
-    "Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout ActivityRegularization Identity"
+    L.Dropout,
+    L.SpatialDropout1D,
+    L.SpatialDropout2D,
+    L.GaussianDropout,
+    L.GaussianNoise,
+    L.AlphaDropout,
+    L.ActivityRegularization,
+    L.Identity,
 )
 
 LAYERS: dict[type, Callable[..., Any]] = {
-    **{getattr(L, name): nothing for name in _NO_OPS.split() if hasattr(L, name)},
+    **dict.fromkeys(_NO_OPS, nothing),
     L.Dense: dense,
     L.Activation: activation,
     L.ReLU: relu,

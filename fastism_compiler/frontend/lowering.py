@@ -60,7 +60,7 @@ class Builder:
                 {"binding": binding},
                 type=TensorType(shape, widened(dtype_name(variable.dtype))),
                 layer=self.layer,
-                name=name.split("/")[-1],
+                name=name.rsplit("/", maxsplit=1)[-1],
             )
             self._parameters[id(variable)] = node
         return self._parameters[id(variable)]

@@ -77,7 +77,7 @@ def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
         length = x.type.extent(axis)
         if isinstance(item, int):
             begin = item % length
-            x, item = builder.add("slice", x, axis=axis, begin=begin, end=begin + 1), None
+            x = builder.add("slice", x, axis=axis, begin=begin, end=begin + 1)
             dropped.append(axis)
         elif isinstance(item, slice):
             x = _slice(builder, x, axis, item)

@@ -10,13 +10,15 @@ from fastism_compiler.frontend.lowering import Rule
 
 LAYERS: dict[type, Rule] = {**convolutions.LAYERS, **layers.LAYERS}
 
+_CALLS: dict[type, Any] = {layer: layer.call for layer in LAYERS}  # type: ignore[attr-defined]
+
 
 def rule_for(operation: Any) -> Rule | None:
     """The rule of an operation's class, or of a base class whose `call` it inherits unchanged."""
-    kind = type(operation)
+    kind: Any = type(operation)
     if is_keras_operation(operation):
         return operations.OPERATIONS.get(kind.__name__)
     for base in kind.__mro__:
         if base in LAYERS:
-            return LAYERS[base] if kind.call is base.call else None
+            return LAYERS[base] if kind.call is _CALLS[base] else None
     return None

@@ -22,7 +22,7 @@ def _infer(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
 
 
 def _track(call: Call, operand: int, axis: int) -> Effect:
-    value, kernel = call.operands
+    value, _kernel = call.operands
     if operand != 0:
         return Stops("the kernel itself depends on the sequence")
     length = value.extent(axis)

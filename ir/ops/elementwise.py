@@ -21,10 +21,10 @@ UNARY = (
 )  # fmt: skip
 """Nonlinear functions of one operand; parameters such as `negative_slope` are attributes."""
 
-CHEAP = frozenset(
-    "relu leaky_relu relu6 abs square clip hard_sigmoid hard_tanh threshold hard_shrink soft_shrink sign "
-    "add subtract multiply maximum minimum prelu".split()
-)
+CHEAP = (
+    "relu", "leaky_relu", "relu6", "abs", "square", "clip", "hard_sigmoid", "hard_tanh", "threshold", "hard_shrink",
+    "soft_shrink", "sign", "add", "subtract", "multiply", "maximum", "minimum", "prelu",
+)  # fmt: skip
 """Functions of a few instructions: redoing one on the reference costs less than storing its result."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")

@@ -53,10 +53,7 @@ _LINEARITY: dict[str, Linear] = {
 }
 
 RULES = (
-    *(
-        OpRule(kind, LayerClass.AGGREGATION, _infer, _track, linear)
-        for kind, linear in _LINEARITY.items()
-    ),
+    *(OpRule(kind, LayerClass.AGGREGATION, _infer, _track, linear) for kind, linear in _LINEARITY.items()),
     OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
     OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
 )

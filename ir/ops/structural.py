@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from fastism_compiler.ir.graph import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Infer, Moves, OpRule, Stops, Track, always
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -133,8 +133,8 @@ def _track_broadcast(call: Call, operand: int, axis: int) -> Effect:
     return Moves(target, identity(call.operands[0].extent(axis)))
 
 
-def _rule(kind: str, infer, track, **options: bool) -> OpRule:  # type: ignore[no-untyped-def]
-    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, **options)
+def _rule(kind: str, infer: Infer, track: Track, *, delta_only: bool = False) -> OpRule:
+    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, delta_only=delta_only)
 
 
 RULES = (

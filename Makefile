@@ -1,0 +1,31 @@
+# Two commands do everything on a fresh machine with Python 3.11+: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda, draw logos into out/
+	$(BIN)/python examples/lambda_promoters.py --out out
+
+test: $(VENV)/installed  ## the test suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typecheck
+	$(BIN)/python -m pip install -q --no-deps --target build/typecheck .
+	MYPYPATH=build/typecheck $(BIN)/mypy
+
+bench: $(VENV)/installed  ## the benchmark table of this README
+	$(BIN)/python -m benchmarks.compare
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache
