@@ -102,7 +102,7 @@ class ChangeRanges:
         middle = self.count // 2
         index = np.arange(self.count)
         interior = (self.lo - index == self.lo[middle] - middle) & (self.hi - index == self.hi[middle] - middle)
-        if self.count > 1 and interior.mean() >= 0.5:
+        if self.count > 1 and interior.mean() > 0.5:
             return f"[i{self.lo[middle] - middle:+d}, i{self.hi[middle] - middle:+d})"
         return f"[{self.lo[middle]}, {self.hi[middle]})@{middle} w<={self.max_width}"
 
@@ -198,13 +198,12 @@ class Carrier:
         step - 1`, or `step` divides the starts. The last possible start,
         `length - width`, is allowed whatever `step` is.
         """
-        start = np.clip(self.start, 0, length - width) // step * step
-        return Carrier(np.clip(start, 0, length - width), width)
+        return Carrier(np.clip(self.start // step * step, 0, length - width), width)
 
     def __str__(self) -> str:
         index = np.arange(len(self.start))
         middle = len(self.start) // 2
-        if len(self.start) > 1 and (self.start - index == self.start[middle] - middle).mean() >= 0.5:
+        if len(self.start) > 1 and (self.start - index == self.start[middle] - middle).mean() > 0.5:
             return f"i{self.start[middle] - middle:+d}:{self.width}"
         if len(np.unique(self.start)) == 1:
             return f"{self.start[0]}:{self.width}"
