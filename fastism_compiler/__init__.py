@@ -12,6 +12,7 @@ if not (Path(__file__).parent / "ir").is_dir() and (_ROOT / "passes" / "pipeline
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastism_compiler import ir, passes
 from fastism_compiler._version import __version__
 from fastism_compiler.ir.errors import (
     FastISMError,
@@ -77,5 +78,7 @@ __all__ = [
     "__version__",
     "compile",
     "default_pipeline",
+    "ir",
     "models",
+    "passes",
 ]

@@ -268,10 +268,15 @@ class CompiledISM:
 
     def _score_naively(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> list[Array]:
         scores = self._naive_rows(self.naive, engine.ranges, block, jobs)
-        if delta:
-            own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
-            scores = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
-        return scores
+        if not delta:
+            return scores
+        own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
+        x = block[self.inputs.sequence]
+        unchanged = (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).all(axis=(1, 2))
+        effects = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
+        for effect in effects:
+            effect[unchanged] = 0
+        return effects
 
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """Score `jobs` over the program's ranges: flat `[n, *out]`."""

@@ -62,9 +62,18 @@ def float64_clone(model: Any) -> Any:
         _set_dtype(config)
         return type(layer).from_config(config)
 
-    clone = keras.models.clone_model(model, clone_function=widen)
+    inputs = [_widened_input(t) for t in model.inputs]
+    nest = inputs if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model._inputs_struct, inputs)
+    clone = keras.models.clone_model(model, input_tensors=nest, clone_function=widen)
     clone.set_weights([np.asarray(w, dtype=np.float64) for w in model.get_weights()])
     return clone
+
+
+def _widened_input(tensor: Any) -> Any:
+    import keras
+
+    dtype = "float64" if "float" in str(tensor.dtype) else tensor.dtype
+    return keras.Input(batch_shape=tensor.shape, dtype=dtype, name=tensor.name)
 
 
 def _set_dtype(config: Any) -> None:

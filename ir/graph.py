@@ -168,6 +168,17 @@ class Graph:
         self._order = None
         return node
 
+    def __str__(self) -> str:
+        from fastism_compiler.ir.printer import to_text
+
+        return to_text(self)
+
+    def to_dot(self) -> str:
+        """The graph in graphviz's dot language."""
+        from fastism_compiler.ir.dot import to_dot
+
+        return to_dot(self)
+
     def nodes(self, section: Section | None = None) -> list[Node]:
         """All nodes (of one section), producers before users."""
         if self._order is None:

@@ -104,10 +104,13 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
             unchanged = _unchanged(step, graph)
             own = [rows.whole(r) for r in references]
             trusted = rows.whole(finite) & _all_finite(outputs)
-            outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
+            for lost in step.cancelled:
+                trusted = trusted & (unchanged | ~lost)
             if spec.delta:
-                outputs = [y - r for y, r in zip(outputs, own, strict=True)]
-            return outputs, trusted | unchanged
+                outputs = [_where(unchanged, tf.zeros_like(y), y - r) for y, r in zip(outputs, own, strict=True)]
+            else:
+                outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
+            return outputs, trusted
 
         outputs, trusted = _loop(tile, references, spec, active)
         return outputs, trusted, references

@@ -10,6 +10,7 @@ from fastism_compiler.emit.kernels import KERNELS
 from fastism_compiler.emit.ops import OPS, Tensor, max_pool, sum_pool
 from fastism_compiler.emit.rows import Rows
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
+from fastism_compiler.ir.ops import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS
 
 
@@ -25,6 +26,7 @@ class Prepared:
         self.graph, self.values = graph, values
         self.arranged: dict[Node, Tensor] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
+        self.guarded = _after_explosive_ops(graph)
         for node in graph.nodes(Section.TILE):
             if node.facts.kernel in KERNELS and _is_convolution(node):
                 rows, kernel = graph.operands(node)
@@ -32,6 +34,20 @@ class Prepared:
                 self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
             if node.op in ("window_max", "window_min"):
                 self.running[node] = _running_extremes(node, values[graph.operands(node)[1]], _window(graph, node).axis)
+
+
+_CANCELLATION = 256.0
+"""A mutant this many times smaller than its reference has lost eight of float32's 24 bits."""
+
+
+def _after_explosive_ops(graph: Graph) -> set[Node]:
+    """The slice-assigns downstream of an op that can change a value by orders of magnitude."""
+    guarded: set[Node] = set()
+    for node in graph.nodes(Section.TILE):
+        changed = [o.section is Section.TILE and o.facts.form is not Form.REFERENCE for o in graph.operands(node)]
+        if rule_of(node).explosive and not rule_of(node).linear(call_of(graph, node), changed):
+            guarded |= {n for n in graph.descendants(node) if n.op == "slice_assign"}
+    return guarded
 
 
 def _is_convolution(node: Node) -> bool:
@@ -91,6 +107,8 @@ class Step:
         self.replacement, self.letters = replacement, letters
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
+        self.cancelled: list[Tensor] = []
+        """`[T]` bool each: rows whose values are lost in the rounding of a far larger reference."""
 
     def run(self, call: Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
@@ -163,7 +181,12 @@ class Step:
         return _from_front(window, state.axis)
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
-        return reference + delta
+        value = reference + delta
+        if node in self.prepared.guarded:
+            axes = list(range(1, len(value.shape)))
+            largest, left = tf.reduce_max(tf.abs(reference), axes), tf.reduce_max(tf.abs(value), axes)
+            self.cancelled.append(largest > _CANCELLATION * left)
+        return value
 
     def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:
         return self.masked(node, value - reference)

@@ -7,6 +7,7 @@ changed operand, `divide` in the numerator, the rest in nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastism_compiler.ir.graph import LayerClass
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
@@ -26,6 +27,10 @@ CHEAP = (
     "soft_shrink", "sign", "add", "subtract", "multiply", "maximum", "minimum", "prelu",
 )  # fmt: skip
 """Functions of a few instructions: redoing one on the reference costs less than storing its result."""
+
+EXPLOSIVE = ("exp", "expm1", "exponential", "power", "reciprocal", "divide")
+"""Functions after which a mutant may be so much smaller than the reference that their difference
+says nothing about it: rows where that happens are scored by the model itself."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
 
@@ -67,6 +72,10 @@ def _float_to_float(call: Call, changed: Sequence[bool]) -> bool:
     return call.operands[0].dtype in FLOATS and call.result.dtype in FLOATS
 
 
+def _flags(kind: str) -> dict[str, Any]:
+    return {"cheap": kind in CHEAP, "explosive": kind in EXPLOSIVE}
+
+
 _LINEARITY: dict[str, Linear] = {
     "add": always,
     "subtract": always,
@@ -80,11 +89,11 @@ _LINEARITY: dict[str, Linear] = {
 
 RULES = (
     *(
-        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, linear, elementwise=True, cheap=kind in CHEAP)
+        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, linear, elementwise=True, **_flags(kind))
         for kind, linear in _LINEARITY.items()
     ),
     *(
-        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, elementwise=True, cheap=kind in CHEAP)
+        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, elementwise=True, **_flags(kind))
         for kind in UNARY
     ),
     OpRule("negative", LayerClass.SEE_THROUGH, _broadcast, _pass_through, always, elementwise=True, cheap=True),

@@ -84,6 +84,7 @@ class OpRule:
         delta_only: rewrites positions in a way that overhanging values would not survive; deltas are 0 there.
         elementwise: result positions depend on equal operand positions only.
         cheap: costs no more than reading a reference window from memory.
+        explosive: a small change of the operand can change the result by orders of magnitude.
         work: multiply-adds of one contact between an input position and an output position.
     """
 
@@ -96,4 +97,5 @@ class OpRule:
     delta_only: bool = False
     elementwise: bool = False
     cheap: bool = False
+    explosive: bool = False
     work: Work = free

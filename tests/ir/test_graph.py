@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from fastism_compiler.ir import BATCH, Graph, Node, Section, TensorType, to_dot, to_text, verify
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import broadcast, promote

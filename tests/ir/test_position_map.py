@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-
 from fastism_compiler.ir import PositionMap, same_padding
 
 
@@ -93,7 +92,10 @@ def test_a_stride_can_skip_a_change() -> None:
 
 @pytest.mark.parametrize(
     ("length", "size", "stride", "dilation", "expected"),
-    [(5, 3, 1, 1, (5, 1, 1)), (5, 4, 1, 1, (5, 1, 2)), (7, 2, 2, 1, (4, 0, 1)), (7, 3, 2, 1, (4, 1, 1)), (9, 3, 1, 2, (9, 2, 2))],
+    [
+        (5, 3, 1, 1, (5, 1, 1)), (5, 4, 1, 1, (5, 1, 2)), (7, 2, 2, 1, (4, 0, 1)), (7, 3, 2, 1, (4, 1, 1)),
+        (9, 3, 1, 2, (9, 2, 2)),
+    ],
 )  # fmt: skip
 def test_same_padding(length: int, size: int, stride: int, dilation: int, expected: tuple[int, int, int]) -> None:
     assert same_padding(length, size, stride, dilation) == expected

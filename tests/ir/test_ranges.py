@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from fastism_compiler.ir import Carrier, ChangeRanges, PositionMap
 from fastism_compiler.ir.errors import RangeError
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-
-import fastism_compiler as fc
 from fastism_compiler.ir import Facts, Graph
 from fastism_compiler.passes import Kind, Pipeline
-from tests.passes.graphs import conv_relu_pool_dense, context
+
+import fastism_compiler as fc
+from tests.passes.graphs import context, conv_relu_pool_dense
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def test_options_are_printed() -> None:
 def test_a_pass_that_breaks_a_promise_is_named() -> None:
     pipeline = fc.default_pipeline().insert_after("demand", ForgetfulPass())
     graph = conv_relu_pool_dense()
-    with pytest.raises(fc.PassError, match=r"pass forgetful failed after canonicalize, classify-layers, demand") as info:
+    with pytest.raises(
+        fc.PassError, match=r"pass forgetful failed after canonicalize, classify-layers, demand"
+    ) as info:
         pipeline.run(graph, context(graph))
     assert "a node has no class" in str(info.value)
     assert "conv_1" in str(info.value)

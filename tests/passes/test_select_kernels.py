@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fastism_compiler.ir import to_text
+
 from tests.conftest import Golden
 from tests.passes.graphs import conv_relu_pool_dense, residual_with_stop, run_until
 

@@ -1,0 +1,370 @@
+"""The contract of the compile API: every form of call, against the independent oracle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.models.randomize import randomize
+from fastism_compiler.naive import float64_clone
+from tests.graphs import GRAPHS
+from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
+
+L = keras.layers
+LENGTH = 23
+
+
+def model64(name: str = "batch_norm_orders") -> Any:
+    return float64_clone(randomize(GRAPHS[name]()))
+
+
+def check(
+    model: Any, ranges: list[tuple[int, int]], replace_with: Any, per_range: Callable[[int], Any], **options: Any
+) -> None:
+    inputs = make_inputs(model, 3, "float64")
+    program = fc.compile(model, seq_input="seq", ranges=ranges, jit=False, verify=False)
+    ours = program(as_model_takes(model, inputs), replace_with)
+    assert_close(ours, naive_scan(model, inputs, ranges, per_range), atol=1e-12, rtol=1e-9)
+
+
+RANGES = [(4, 9), (0, 5), (18, 23), (6, 11), (6, 11)]
+RNG = np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("name", ["batch_norm_orders", "residual_tower", "max_pool_same_odd", "attention"])
+def test_every_form_of_replacement(name: str) -> None:
+    model = model64(name)
+    ranges = RANGES
+    count, width = len(ranges), 5
+    letter, window = RNG.random(4), RNG.random((width, 4))
+    per_range, everything = RNG.random((count, width, 4)), RNG.random((3, count, width, 4))
+    check(model, ranges, 0, lambda r: 0)
+    check(model, ranges, 0.25, lambda r: 0.25)
+    check(model, ranges, letter, lambda r: letter)
+    check(model, ranges, window, lambda r: window)
+    check(model, ranges, per_range, lambda r: per_range[r])
+    check(model, ranges, everything, lambda r: everything[:, r])
+    check(model, ranges, list(per_range), lambda r: per_range[r])
+
+
+@pytest.mark.parametrize("name", ["batch_norm_orders", "cropped_residuals", "avg_pool_overlapping"])
+def test_ranges_of_unequal_width(name: str) -> None:
+    model = model64(name)
+    ranges = [(3, 4), (0, 23), (20, 23), (5, 7), (1, 14), (22, 23)]
+    pieces = [RNG.random((hi - lo, 4)) for lo, hi in ranges]
+    check(model, ranges, pieces, lambda r: pieces[r])
+    check(model, ranges, 0, lambda r: 0)
+
+
+@pytest.mark.parametrize("ranges", [[(0, 23)], [(22, 23)], [(0, 1)], [(11, 17)]])
+def test_a_single_range(ranges: list[tuple[int, int]]) -> None:
+    check(model64(), ranges, 0, lambda r: 0)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("batch_size", [1, 2, 4, None])
+def test_any_number_of_sequences(batch: int, batch_size: int | None) -> None:
+    model = model64()
+    inputs = make_inputs(model, batch, "float64")
+    program = fc.compile(model, batch_size=batch_size, jit=False, verify=False)
+    naive = naive_scan(model, inputs, [(i, i + 1) for i in range(LENGTH)], lambda r: 0)
+    assert_close(program(inputs["seq"]), naive, atol=1e-12, rtol=1e-9)
+
+
+def test_delta_is_mutant_minus_reference() -> None:
+    model = model64("several_outputs")
+    inputs = make_inputs(model, 2, "float64")
+    program = fc.compile(model, jit=False, verify=False)
+    scores, effects, reference = (
+        program(inputs["seq"]),
+        program(inputs["seq"], delta=True),
+        program.reference(inputs["seq"]),
+    )
+    assert set(effects) == {"profile", "count"}
+    for key in effects:
+        np.testing.assert_allclose(effects[key], scores[key] - reference[key][:, None], atol=1e-12)
+
+
+def test_equal_replacement_has_exactly_no_effect() -> None:
+    model = randomize(GRAPHS["residual_tower"]())
+    x = make_inputs(model, 2)["seq"]
+    program = fc.compile(model, verify=False)
+    same = x[:, :, None]  # [B, R, w, C]: every position replaced by itself
+    for y, reference in zip(program(x, same), program.reference(x), strict=True):
+        np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1], y.shape))
+        np.testing.assert_allclose(y[:, 0], reference, rtol=1e-5, atol=1e-6)
+    for effect in program(x, same, delta=True):
+        assert not effect.any()
+
+
+def test_saturate() -> None:
+    model = model64("several_outputs")
+    x = make_inputs(model, 3, "float64")["seq"]  # has an N and a two-hot position
+    program = fc.compile(model, jit=False, verify=False)
+    everywhere = [(i, i + 1) for i in range(LENGTH)]
+    letters = [naive_scan(model, {"seq": x}, everywhere, lambda r, c=c: np.eye(4)[c]) for c in range(4)]
+    assert_close(program.saturate(x), [np.stack(k, axis=2) for k in zip(*letters, strict=True)], atol=1e-12, rtol=1e-9)
+    effects = keras.tree.flatten(program.saturate(x, delta=True))
+    unchanged = (x == 1) & (x.sum(-1, keepdims=True) == 1)
+    for effect in effects:
+        assert not effect[unchanged].any()
+
+
+def test_saturate_some_ranges_only() -> None:
+    model = model64()
+    x = make_inputs(model, 2, "float64")["seq"]
+    everywhere = fc.compile(model, jit=False, verify=False).saturate(x)
+    some = fc.compile(model, ranges=[(7, 8), (2, 3)], jit=False, verify=False).saturate(x)
+    np.testing.assert_allclose(some, everywhere[:, [7, 2]], rtol=1e-9)
+
+
+def test_saturate_needs_single_letters() -> None:
+    program = fc.compile(model64(), ranges=[(0, 2)], jit=False, verify=False)
+    with pytest.raises(fc.RangeError, match="single letters"):
+        program.saturate(np.zeros((1, LENGTH, 4)))
+
+
+def test_variants_of_every_form() -> None:
+    model = model64()
+    x = make_inputs(model, 3, "float64")["seq"]
+    window = RNG.random((3, 4))
+    listed: list[tuple[int, int, Any]] = [
+        (2, 22, "A"), (0, 0, "ACGTA"), (1, 5, 2), (1, 5, window), (0, 7, "TT"), (2, 18, "GGGGG"),
+        (0, 0, "ACGT" * 5 + "ACG"),
+    ]  # fmt: skip
+    program = fc.compile(model, ranges=[(3, 4)], batch_size=2, jit=False, verify=False)
+    scores, effects = program.variants(x, listed), program.variants(x, listed, delta=True)
+    for (sequence, position, alt), score, effect in zip(listed, scores, effects, strict=True):
+        letters = (
+            alt
+            if isinstance(alt, np.ndarray)
+            else np.eye(4)[[alt] if isinstance(alt, int) else ["ACGT".index(c) for c in alt]]
+        )
+        mutant = x[sequence : sequence + 1].copy()
+        mutant[:, position : position + len(letters)] = letters
+        np.testing.assert_allclose(score, model(mutant)[0], rtol=1e-9)
+        np.testing.assert_allclose(effect, score - np.asarray(model(x[sequence : sequence + 1])[0]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("variant", "error", "rule"),
+    [
+        ((3, 0, "A"), fc.InputError, "sequence that was not given"),
+        ((0, -1, "A"), fc.RangeError, "inside its sequence"),
+        ((0, 22, "AC"), fc.RangeError, "inside its sequence"),
+        ((0, 0, "AXG"), fc.ReplacementError, "spelt in the alphabet"),
+        ((0, 0, ""), fc.ReplacementError, "spelt in the alphabet"),
+        ((0, 0, 4), fc.ReplacementError, "name a letter"),
+        ((0, 0, np.zeros((2, 3))), fc.ReplacementError, r"\[w, C\]"),
+        ((0, 0, np.full((1, 4), np.nan)), fc.ReplacementError, "finite"),
+        ((0, 0), fc.InputError, r"\(sequence, position, alt\)"),
+    ],
+)
+def test_bad_variants(variant: Any, error: type[Exception], rule: str) -> None:
+    program = fc.compile(model64(), jit=False, verify=False)
+    with pytest.raises(error, match=rule):
+        program.variants(np.zeros((3, LENGTH, 4)), [variant])
+
+
+def test_no_variants() -> None:
+    with pytest.raises(fc.InputError, match="at least one"):
+        fc.compile(model64(), jit=False, verify=False).variants(np.zeros((3, LENGTH, 4)), [])
+
+
+def _total(selected: dict[str, Any]) -> Any:
+    return keras.ops.sum(selected["profile"], axis=-1)
+
+
+def test_outputs_and_reduce() -> None:
+    model = model64("several_outputs")
+    x = make_inputs(model, 2, "float64")["seq"]
+    everything = fc.compile(model, jit=False, verify=False)(x)
+    some = fc.compile(model, outputs={"profile": [3, -1]}, jit=False, verify=False)(x)
+    assert list(some) == ["profile"]
+    np.testing.assert_allclose(some["profile"], everything["profile"][:, :, [3, -1]], rtol=1e-9)
+    program = fc.compile(model, outputs={"profile": (slice(2, 9), 1)}, reduce=_total, jit=False, verify=False)
+    one = program(x)
+    np.testing.assert_allclose(one, everything["profile"][:, :, 2:9, 1].sum(-1), rtol=1e-9)
+    for bad in ({"nothing": None}, {}, {7: None}):
+        with pytest.raises(fc.OptionError):
+            fc.compile(model, outputs=bad, jit=False, verify=False)
+    with pytest.raises(fc.OptionError, match="integers, slices and lists"):
+        fc.compile(model, outputs={"profile": "x"}, jit=False, verify=False)
+
+
+def test_outputs_by_number_and_layer_name() -> None:
+    model = model64("residual_tower")
+    x = make_inputs(model, 2, "float64")["seq"]
+    profile, count = fc.compile(model, jit=False, verify=False)(x)
+    name = model.output_names[1]
+    np.testing.assert_allclose(fc.compile(model, outputs={name: None}, jit=False, verify=False)(x), count, rtol=1e-9)
+    both = fc.compile(model, outputs={1: None, 0: 4}, jit=False, verify=False)(x)
+    np.testing.assert_allclose(both[0], count, rtol=1e-9)
+    np.testing.assert_allclose(both[1], profile[:, :, 4], rtol=1e-9)
+
+
+def test_fixed_channels_are_never_touched() -> None:
+    inputs = L.Input((15, 6))
+    model = float64_clone(
+        randomize(keras.Model(inputs, L.Dense(2)(L.Flatten()(L.Conv1D(3, 4, activation="relu")(inputs)))))
+    )
+    x = np.random.default_rng(0).random((2, 15, 6))
+    program = fc.compile(model, channels=[4, 0, 2, 1], jit=False)
+    scores = program.saturate(x)
+    mutant = x.copy()
+    mutant[:, 7, [4, 0, 2, 1]] = [0, 1, 0, 0]
+    np.testing.assert_allclose(scores[:, 7, 1], model(mutant), rtol=1e-9)
+    for bad in ([], [0, 0], [6], [-1]):
+        with pytest.raises(fc.OptionError, match="distinct channel numbers"):
+            fc.compile(model, channels=bad, verify=False)
+
+
+def test_open_length() -> None:
+    inputs = L.Input((None, 4))
+    model = randomize(keras.Model(inputs, L.GlobalMaxPooling1D()(L.Conv1D(3, 4, activation="relu")(inputs))))
+    with pytest.raises(fc.UnsupportedError, match="length=N"):
+        fc.compile(model)
+    program = fc.compile(model, length=19)
+    assert program(np.zeros((2, 19, 4))).shape == (2, 19, 3)
+
+
+def test_weights_are_read_live() -> None:
+    model = randomize(GRAPHS["batch_norm_orders"]())
+    x = make_inputs(model, 2)["seq"]
+    program = fc.compile(model, verify=False)
+    before = program(x)
+    randomize(model, seed=7)
+    after = program(x)
+    assert np.abs(after - before).max() > 1e-3
+    assert_close(after, naive_scan(model, {"seq": x}, [(i, i + 1) for i in range(LENGTH)], lambda r: 0))
+
+
+def test_inputs_of_every_kind() -> None:
+    model = randomize(GRAPHS["other_input_per_position"]())
+    inputs = make_inputs(model, 2)
+    program = fc.compile(model, seq_input="seq", verify=False)
+    expected = program(inputs)
+    tensors = {k: keras.ops.convert_to_tensor(v) for k, v in inputs.items()}
+    np.testing.assert_array_equal(program(tensors), expected)
+    np.testing.assert_array_equal(program({k: v.astype("float64") for k, v in inputs.items()}), expected)
+    single = randomize(GRAPHS["sequential"]())
+    x = make_inputs(single, 2)["seq"]
+    program = fc.compile(single, verify=False)
+    for other in (x.astype(bool), x.astype("int8"), [x], {single.inputs[0].name: x}):
+        np.testing.assert_array_equal(program(other), program((x > 0).astype("float32") if other is not x else x))
+
+
+def test_compilations_do_not_grow() -> None:
+    model = randomize(GRAPHS["batch_norm_orders"]())
+    program = fc.compile(model, batch_size=4, verify=False)
+
+    def traces() -> int:
+        return sum(p.experimental_get_tracing_count() for e in program.engines for p in e.programs.values())
+
+    x = make_inputs(model, 4)["seq"]
+    program(x)
+    assert traces() == 1
+    program(np.concatenate([x, x, x]))
+    program(x, np.random.default_rng(0).random((4, LENGTH, 1, 4)))
+    program(x[:3])
+    assert traces() == 1
+    program.saturate(x)
+    program.saturate(np.concatenate([x, x]))
+    few = traces()
+    assert few <= 2
+    for n in (1, 2, 3, 7):
+        program.variants(x, [(i % 4, i, "A") for i in range(n)])
+    assert traces() == few
+
+
+def test_several_threads() -> None:
+    model = randomize(GRAPHS["batch_norm_orders"]())
+    program = fc.compile(model, verify=False)
+    x = make_inputs(model, 2)["seq"]
+    results: list[Any] = [None] * 4
+
+    def score(i: int) -> None:
+        results[i] = program(x)
+
+    threads = [threading.Thread(target=score, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for r in results[1:]:
+        np.testing.assert_array_equal(r, results[0])
+
+
+def test_model_files(tmp_path: Any) -> None:
+    model = randomize(GRAPHS["residual_tower"]())
+    x = make_inputs(model, 1)["seq"]
+    expected = fc.compile(model, verify=False)(x)
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        for a, b in zip(fc.compile(tmp_path / name, verify=False)(x), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    (tmp_path / "broken.keras").write_bytes(b"not a model")
+    for bad in ("missing.keras", "broken.keras"):
+        with pytest.raises(fc.ModelError):
+            fc.compile(tmp_path / bad)
+
+
+def test_mixed_precision_computes_in_float32() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = randomize(GRAPHS["batch_norm_orders"]())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x = make_inputs(model, 2)["seq"]
+    program = fc.compile(model, verify=False)
+    exact = float64_clone(model)
+    scores = program(x)
+    assert str(scores.dtype) == str(model.outputs[0].dtype)
+    assert any("float32" in n for n in program.plan.notes)
+    naive = naive_scan(exact, {"seq": x.astype("float64")}, [(i, i + 1) for i in range(LENGTH)], lambda r: 0)[0]
+    np.testing.assert_allclose(scores.astype("float64"), naive, atol=4e-3)
+
+
+def test_plan_and_graph_describe_the_program() -> None:
+    program = fc.compile(randomize(GRAPHS["attention"]()), verify=False)
+    plan = program.plan
+    text = str(plan)
+    for part in ("conv1d", "MultiHeadAttention", "recomputed from multi_head_attention", "less arithmetic", "MiB"):
+        assert part in text
+    assert plan.stops[0][0].startswith("multi_head_attention")
+    assert plan.speed_up > 1
+    assert program.text() == fc.ir.to_text(program.graph)
+    assert str(program.graph) == program.text()
+    assert program.graph.to_dot().startswith("digraph")
+    assert "CompiledISM" in repr(program)
+    assert callable(program.function)
+
+
+def test_an_output_without_the_sequence_is_the_reference() -> None:
+    x, other = L.Input((9, 4), name="seq"), L.Input((3,), name="other")
+    model = randomize(keras.Model([x, other], [L.Dense(2)(other), L.GlobalMaxPooling1D()(L.Conv1D(2, 3)(x))]))
+    with pytest.warns(UserWarning, match="does not depend on the sequence"):
+        program = fc.compile(model, jit=False)
+    inputs = [np.ones((2, 9, 4)), np.arange(6.0).reshape(2, 3)]
+    scores = program(inputs)
+    np.testing.assert_allclose(scores[0], np.repeat(program.reference(inputs)[0][:, None], 9, axis=1), rtol=1e-6)
+
+
+def test_a_small_memory_budget_makes_small_blocks_or_an_error() -> None:
+    model = randomize(GRAPHS["batch_norm_orders"]())
+    large = fc.compile(model, verify=False)
+    budget = large.plan.bytes // 3
+    small = fc.compile(model, memory_budget=f"{budget} B", verify=False)
+    assert small.batch_size < large.batch_size
+    assert small.plan.bytes <= budget
+    with pytest.raises(fc.MemoryBudgetError, match="at least"):
+        fc.compile(model, memory_budget=1000, verify=False)
+    for bad in ("much", "3 parsecs", -1, 0):
+        with pytest.raises(fc.OptionError, match="memory_budget"):
+            fc.compile(model, memory_budget=bad, verify=False)

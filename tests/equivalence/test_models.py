@@ -1,0 +1,43 @@
+"""The published models equal naive ISM at every position, edges included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from benchmarks.compare import inputs_for
+from fastism_compiler.naive import NaiveRows, float64_clone
+from tests.oracle import assert_close
+
+MODELS = ["basset", "factorized_basset", "bpnet", "bpnet_control_tracks", "beluga"]
+
+
+def naive_every_position(model: Any, inputs: list[Any]) -> list[Any]:
+    """One sequence, every position zeroed, in large batches."""
+    rows = NaiveRows(model, model._inputs_struct, jit=False, rows=50)
+    length = inputs[0].shape[1]
+    mutants = np.repeat(inputs[0], length, axis=0)
+    mutants[np.arange(length), np.arange(length)] = 0
+    rest = [np.repeat(x, length, axis=0) for x in inputs[1:]]
+    return [y[None] for y in rows([mutants, *rest])]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_float32(name: str) -> None:
+    model = getattr(fc.models, name)()
+    inputs = inputs_for(model, 1)
+    program = fc.compile(model, verify=False)
+    assert_close(program(inputs if len(inputs) > 1 else inputs[0]), naive_every_position(model, inputs))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_float64(name: str) -> None:
+    options = {"scale": 0.1} if name == "beluga" else {}
+    model = float64_clone(getattr(fc.models, name)(**options))
+    inputs = [x.astype("float64") for x in inputs_for(model, 1)]
+    program = fc.compile(model, jit=False, verify=False)
+    ours = program(inputs if len(inputs) > 1 else inputs[0])
+    assert_close(ours, naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
