@@ -36,13 +36,17 @@ if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
+    from fastism_compiler.frontend.registry import ReceptiveField, register_layer, unregister_layer
 
 _LAZY = {
     "CompiledISM": "compiled",
     "compile": "compiler",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
+    "ReceptiveField": "frontend.registry",
     "models": "",
+    "register_layer": "frontend.registry",
+    "unregister_layer": "frontend.registry",
 }
 
 
@@ -72,6 +76,7 @@ __all__ = [
     "PassError",
     "Pipeline",
     "RangeError",
+    "ReceptiveField",
     "ReplacementError",
     "UnsupportedError",
     "VerificationError",
@@ -81,4 +86,6 @@ __all__ = [
     "ir",
     "models",
     "passes",
+    "register_layer",
+    "unregister_layer",
 ]

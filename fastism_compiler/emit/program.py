@@ -61,7 +61,7 @@ class Values:
         if node.op == "literal":
             return tf.constant(node.attrs["value"], node.attrs["dtype"])
         operands = [self.by_node[o] for o in self.graph.operands(node)]
-        if node.op == "keras_call":
+        if node.op in ("keras_call", "custom_local"):
             return call_keras(self.bindings, node, operands, self._calls)
         return OPS[node.op](node, *operands)
 
@@ -71,7 +71,7 @@ def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: di
     name = node.attrs["call"]
     if name not in calls:
         calls[name] = bindings.calls[name](operands)
-    return tf.cast(calls[name][node.attrs["output"]], node.type.dtype)
+    return tf.cast(calls[name][node.attrs.get("output", 0)], node.type.dtype)
 
 
 def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -> Any:

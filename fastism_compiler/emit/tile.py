@@ -13,6 +13,9 @@ from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
 from fastism_compiler.ir.ops import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS
 
+KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
+"""`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
+
 
 class Prepared:
     """What the tile section needs that does not change from tile to tile.
@@ -110,13 +113,15 @@ class Step:
         self.cancelled: list[Tensor] = []
         """`[T]` bool each: rows whose values are lost in the rounding of a far larger reference."""
 
-    def run(self, call: Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]) -> list[Tensor]:
+    def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
         for node in self.graph.nodes(Section.TILE):
             emit = TILE.get(node.op)
             operands = [self._operand(o) for o in self.graph.operands(node)]
             if emit is not None:
                 self.values[node] = emit(self, node, *operands)
+            elif node.op == "custom_local":
+                self.values[node] = self._custom(node, operands, call)
             elif node.op == "keras_call":
                 self.values[node] = call(node, operands, self.calls)
             elif _is_convolution(node):
@@ -210,6 +215,16 @@ class Step:
     def _convolution(self, node: Node, x: Tensor) -> Tensor:
         kernel = KERNELS[node.facts.kernel or ""]
         return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node]))
+
+    def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
+        """A registered layer on a window: zeros outside the sequence, and what it pads itself cut off."""
+        source = self.graph.operands(node)[0]
+        if not isinstance(node.facts.state, Window):
+            return call(node, operands, self.calls)
+        y = call(node, [self.masked(source, operands[0])], {})
+        left, right = node.attrs["pad"]
+        y = y[:, left : y.shape[1] - right]
+        return self.masked(node, y) if node.facts.form is Form.DELTA else y
 
     def dense(self, node: Node, x: Tensor, kernel: Tensor) -> Tensor:
         if node.facts.kernel != KERNEL_ROWS:

@@ -7,7 +7,7 @@ their arguments, inputs and outputs are private but stable since 3.0.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,38 @@ def calls(function: Any) -> Iterator[KerasNode]:
                 continue
             arguments = node.arguments
             yield KerasNode(node.operation, tuple(arguments.args), dict(arguments.kwargs), list(node.outputs))
+
+
+def trace(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """A functional graph of what `layer.call` does to symbolic tensors.
+
+    The calls that tracing records on the layer's own sublayers are taken
+    back, so that the user's model stays as it was.
+
+    Raises:
+        Exception: whatever a `call` raises that cannot run on symbolic tensors.
+    """
+    sublayers = layer._flatten_layers()
+    recorded = [(s, len(s._inbound_nodes), len(s._outbound_nodes)) for s in sublayers]
+    try:
+        outputs = layer.call(*args, **kwargs)
+        inputs = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, keras.KerasTensor)]
+        return keras.Function(inputs, outputs)
+    finally:
+        for sublayer, inbound, outbound in recorded:
+            del sublayer._inbound_nodes[inbound:]
+            del sublayer._outbound_nodes[outbound:]
+
+
+def layer_names(operation: Any) -> tuple[str, str]:
+    """The qualified and the plain name of an operation's class."""
+    kind = type(operation)
+    return f"{kind.__module__}.{kind.__qualname__}", kind.__name__
+
+
+def is_custom(operation: Any) -> bool:
+    """Whether this layer was written outside Keras."""
+    return isinstance(operation, keras.layers.Layer) and not type(operation).__module__.startswith("keras.")
 
 
 def input_structure(function: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastism_compiler.frontend import keras_graph
 from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.registry import declaration_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError, ModelError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
@@ -180,13 +181,49 @@ class _Lowering:
             self.builder.layer = name
             return nested
         args, kwargs = keras.tree.map_structure(lambda x: self._autocast(operation, x), (tuple(args), kwargs))
-        try:
-            return keras.tree.flatten(self._by_rule(operation, args, kwargs))
-        except Decline as reason:
-            self.declined[name] = str(reason)
-        except IRError as error:
-            self.declined[name] = error.rule
+        for attempt in (self._registered, self._by_rule, self._decomposed):
+            try:
+                return list(keras.tree.flatten(attempt(operation, args, kwargs)))
+            except Decline as reason:
+                self.declined[name] = str(reason)
+            except IRError as error:
+                self.declined[name] = error.rule
+            self.builder.layer = name
         return self._opaque(operation, args, kwargs)
+
+    def _registered(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A rule that the user declared for this class of layers."""
+        declared = declaration_for(operation)
+        if declared is None:
+            raise Decline("not registered")
+        if declared.kind in ("stop", "aggregation"):
+            return self._opaque(operation, args, kwargs)
+        if len(args) != 1 or kwargs or not isinstance(args[0], Node):
+            raise Decline("a registered local layer takes one tensor")
+        field = declared.field_of(operation)
+        (spec,) = keras.tree.flatten(operation.compute_output_spec(_symbol(args[0])))
+        attrs = {
+            "call": self._bind(operation, args, kwargs),
+            "what": type(operation).__name__,
+            "linear": declared.linear,
+            "shape": _fixed(spec.shape[1:], operation.name),
+            "dtype": widened(dtype_name(spec.dtype)),
+            **field.attributes(args[0].type.extent(1)),
+        }
+        return self.builder.add("custom_local", args[0], **attrs)
+
+    def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A custom layer as the known ops its `call` is made of."""
+        if not keras_graph.is_custom(operation) or kwargs.get("mask") is not None:
+            raise Decline(self.declined.get(operation.name, f"no rule for {type(operation).__name__}"))
+        symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
+        training = {"training": False} if keras_graph.takes_training(operation) else {}
+        try:
+            function = keras_graph.trace(operation, symbols[0], {**symbols[1], **training})
+        except Exception as error:
+            raise Decline(f"{type(operation).__name__}.call cannot be traced: {error}") from error
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+        return self.function(function, nodes, prefix=f"{self.builder.layer}/")
 
     def _autocast(self, operation: Any, x: Any) -> Any:
         """Keras casts a layer's floating inputs to its compute dtype."""
@@ -209,23 +246,11 @@ class _Lowering:
 
     def _opaque(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Node]:
         """Keep the operation; it runs as it is, on whole values."""
-        flat = keras.tree.flatten((tuple(args), kwargs))
-        nodes = [x for x in flat if isinstance(x, Node)]
-        symbols = [_symbol(x) if isinstance(x, Node) else x for x in flat]
-        structure = (tuple(args), kwargs)
-        symbolic_args, symbolic_kwargs = keras.tree.pack_sequence_as(structure, symbols)
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+        symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
         training = {"training": False} if keras_graph.takes_training(operation) else {}
-        spec = operation.compute_output_spec(*symbolic_args, **symbolic_kwargs, **training)
-
-        def run(tensors: list[Any]) -> list[Any]:
-            remaining = iter(tensors)
-            packed = [next(remaining) if isinstance(x, Node) else x for x in flat]
-            call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
-            return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
-
-        self._call_count += 1
-        key = f"{self.builder.layer}#{self._call_count}"
-        self.builder.bindings.calls[key] = run
+        spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
+        key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
         return [
             self.builder.graph.add(
@@ -238,6 +263,23 @@ class _Lowering:
             )
             for i, t in enumerate(keras.tree.flatten(spec))
         ]
+
+    def _bind(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        """Keep a call of the operation under a name: operand tensors in, flat results out."""
+        structure = (tuple(args), kwargs)
+        flat = keras.tree.flatten(structure)
+        training = {"training": False} if keras_graph.takes_training(operation) else {}
+
+        def run(tensors: list[Any]) -> list[Any]:
+            remaining = iter(tensors)
+            packed = [next(remaining) if isinstance(x, Node) else x for x in flat]
+            call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
+            return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
+
+        self._call_count += 1
+        key = f"{self.builder.layer}#{self._call_count}"
+        self.builder.bindings.calls[key] = run
+        return key
 
     @staticmethod
     def _refuse(operation: Any) -> None:

@@ -13,6 +13,7 @@ from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.graph import Graph, Node
 from fastism_compiler.ir.ops import (
     convolution,
+    custom,
     dense,
     elementwise,
     leaves,
@@ -26,7 +27,7 @@ from fastism_compiler.ir.ops import (
 from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Stops
 from fastism_compiler.ir.types import TensorType
 
-_MODULES = (leaves, elementwise, convolution, dense, pooling, reduction, structural, opaque, macro, tile)
+_MODULES = (leaves, elementwise, custom, convolution, dense, pooling, reduction, structural, opaque, macro, tile)
 
 RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
 MACRO_OPS = frozenset(macro.KINDS)
