@@ -12,6 +12,7 @@ from fastism_compiler.engine import Block, Engine
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
+from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.naive import NaiveRows, mutated
 from fastism_compiler.progress import track
@@ -326,7 +327,8 @@ class CompiledISM:
     def _finish(self, flat: list[Any]) -> Any:
         arrays = [np.asarray(y) for y in flat]
         if len(arrays) == len(self._dtypes):
-            arrays = [y.astype(d, copy=False) for y, d in zip(arrays, self._dtypes, strict=True)]
+            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(arrays, self._dtypes, strict=True)]
+            arrays = [y.astype(d, copy=False) for y, d in zip(arrays, narrow, strict=True)]
         return self.selection.pack(arrays)
 
 

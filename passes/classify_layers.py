@@ -45,9 +45,13 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     reason = _stop_reason(node, effects, stop_at)
     if reason is not None:
         facts.layer_class, facts.reason = LayerClass.STOP, reason
-    elif any(isinstance(e, Aggregates) for e in effects):
+        return
+    if any(isinstance(e, Aggregates) for e in effects):
         facts.layer_class = LayerClass.AGGREGATION
-    elif len(windows) == len(changed):
+        return
+    if facts.layer_class is LayerClass.AGGREGATION:
+        facts.layer_class = LayerClass.SEE_THROUGH  # it reduces other axes
+    if len(windows) == len(changed):
         facts.axis = next(e.axis for e in effects if isinstance(e, Moves))
     elif facts.layer_class is LayerClass.STOP:
         facts.reason = "everything before it may have changed"

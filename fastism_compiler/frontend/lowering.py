@@ -36,15 +36,21 @@ class Builder:
 
     def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
         """Append a node; numbers and arrays among the operands become constants."""
-        nodes = [self.node(o) for o in operands]
+        dtype = next((o.type.dtype for o in operands if isinstance(o, Node) and o.type.dtype in FLOATS), "float32")
+        nodes = [self.node(o, dtype) for o in operands]
         return self.graph.add(op, nodes, attrs, layer=self.layer, name=self._name(op))
 
-    def node(self, value: Any) -> Node:
-        """A node for a value that may be a node, a variable, an array or a number."""
+    def node(self, value: Any, dtype: str = "float32") -> Node:
+        """A node for a value that may be a node, a variable, an array or a number.
+
+        Python numbers are weakly typed: a float takes `dtype`, that of the
+        tensors it meets.
+        """
         if isinstance(value, Node):
             return value
         if isinstance(value, bool | int | float | np.number):
-            dtype = "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
+            if isinstance(value, bool | int):
+                dtype = "bool" if isinstance(value, bool) else "int32"
             return self.graph.add("literal", (), {"value": value, "dtype": dtype}, layer=self.layer)
         return self.parameter(value)
 

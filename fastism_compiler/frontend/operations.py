@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastism_compiler.frontend.keras_graph import static_attributes
@@ -16,10 +17,10 @@ def binary(op: str) -> Callable[..., Node]:
     """Two operands, either of which may be a number or an array."""
 
     def rule(builder: Builder, operation: Any, a: Any, b: Any) -> Node:
-        left, right = builder.node(a), builder.node(b)
-        if left.type.batched and right.type.batched and left.type.rank != right.type.rank:
+        ranks = {x.type.rank for x in (a, b) if isinstance(x, Node) and x.type.batched}
+        if len(ranks) > 1:
             raise Decline("operands of different rank, both with a batch axis")
-        return builder.add(op, left, right)
+        return builder.add(op, a, b)
 
     return rule
 
@@ -47,6 +48,28 @@ def reduction(op: str) -> Callable[..., Node]:
         return builder.add(op, x, axes=axes, keepdims=bool(operation.keepdims))
 
     return rule
+
+
+def logsumexp(builder: Builder, operation: Any, x: Node) -> Node:
+    """`log(sum(exp(x - max))) + max`, as Keras computes it."""
+    largest = reduction("reduce_max")(builder, _Reduction(operation.axis, True), x)
+    total = builder.add("exp", builder.add("subtract", x, largest))
+    total = reduction("reduce_sum")(builder, _Reduction(operation.axis, True), total)
+    y = builder.add("add", builder.add("log", total), largest)
+    return y if operation.keepdims else builder.add("reshape", y, shape=_without(y, operation.axis))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduction:
+    """Stands for a Keras reduction with these arguments."""
+
+    axis: Any
+    keepdims: bool
+
+
+def _without(x: Node, axis: Any) -> tuple[int, ...]:
+    axes = {a % x.type.rank for a in (axis if isinstance(axis, tuple | list) else (axis,))}
+    return tuple(x.type.extent(i) for i in range(1, x.type.rank) if i not in axes)
 
 
 def softmax(op: str) -> Callable[..., Node]:
@@ -199,6 +222,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Sum": reduction("reduce_sum"),
     "Max": reduction("reduce_max"),
     "Min": reduction("reduce_min"),
+    "Logsumexp": logsumexp,
     "Softmax": softmax("softmax"),
     "LogSoftmax": softmax("log_softmax"),
     "GetItem": get_item,

@@ -41,3 +41,26 @@ def test_float64(name: str) -> None:
     program = fc.compile(model, jit=False, verify=False)
     ours = program(inputs if len(inputs) > 1 else inputs[0])
     assert_close(ours, naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "chrombpnet": {"length": 300, "profile": 60, "filters": 8, "bias_filters": 4, "dilated": 4},
+    "dilated_cnn": {"length": 160, "filters": 8, "dilated": 4, "classes": 3},
+    "deepstarr": {"length": 101},
+    "danq": {"length": 160, "scale": 0.03, "outputs": 5},
+    "scbasset": {"length": 260, "scale": 0.03, "cells": 9},
+    "optimus_5prime": {},
+    "basenji2": {"length": 1024, "scale": 0.02, "tracks": 3, "crop": 1},
+    "spliceai": {"length": 200, "filters": 4, "blocks": 1},
+    "enformer": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 1},
+    "borzoi": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 2},
+}
+"""Small copies of the other models: the same structure, few channels."""
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_small_copies_in_float64(name: str) -> None:
+    model = float64_clone(getattr(fc.models, name)(**SMALL[name]))
+    inputs = [x.astype("float64") for x in inputs_for(model, 1)]
+    program = fc.compile(model, jit=False, verify=False)
+    assert_close(program(inputs[0]), naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
