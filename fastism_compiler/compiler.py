@@ -83,6 +83,7 @@ def compile(
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.naive import NaiveRows
     from fastism_compiler.selection import Selection
+    from fastism_compiler.verification import random_replacement
 
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
@@ -119,7 +120,7 @@ def compile(
         notes=_notes(lowered),
     )
     if verify:
-        program.verify(ranges=4)
+        program.verify(replace_with=random_replacement(program), ranges=4)
     return program
 
 

@@ -46,6 +46,7 @@ class Engine:
         self.ranges: ChangeRanges = context.ranges
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
         self.context = context
+        self._length = sequence_length(lowered.graph)
         self._lowered, self._letters, self._finish = lowered, tuple(letters), finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._lock = threading.Lock()
@@ -87,6 +88,7 @@ class Engine:
         spec = self.spec(len(inputs[0]), len(tiles.job), delta)
         program = self.program(spec)
         block = [_pad_rows(x, spec.sequences) for x in inputs]
+        replacement = _on_carrier(jobs.replacement, self.ranges, jobs.change, self._length)
         pieces = []
         with strict_float32():
             for begin in range(0, len(tiles.job), spec.tiles):
@@ -94,7 +96,7 @@ class Engine:
                 active = len(job)
                 job = _pad_rows(job, spec.tiles)
                 pieces.append(
-                    self._call(program, block, jobs.sequence[job], jobs.change[job], jobs.replacement[job], active)
+                    self._call(program, block, jobs.sequence[job], jobs.change[job], replacement[job], active)
                 )
         outputs = [_gather([p[0][k] for p in pieces], tiles.slot) for k in range(len(pieces[0][0]))]
         trusted = _gather([p[1] for p in pieces], tiles.slot)
@@ -112,6 +114,23 @@ class Engine:
             tf.constant(active, tf.int32),
         )
         return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
+
+
+def sequence_length(graph: Graph) -> int:
+    """Positions of the mutated input."""
+    if graph.sequence is None:
+        raise IRError("the graph has no sequence")
+    return graph.sequence.type.extent(1)
+
+
+def _on_carrier(replacement: Array, ranges: ChangeRanges, change: Array, length: int) -> Array:
+    """Replacements as the program stores them: from `min(lo, length - w)` on, not from `lo`."""
+    width = ranges.max_width
+    late = (ranges.lo - np.minimum(ranges.lo, length - width))[change]
+    if not late.any():
+        return replacement
+    row = np.clip(np.arange(width) - late[:, None], 0, width - 1)
+    return np.take_along_axis(replacement, row[..., None], axis=1)
 
 
 def block_size(sequences: int) -> int:

@@ -140,7 +140,10 @@ State = Constant | Window | Full
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carrier:
-    """Where the rows of a window are stored: `[start[r], start[r] + width)` for range `r`."""
+    """Where the rows of a window are stored: `[start[r], start[r] + width)` for range `r`.
+
+    The width is at least 1, even where a stride skips every change.
+    """
 
     start: Table
     width: int
@@ -153,7 +156,7 @@ class Carrier:
         """The narrowest carrier that covers both in every row."""
         start = np.minimum(self.start, other.start)
         stop = np.maximum(self.stop, other.stop)
-        return Carrier(start, int((stop - start).max()))
+        return Carrier(start, max(int((stop - start).max()), 1))
 
     def same_as(self, other: Carrier) -> bool:
         return self.width == other.width and bool(np.array_equal(self.start, other.start))
@@ -179,12 +182,12 @@ class Carrier:
     def forward(self, position_map: PositionMap) -> Carrier:
         """The carrier that holds everything this one can reach."""
         start, stop = position_map.forward(self.start, self.stop)
-        return Carrier(start, int((stop - start).max()))
+        return Carrier(start, max(int((stop - start).max()), 1))
 
     def backward(self, position_map: PositionMap) -> Carrier:
         """The carrier that holds everything this one reads."""
         start, stop = position_map.backward(self.start, self.stop)
-        return Carrier(start, int((stop - start).max()))
+        return Carrier(start, max(int((stop - start).max()), 1))
 
     @staticmethod
     def inside(length: int, width: int, ranges: ChangeRanges) -> Carrier:

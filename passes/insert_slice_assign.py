@@ -102,7 +102,7 @@ class _Lowering:
         operands = self.graph.operands(node)
         changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
         like = self.window(changed, Form.VALUE)
-        if node.op in ("reduce_max", "reduce_min"):
+        if node.facts.layer_class is LayerClass.AGGREGATION:
             kind = node.op.replace("reduce", "window")
             return self._add(node, kind, [like, changed], node.attrs, form=Form.VALUE)
         return self._copy(node, self._operands(node, Form.VALUE, like))
@@ -261,7 +261,7 @@ class _Lowering:
         if not isinstance(state, Window):
             return False
         axis = state.axis - like.type.rank + node.type.rank
-        return axis >= 0 and node.type.extent(axis) == state.length and state.length > 1
+        return axis >= int(node.type.batched) and node.type.extent(axis) == state.length
 
     @staticmethod
     def _state_for(like: Node) -> State:

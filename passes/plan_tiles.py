@@ -136,7 +136,7 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
         if stored is None:
             continue
         if node.facts.kernel == KERNEL_ROWS:
-            needed = _shared_carrier(graph, node, operand, context)
+            needed = _shared_carrier(operand, context)
             _insert_realign(graph, operand, [node], needed, shared=True)
             continue
         needed = _needed_carrier(graph, node, i, operand, stored)
@@ -192,7 +192,7 @@ def _read_part(node: Node, carrier: Carrier) -> State | None:
     return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
 
 
-def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -> Carrier:
+def _shared_carrier(operand: Node, context: Context) -> Carrier:
     """Starts rounded down so that many ranges share one, at the least cost per row.
 
     A wider carrier costs arithmetic; a small group costs padded rows.
@@ -201,7 +201,7 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
     stored = operand.facts.carrier
     if not isinstance(state, Window) or stored is None:
         raise TypeError("a shared carrier is for windows")
-    unit = _unit(graph, operand)
+    unit = int(np.gcd.reduce(stored.start)) or 1
     width = max(min(stored.width, state.length), 1)
     best: tuple[float, Carrier] | None = None
     step = unit
@@ -220,20 +220,6 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
 
 _GROUP_ROWS = 16
 """Rows per tile that a group is padded to when its cost is estimated."""
-
-
-def _unit(graph: Graph, node: Node) -> int:
-    """Elements per position of a flattened axis: starts fall on its multiples."""
-    while node.section is Section.TILE:
-        operands = window_operands(graph, node)
-        if not operands:
-            return 1
-        position, operand = operands[0]
-        position_map = _map(graph, node, position, _axis(operand))
-        if position_map is not None and position_map.scatter and position_map.stride > 1:
-            return position_map.stride
-        node = operand
-    return 1
 
 
 # Tiles

@@ -433,3 +433,11 @@ def channels_first() -> Any:
     x = L.Permute((2, 1))(x)
     x = L.MaxPooling1D(2, data_format="channels_first")(L.ReLU()(x))
     return keras.Model(inputs, dense_head(x))
+
+
+@graph
+def one_position_left() -> Any:
+    x = inputs = seq(1, 5)
+    x = L.Conv1D(5, 1)(x)
+    x = L.Concatenate()([L.Flatten()(x), L.Flatten()(x * x), L.GlobalMaxPooling1D()(x)])
+    return keras.Model(inputs, L.Dense(2)(x))

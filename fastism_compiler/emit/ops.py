@@ -37,7 +37,7 @@ _UNARY: dict[str, Callable[..., Tensor]] = {
     "relu": _relu,
     "elu": keras.activations.elu,
     "exponential": keras.activations.exponential,
-    "clip": lambda x, x_min, x_max: tf.clip_by_value(x, tf.cast(x_min, x.dtype), tf.cast(x_max, x.dtype)),
+    "clip": lambda x, x_min, x_max: tf.clip_by_value(x, tf.constant(x_min, x.dtype), tf.constant(x_max, x.dtype)),
     "rsqrt": tf.math.rsqrt,
     "mish": keras.activations.mish,
 }

@@ -67,7 +67,10 @@ class Rows:
         """Rows `[T, source.width, ...]` as stored on `target`; 0 where `source` holds nothing."""
         shift = target.offset_from(source)
         if shift is not None:
-            return pad_positions(x, -shift, shift + target.width - source.width)
+            first, last = max(shift, 0), min(source.width, shift + target.width)
+            if last <= first:
+                return tf.zeros([tf.shape(x)[0], target.width, *x.shape[2:]], x.dtype)
+            return pad_positions(x[:, first:last], first - shift, target.width - last + shift)
         shift = tf.reshape(self.start(target) - self.start(source), [-1, 1])
         index = shift + tf.range(target.width, dtype=tf.int32)[None]
         stored = (index >= 0) & (index < source.width)
@@ -113,7 +116,7 @@ def where(condition: Tensor, x: Tensor, otherwise: Tensor | float) -> Tensor:
     """`tf.where` with a `[rows, positions]` condition over `[rows, positions, ...]`."""
     condition = tf.reshape(condition, [*_dims(condition), *[1] * (len(x.shape) - 2)])
     if isinstance(otherwise, float):
-        otherwise = tf.constant(otherwise, x.dtype)
+        otherwise = tf.cast(otherwise, x.dtype)
     return tf.where(condition, x, otherwise)
 
 

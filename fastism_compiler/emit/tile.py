@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
@@ -70,8 +71,7 @@ def _running_extremes(node: Node, table: Tensor, axis: int) -> tuple[Tensor, Ten
     best = tf.maximum if node.op == "window_max" else tf.minimum
     reduce = tf.reduce_max if node.op == "window_max" else tf.reduce_min
     table = _to_front(reduce(table, axis=others, keepdims=True) if others else table, axis)
-    worst = table.dtype.min if node.op == "window_max" else table.dtype.max
-    neutral = tf.fill(tf.shape(table[:, :1]), tf.constant(worst, table.dtype))
+    neutral = tf.fill(tf.shape(table[:, :1]), tf.constant(_worst(node), table.dtype))
 
     def running(x: Tensor) -> Tensor:
         step = 1
@@ -83,6 +83,11 @@ def _running_extremes(node: Node, table: Tensor, axis: int) -> tuple[Tensor, Ten
     before = tf.concat([neutral, running(table)], axis=1)
     after = tf.reverse(tf.concat([neutral, running(tf.reverse(table, [1]))], axis=1), [1])
     return before, after
+
+
+def _worst(node: Node) -> float:
+    """What a maximum (or minimum) over nothing is."""
+    return -math.inf if node.op == "window_max" else math.inf
 
 
 def _to_front(x: Tensor, axis: int) -> Tensor:
@@ -149,6 +154,13 @@ class Step:
         front = self.rows.mask(_to_front(x, state.axis), carrier, state.length, fill)
         return _from_front(front, state.axis)
 
+    def masked_rows(self, node: Node, flags: Tensor) -> Tensor:
+        """`[T, width]` flags of a window of `[T, width, C]`, false outside the sequence."""
+        state, carrier = node.facts.state, node.facts.carrier
+        if isinstance(state, Window) and carrier is not None and state.axis == 1 and len(flags.shape) == 2:
+            return self.rows.mask(flags, carrier, state.length)
+        return flags
+
     def input_delta(self, node: Node, x: Tensor) -> Tensor:
         state, carrier = node.facts.state, self.carrier(node)
         if not isinstance(state, Window):
@@ -188,9 +200,10 @@ class Step:
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
         value = reference + delta
         if node in self.prepared.guarded:
-            axes = list(range(1, len(value.shape)))
-            largest, left = tf.reduce_max(tf.abs(reference), axes), tf.reduce_max(tf.abs(value), axes)
-            self.cancelled.append(largest > _CANCELLATION * left)
+            # per position where there are any: a neighbour that stays large must not hide a loss
+            largest, left = tf.reduce_max(tf.abs(reference), -1), tf.reduce_max(tf.abs(value), -1)
+            lost = self.masked_rows(node, largest > _CANCELLATION * left)
+            self.cancelled.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
         return value
 
     def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:
@@ -267,7 +280,7 @@ class Step:
         state, carrier = _window(self.graph, node), self.carrier(source)
         largest = node.op == "window_max"
         best, reduce = (tf.maximum, tf.reduce_max) if largest else (tf.minimum, tf.reduce_min)
-        x = self.masked(source, x, fill=x.dtype.min if largest else x.dtype.max)
+        x = self.masked(source, x, fill=_worst(node))
         window = reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
         before, after = self.prepared.running[node]
         start = tf.broadcast_to(self.rows.start(carrier), tf.shape(self.rows.sequence))

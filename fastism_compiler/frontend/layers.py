@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 
 import keras
+import numpy as np
 
 from fastism_compiler.frontend.activations import apply_activation
 from fastism_compiler.frontend.lowering import Builder, Decline
@@ -32,8 +33,9 @@ def dense(builder: Builder, layer: Any, x: Node) -> Node:
 
 
 def activation(builder: Builder, layer: Any, x: Node) -> Node:
-    """Activation: by function."""
-    return apply_activation(builder, layer.activation, x)
+    """Activation: by function; a linear one stays visible, so that `stop_at` can name it."""
+    y = apply_activation(builder, layer.activation, x)
+    return builder.add("identity", x) if y is x else y
 
 
 def relu(builder: Builder, layer: Any, x: Node) -> Node:
@@ -224,7 +226,13 @@ def _over_axes(builder: Builder, variable: Any, axes: tuple[int, ...], rank: int
 
 def rescaling(builder: Builder, layer: Any, x: Node) -> Node:
     """Rescaling: `x * scale + offset`."""
-    return builder.add("add", builder.add("multiply", x, float(layer.scale)), float(layer.offset))
+    scale, offset = (_number_or_array(v, x.type.dtype) for v in (layer.scale, layer.offset))
+    return builder.add("add", builder.add("multiply", x, scale), offset)
+
+
+def _number_or_array(value: Any, dtype: str) -> Any:
+    array = np.asarray(value, dtype=np.float32).astype(dtype)  # Keras casts through float32 too
+    return float(array) if array.ndim == 0 else array
 
 
 def time_distributed(builder: Builder, layer: Any, x: Node) -> Node:

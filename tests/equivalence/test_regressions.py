@@ -1,0 +1,149 @@
+"""The smallest model of every bug that was found, against naive ISM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.models.randomize import randomize
+from fastism_compiler.naive import float64_clone
+from tests.oracle import assert_close, make_inputs, naive_scan
+
+L = keras.layers
+ops = keras.ops
+
+
+def model(build: Callable[[Any], Any], length: int, double: bool = True) -> Any:
+    x = L.Input((length, 4), name="seq")
+    m = randomize(keras.Model(x, build(x)))
+    return float64_clone(m) if double else m
+
+
+def check(m: Any, ranges: Any = None, pieces: Any = None, **options: Any) -> Any:
+    length = m.inputs[0].shape[1]
+    x = make_inputs(m, 2, "float64")["seq"]
+    ranges = ranges or [(i, i + 1) for i in range(length)]
+    program = fc.compile(m, ranges=ranges, jit=False, verify=False, **options)
+    naive = naive_scan(m, {"seq": x}, ranges, (lambda r: 0) if pieces is None else (lambda r: pieces[r]))
+    assert_close(program(x, 0 if pieces is None else pieces), naive, atol=1e-12, rtol=1e-9)
+    return program
+
+
+def head(x: Any) -> Any:
+    return L.Dense(2)(L.Flatten()(x))
+
+
+def test_unequal_ranges_of_one_bucket_at_the_right_edge() -> None:
+    rng = np.random.default_rng(0)
+    ranges = [(6, 12), (7, 12), (2, 7)]
+    pieces = [rng.random((hi - lo, 4)) for lo, hi in ranges]
+    check(model(L.Conv1D(2, 3), 12), ranges, pieces)
+
+
+def test_verification_sees_a_shifted_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastism_compiler import engine
+
+    monkeypatch.setattr(engine, "_on_carrier", lambda replacement, *rest: np.roll(replacement, 1, axis=1))
+    with pytest.raises(fc.VerificationError):
+        fc.compile(model(L.Conv1D(2, 3), 12), ranges=[(2, 6)], jit=False)
+
+
+@pytest.mark.parametrize(
+    ("build", "length", "ranges"),
+    [
+        (lambda x: L.Concatenate()([x, L.Cropping1D((0, 10))(L.ZeroPadding1D((10, 0))(x))]), 20, [(19, 20)]),
+        (lambda x: L.Concatenate()([L.Conv1D(4, 4, dilation_rate=5)(x), L.Cropping1D((12, 3))(x)]), 26, [(0, 4)]),
+    ],
+)
+def test_joined_windows_that_do_not_touch(build: Any, length: int, ranges: Any) -> None:
+    check(model(build, length), ranges)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: head(L.MaxPooling1D(2, strides=6)(x)),
+        lambda x: L.Conv1D(2, 2, padding="same")(ops.tanh(L.Conv1D(2, 1, strides=6)(x))),
+    ],
+)
+@pytest.mark.parametrize("ranges", [[(3, 4)], [(3, 4), (4, 5)]])
+def test_ranges_that_a_stride_never_reads(build: Any, ranges: Any) -> None:
+    check(model(build, 27), ranges)
+
+
+@pytest.mark.parametrize("cut", [L.ZeroPadding1D(2), L.MaxPooling1D(2), L.Cropping1D((1, 0))])
+def test_starts_that_are_no_multiple_of_an_earlier_stride(cut: Any) -> None:
+    def build(x: Any) -> Any:
+        return head(cut(L.UpSampling1D(3)(L.Conv1D(1, 3, padding="same", activation="relu")(x))))
+
+    check(model(build, 25))
+
+
+def test_a_single_position_squared() -> None:
+    check(model(lambda x: head(ops.square(L.Conv1D(4, 8)(x))), 8))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: L.GlobalMaxPooling1D(data_format="channels_first")(x * 2.0),
+        lambda x: ops.max(L.Conv1D(3, 3)(x), axis=-1),
+        lambda x: L.GlobalMaxPooling1D()(ops.roll(x, 1, axis=1)),
+        lambda x: ops.logsumexp(L.Conv1D(3, 3)(x), axis=1),
+        lambda x: ops.logsumexp(L.Conv1D(3, 3)(x), axis=(1, 2), keepdims=True),
+    ],
+)
+def test_reductions_over_every_axis(build: Any) -> None:
+    check(model(build, 11))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: L.GlobalAveragePooling1D()(L.Masking(0.0)(x)),
+        lambda x: L.LSTM(2)(L.Masking(0.0)(x)),
+        lambda x: ops.cast(L.Conv1D(2, 3)(x) > 0, "float64"),
+        lambda x: ops.where(x > 0.5, x * 2.0, x - 1.0),
+        lambda x: ops.cast(ops.any(L.Conv1D(2, 3)(x) > 0, axis=1), "float64"),
+    ],
+)
+def test_masks_and_comparisons(build: Any) -> None:
+    check(model(build, 11))
+
+
+def test_global_maximum_of_nothing_but_minus_infinity() -> None:
+    m = model(lambda x: L.GlobalMaxPooling1D()(ops.log(ops.sum(x, axis=-1, keepdims=True))), 5, double=False)
+    program = fc.compile(m, ranges=[(0, 5)], jit=False, verify=False)
+    assert np.isneginf(program(make_inputs(m, 1)["seq"])).all()
+
+
+def test_rescaling_by_channel() -> None:
+    check(model(lambda x: head(L.Rescaling(1 / 255.0, offset=[0.1, 0.2, 0.3, 0.4])(x)), 9))
+
+
+def test_stopping_at_a_layer_that_does_nothing() -> None:
+    m = model(lambda x: head(L.Activation("linear", name="nothing")(L.Conv1D(2, 3)(x))), 9)
+    assert check(m, stop_at="nothing").plan.stops == (("nothing", "the layer is named in stop_at"),)
+
+
+def test_constants_keep_float64() -> None:
+    check(model(lambda x: head(ops.clip(x * 0.2 + 0.1, 0.13, 0.27)), 9))
+
+
+def test_a_huge_reference_beside_a_position_that_stays_huge() -> None:
+    x = L.Input((12, 4), name="seq")
+    e = ops.exp(L.Conv1D(1, 1, use_bias=False, name="gain")(x))
+    y = ops.log(ops.abs(L.Conv1D(1, 2, padding="same", use_bias=False, name="own")(e)) + 1e-3)
+    m = keras.Model(x, y)
+    m.get_layer("gain").set_weights([np.full((1, 4, 1), 25.0)])
+    m.get_layer("own").set_weights([np.array([1.0, 0.0]).reshape(2, 1, 1)])
+    letters = np.eye(4, dtype="float32")[np.zeros((1, 12), int)]
+    program = fc.compile(m, jit=False, verify=False)
+    naive = naive_scan(m, {"seq": letters}, [(i, i + 1) for i in range(12)], lambda r: 0)
+    assert_close(program(letters), naive)
+    assert program.rescored > 0
