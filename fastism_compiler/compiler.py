@@ -74,10 +74,6 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
-    _check_options(precision, batch_size)
-    model = load_model(model, custom_objects, safe_mode)
-    stops = frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ())
-    passes = pipeline or default_pipeline()
     from fastism_compiler.engine import Engine
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
@@ -85,6 +81,10 @@ def compile(
     from fastism_compiler.selection import Selection
     from fastism_compiler.verification import random_replacement
 
+    _check_options(precision, batch_size)
+    model = load_model(model, custom_objects, safe_mode)
+    stops = frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ())
+    passes = pipeline or default_pipeline()
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
@@ -173,14 +173,9 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
         ModelError: a model without a functional graph.
     """
     from fastism_compiler.frontend import keras_graph
+    from fastism_compiler.frontend.lowering import functional_graph
 
-    function = keras_graph.function_of(model)
-    if function is None:
-        raise ModelError(
-            "the model must have a functional graph",
-            expected="a functional or Sequential keras.Model that has been built",
-            got=type(model).__name__,
-        )
+    function = functional_graph(model)
     structure = keras_graph.input_structure(function)
     names = [t.name for t in function.inputs]
     keys = sorted(structure) if isinstance(structure, Mapping) else []
@@ -206,6 +201,12 @@ def input_spec(function: Any, position: int, length: int | None = None) -> Input
     sequence = types[position]
     if sequence.rank != 3:
         raise InputError("the sequence input must be [batch, length, channels]", expected="rank 3", got=str(sequence))
+    if sequence.dtype not in FLOATS:
+        raise UnsupportedError(
+            "the sequence input must be floating, so that replacements may be",
+            expected="one of " + ", ".join(FLOATS),
+            got=f"input {names[position]!r} of dtype {sequence.dtype}",
+        )
     return InputSpec(names, tuple(types), position, keys)
 
 

@@ -110,13 +110,7 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
         ModelError: not a Keras 3 model with a traceable graph.
         UnsupportedError: an input with an open extent that `length` does not fix.
     """
-    function = keras_graph.function_of(model)
-    if function is None:
-        raise ModelError(
-            "the model must have a functional graph",
-            expected="a functional or Sequential keras.Model that has been built",
-            got=type(model).__name__,
-        )
+    function = functional_graph(model)
     graph = Graph(_identifier(model.name))
     builder = Builder(graph, Bindings())
     lowering = _Lowering(builder)
@@ -126,6 +120,22 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
     outputs = lowering.function(function, graph.inputs, prefix="")
     graph.outputs = list(outputs)
     return Lowered(graph, builder.bindings, model, function, lowering.declined)
+
+
+def functional_graph(model: Any) -> Any:
+    """The functional graph of a model.
+
+    Raises:
+        ModelError: a subclassed model, or a Sequential one that was never built.
+    """
+    function = keras_graph.function_of(model)
+    if function is None:
+        raise ModelError(
+            "the model must have a functional graph",
+            expected="a functional or Sequential keras.Model that has been built",
+            got=type(model).__name__,
+        )
+    return function
 
 
 def _identifier(name: str) -> str:

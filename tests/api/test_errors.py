@@ -127,6 +127,12 @@ def test_not_a_model(model: Any) -> None:
         fc.compile(model)
 
 
+def test_an_integer_sequence_is_refused_by_name() -> None:
+    x = L.Input((9, 4), dtype="int32", name="tokens")
+    with pytest.raises(fc.UnsupportedError, match="tokens"):
+        fc.compile(keras.Model(x, keras.ops.sum(x, axis=1)))
+
+
 def test_a_subclassed_model_is_refused_with_advice() -> None:
     class Sub(keras.Model):
         def call(self, x: Any) -> Any:
