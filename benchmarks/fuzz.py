@@ -12,8 +12,6 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from benchmarks.fuzz_specs import Spec, build, ranges_for, specs
 TOLERANCE = 1e-9
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """The program and naive ISM disagree."""
 
 
@@ -34,7 +32,7 @@ def check_spec(spec: Spec, data: Any = None) -> str:
     """Compile one spec and compare; returns what happened.
 
     Raises:
-        Mismatch: a wrong number, shape or effect.
+        MismatchError: a wrong number, shape or effect.
         Exception: a crash in the compiler or the program.
     """
     import fastism_compiler as fc
@@ -86,14 +84,14 @@ def _naive(model: Any, x: Any, ranges: list[tuple[int, int]], replacement: list[
 
 def _compare(y: Any, z: Any) -> None:
     if y.shape != z.shape:
-        raise Mismatch(f"shape {y.shape}, expected {z.shape}")
+        raise MismatchError(f"shape {y.shape}, expected {z.shape}")
     finite = np.isfinite(z)
     if not np.array_equal(np.isfinite(y), finite):
-        raise Mismatch("non-finite values in other places")
+        raise MismatchError("non-finite values in other places")
     error = np.abs(y[finite] - z[finite]).max(initial=0)
     limit = 1e-12 + TOLERANCE * np.abs(z[finite]).max(initial=0)
     if error > limit:
-        raise Mismatch(f"error {error:.2e} above {limit:.2e}")
+        raise MismatchError(f"error {error:.2e} above {limit:.2e}")
 
 
 def _check_no_effect(program: Any, x: Any, ranges: list[tuple[int, int]]) -> None:
@@ -103,7 +101,7 @@ def _check_no_effect(program: Any, x: Any, ranges: list[tuple[int, int]]) -> Non
     for r, (lo, hi) in enumerate(ranges):
         same[:, r, : hi - lo] = x[:, lo:hi]
     if any(np.any(np.nan_to_num(y)) for y in _flat(program(x, same, delta=True))):
-        raise Mismatch("a replacement equal to the sequence has an effect")
+        raise MismatchError("a replacement equal to the sequence has an effect")
 
 
 def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
@@ -123,60 +121,12 @@ def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
     return outcomes
 
 
-# Faults: each breaks one thing that the fuzzer must notice.
-
-
-@contextmanager
-def _patched(owner: Any, name: str, wrong: Callable[[Any], Any]) -> Iterator[None]:
-    right = owner[name] if isinstance(owner, dict) else getattr(owner, name)
-    put: Callable[[Any], None] = (
-        (lambda value: owner.__setitem__(name, value))
-        if isinstance(owner, dict)
-        else (lambda v: setattr(owner, name, v))
-    )
-    put(wrong(right))
-    try:
-        yield
-    finally:
-        put(right)
-
-
-def faults() -> dict[str, Callable[[], Any]]:
-    """Name -> a context manager that injects the fault."""
-    from fastism_compiler.ir import ranges
-    from fastism_compiler.ir.position_map import PositionMap
-
-    from fastism_compiler import engine
-    from fastism_compiler.emit import kernels, rows, tile
-    from fastism_compiler.frontend import convolutions
-
-    def later(right: Any) -> Any:
-        return lambda self, *a: tuple(v + 1 for v in right(self, *a))
-
-    windows, carrier = rows.Rows, ranges.Carrier
-    table = {
-        "change starts one late": (PositionMap, "_contract", lambda f: lambda s, lo, hi: (f(s, lo, hi)[0] + 1, f(s, lo, hi)[1])),
-        "change ends one early": (PositionMap, "_contract", lambda f: lambda s, lo, hi: (f(s, lo, hi)[0], f(s, lo, hi)[1] - 1)),
-        "scatter shifted": (PositionMap, "_expand", later),
-        "wrong same padding": (convolutions, "same_padding", lambda f: lambda *a: (f(*a)[0], f(*a)[2], f(*a)[1])),
-        "stale window": (windows, "window", lambda f: lambda s, t, c, n, batched: f(s, t, carrier(c.start + 1, c.width), n, batched)),
-        "no mask at the edges": (windows, "mask", lambda f: lambda s, x, *a, **k: x),
-        "realign forgets its shift": (windows, "realign", lambda f: lambda s, x, a, b: f(s, x, a, carrier(a.start, b.width))),
-        "reference of the first sequence": (windows, "whole", lambda f: lambda s, t: f(s, t) * 0 + t[:1]),
-        "reference not subtracted": (tile.TILE, "difference", lambda f: lambda s, n, v, r: v),
-        "reference not assigned": (tile.TILE, "slice_assign", lambda f: lambda s, n, d, r: d),
-        "taps not reversed": (kernels, "_prepare_scatter", lambda f: lambda n, w, width: f(n, w[::-1], width)),
-        "replacement off its carrier": (engine, "_on_carrier", lambda f: lambda r, *a: r),
-        "mean over the window": (tile.TILE, "reduce_mean", lambda f: lambda s, n, x: f(s, n, x) * 1.01),
-        "pool reads garbage": (tile.TILE, "max_pool", lambda f: lambda s, n, x: f(s, n, x) + 0.001),
-    }  # fmt: skip
-    return {name: (lambda t=t: _patched(*t)) for name, t in table.items()}
-
-
 def check_faults(models: int, first: int) -> dict[str, bool]:
     """Which of the injected faults a run of `models` models notices."""
+    from benchmarks.faults import FAULTS
+
     caught = {}
-    for name, inject in faults().items():
+    for name, inject in FAULTS.items():
         with inject():
             try:
                 run(models, first, shrink=False)

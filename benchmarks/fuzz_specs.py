@@ -116,13 +116,10 @@ def specs(draw: Any) -> Spec:
     for k in range(draw(st.integers(1, 6))):
         kind = draw(st.sampled_from([*kinds, *([_join, _join, _join] if k else [])]))
         node = kind(draw)
-        latest = [k, k, k, max(k - 1, 0)]
-        count = 2 if "join" in node else 1
-        node["inputs"] = (
-            [k if i == 0 else draw(st.integers(0, k)) for i in range(count)]
-            if count == 2
-            else [draw(st.sampled_from(latest))]
-        )
+        if "join" in node:
+            node["inputs"] = [k, draw(st.integers(0, k))]
+        else:
+            node["inputs"] = [draw(st.sampled_from([k, k, k, max(k - 1, 0)]))]
         nodes.append(node)
     heads = draw(st.lists(st.sampled_from(HEADS), min_size=1, max_size=2))
     return {"length": draw(st.integers(5, 32)), "nodes": nodes, "heads": heads}

@@ -1,0 +1,122 @@
+"""Faults for the fuzzer: each breaks one thing in the compiler that random models must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+from fastism_compiler.ir import Carrier
+from fastism_compiler.ir.position_map import PositionMap
+from fastism_compiler.passes.select_kernels import SCATTER_GEMM
+
+from fastism_compiler import engine
+from fastism_compiler.emit import kernels, rows, tile
+from fastism_compiler.frontend import convolutions
+
+Wrong = Callable[..., Any]
+"""Called with the right function in front of its arguments."""
+
+
+@contextmanager
+def _broken(owner: Any, name: str, wrong: Wrong) -> Iterator[None]:
+    """Put `wrong` in the place of a function or a table's entry for a while."""
+    table = owner if isinstance(owner, dict) else None
+    right = table[name] if table is not None else getattr(owner, name)
+
+    def put(value: Any) -> None:
+        if table is not None:
+            table[name] = value
+        else:
+            setattr(owner, name, value)
+
+    put(lambda *args, **kwargs: wrong(right, *args, **kwargs))
+    try:
+        yield
+    finally:
+        put(right)
+
+
+def _starts_late(right: Any, *args: Any) -> Any:
+    lo, hi = right(*args)
+    return lo + 1, hi
+
+
+def _ends_early(right: Any, *args: Any) -> Any:
+    lo, hi = right(*args)
+    return lo, hi - 1
+
+
+def _shifted(right: Any, *args: Any) -> Any:
+    return tuple(v + 1 for v in right(*args))
+
+
+def _sides_swapped(right: Any, *args: Any) -> Any:
+    length, left, other = right(*args)
+    return length, other, left
+
+
+def _stale_window(right: Any, self: Any, table: Any, carrier: Carrier, *rest: Any, **options: Any) -> Any:
+    return right(self, table, Carrier(carrier.start + 1, carrier.width), *rest, **options)
+
+
+def _no_mask(right: Any, self: Any, x: Any, *rest: Any, **options: Any) -> Any:
+    return x
+
+
+def _unshifted(right: Any, self: Any, x: Any, source: Carrier, target: Carrier) -> Any:
+    return right(self, x, source, Carrier(source.start, target.width))
+
+
+def _first_sequence(right: Any, self: Any, table: Any) -> Any:
+    return right(self, table) * 0 + table[:1]
+
+
+def _not_subtracted(right: Any, step: Any, node: Any, value: Any, reference: Any) -> Any:
+    return value
+
+
+def _not_assigned(right: Any, step: Any, node: Any, delta: Any, reference: Any) -> Any:
+    return delta
+
+
+@contextmanager
+def _taps_not_reversed() -> Iterator[None]:
+    right = kernels.KERNELS[SCATTER_GEMM]
+
+    def prepare(node: Any, weights: Any, width: int) -> Any:
+        return right.prepare(node, weights[::-1], width)
+
+    kernels.KERNELS[SCATTER_GEMM] = kernels.Kernel(prepare, right.apply)
+    try:
+        yield
+    finally:
+        kernels.KERNELS[SCATTER_GEMM] = right
+
+
+def _as_given(right: Any, replacement: Any, *rest: Any) -> Any:
+    return replacement
+
+
+def _too_much(right: Any, step: Any, node: Any, x: Any) -> Any:
+    return right(step, node, x) * 1.001
+
+
+FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "a change starts one late": partial(_broken, PositionMap, "_contract", _starts_late),
+    "a change ends one early": partial(_broken, PositionMap, "_contract", _ends_early),
+    "scattered positions are shifted": partial(_broken, PositionMap, "_expand", _shifted),
+    "same padding has its sides swapped": partial(_broken, convolutions, "same_padding", _sides_swapped),
+    "a reference window is stale": partial(_broken, rows.Rows, "window", _stale_window),
+    "nothing is masked at the edges": partial(_broken, rows.Rows, "mask", _no_mask),
+    "realign forgets its shift": partial(_broken, rows.Rows, "realign", _unshifted),
+    "every row reads the first sequence": partial(_broken, rows.Rows, "whole", _first_sequence),
+    "the reference is not subtracted": partial(_broken, tile.TILE, "difference", _not_subtracted),
+    "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
+    "taps are not reversed": _taps_not_reversed,
+    "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
+    "a mean is a little off": partial(_broken, tile.TILE, "reduce_mean", _too_much),
+    "a maximum is a little off": partial(_broken, tile.TILE, "max_pool", _too_much),
+}
+"""Name -> a context manager that injects the fault."""
