@@ -188,7 +188,8 @@ def scan_and_report(model: Any, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     np.savez(out / "lambda_promoters.npz", effects=effects, x=x, names=np.array(list(sequences)))
     start = (LENGTH - ELEMENT) // 2
-    spans = {box: (start + lo, start + hi) for box, (lo, hi) in BOXES.items()}
+    boxes = {box: (start + lo, start + hi) for box, (lo, hi) in BOXES.items()}
+    spans = {f"{p.name} ({p.strand} strand)": boxes for p in PROMOTERS}
     shown = slice(start - 20, start + ELEMENT + 20)
     figure = logo_figure(
         {name: v[shown] for name, v in zip(sequences, letters, strict=True)}, LETTERS, first=shown.start, spans=spans
@@ -207,7 +208,9 @@ def compare_speed(program: Any, model: Any, x: np.ndarray[Any, Any]) -> None:
         run(x)
         times[name] = time.perf_counter() - started
     ours, theirs = times["fastism_compiler"], times["naive ISM"]
-    console.print(f"one zero mutation per position: {ours:.3f} s, naive ISM {theirs:.3f} s, {theirs / ours:.1f}x")
+    console.print(
+        f"one zero mutation per position: {ours:.3f} s, naive ISM, position by position, {theirs:.3f} s: {theirs / ours:.1f}x"
+    )
 
 
 def main() -> None:

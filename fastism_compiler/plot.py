@@ -18,7 +18,7 @@ def logo_figure(
     tracks: Mapping[str, Array],
     alphabet: str = "ACGT",
     first: int = 0,
-    spans: Mapping[str, tuple[int, int]] | None = None,
+    spans: Mapping[str, Mapping[str, tuple[int, int]]] | None = None,
 ) -> Any:
     """Sequence logos, one row per track: letters as high as their scores, negative ones below the line.
 
@@ -26,7 +26,7 @@ def logo_figure(
         tracks: title -> scores `[L, C]`.
         alphabet: the letters of the channels, C of them.
         first: number of the first position.
-        spans: label -> `(start, end)` positions to shade.
+        spans: title -> label -> `(start, end)` positions to shade in that track.
 
     Returns:
         A matplotlib Figure.
@@ -40,7 +40,7 @@ def logo_figure(
         draw_logo(ax, np.asarray(scores), alphabet, first)
         ax.set_title(title, loc="left", fontsize=10)
         ax.set_ylabel("importance")
-        for label, (start, end) in (spans or {}).items():
+        for label, (start, end) in (spans or {}).get(title, {}).items():
             ax.axvspan(start - 0.5, end - 0.5, color="#dddddd", zorder=0)
             ax.annotate(label, ((start + end - 1) / 2, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top")
     axes[-1].set_xlabel("position")
@@ -48,15 +48,16 @@ def logo_figure(
 
 
 def draw_logo(ax: Any, scores: Array, alphabet: str = "ACGT", first: int = 0) -> None:
-    """Draw one logo on matplotlib axes; see `logo_figure`."""
+    """Draw one logo on matplotlib axes; scores that are not finite stay blank. See `logo_figure`."""
     from matplotlib.patches import PathPatch
     from matplotlib.transforms import Affine2D
 
+    scores = np.where(np.isfinite(scores), scores, 0.0)
     for position, column in enumerate(scores):
         heights = {+1: 0.0, -1: 0.0}
         for letter in np.argsort(np.abs(column)):
             score = float(column[letter])
-            if score == 0 or not np.isfinite(score):
+            if score == 0:
                 continue
             sign = 1 if score > 0 else -1
             path, box = _glyph(alphabet[letter])

@@ -78,7 +78,7 @@ def spliceai(length: int = 15_000, filters: int = 32, blocks: int = 4, crop: int
 
 
 @keras.saving.register_keras_serializable("fastism_compiler")
-class SoftmaxPool(L.Layer):
+class SoftmaxPool(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
     """Enformer's attention pooling: a softmax-weighted sum over each pair of positions."""
 
     def __init__(self, pool_size: int = 2, **options: Any) -> None:
