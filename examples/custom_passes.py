@@ -1,0 +1,89 @@
+"""Two passes of your own: a rewrite and an analysis.
+
+    python examples/custom_passes.py
+
+A pass is a frozen dataclass with a name; its fields are its options. It goes
+into a pipeline by the name of a neighbour, and the graph is verified after
+it as after every other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from fastism_compiler.ir import Graph, Node, Window
+from fastism_compiler.passes import Kind
+
+import fastism_compiler as fc
+
+
+@dataclass(frozen=True)
+class FoldPointwisePass(fc.Pass):
+    """`conv(conv(x, k1), k2)` with kernels of width 1 is one convolution with `k1 @ k2`.
+
+    The product is a node of the graph: it is computed once per block, from
+    the weights as they are then. A first convolution that something else
+    reads, or that has a bias, is left alone.
+    """
+
+    name: ClassVar[str] = "fold-pointwise"
+    requires: ClassVar[tuple[str, ...]] = ("canonicalize",)
+
+    def run(self, graph: Graph, context: fc.Context) -> None:
+        for second in graph.nodes():
+            if not _is_pointwise(graph, second):
+                continue
+            first, outer = graph.operands(second)
+            if not _is_pointwise(graph, first) or len(graph.users(first)) > 1:
+                continue
+            x, inner = graph.operands(first)
+            outer = graph.add("reshape", [outer], {"shape": outer.type.shape[1:]})
+            kernel = graph.add("dense", [inner, outer])
+            folded = graph.add("conv", [x, kernel], second.attrs, layer=second.layer)
+            graph.replace(second, folded)
+            graph.remove(second)
+            graph.remove(first)
+
+
+def _is_pointwise(graph: Graph, node: Node) -> bool:
+    if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
+        return False
+    return graph.operands(node)[1].type.extent(0) == 1
+
+
+@dataclass(frozen=True)
+class ReceptiveFieldPass(fc.Pass):
+    """Records how many positions one mutated letter reaches, per layer, in `report`."""
+
+    name: ClassVar[str] = "receptive-field"
+    kind: ClassVar[Kind] = Kind.ANALYSIS
+    requires: ClassVar[tuple[str, ...]] = ("propagate-ranges",)
+    report: dict[str, int] = field(default_factory=dict)
+
+    def run(self, graph: Graph, context: fc.Context) -> None:
+        for node in graph:
+            if node.layer and isinstance(node.facts.state, Window):
+                self.report[node.layer] = node.facts.state.ranges.max_width
+
+
+def main() -> None:
+    import keras
+
+    layers = keras.layers
+    x = inputs = layers.Input((100, 4))
+    x = layers.Conv1D(16, 7, padding="same", activation="relu")(x)
+    x = layers.Conv1D(64, 1, use_bias=False)(x)
+    x = layers.Conv1D(8, 1, use_bias=False)(x)
+    model = keras.Model(inputs, layers.Conv1D(1, 15, padding="same")(x))
+
+    reach = ReceptiveFieldPass()
+    pipeline = fc.default_pipeline()
+    pipeline = pipeline.insert_after("canonicalize", FoldPointwisePass()).insert_after("propagate-ranges", reach)
+    program = fc.compile(model, pipeline=pipeline)
+    print(program.plan)
+    print("positions reached:", reach.report)
+
+
+if __name__ == "__main__":
+    main()
