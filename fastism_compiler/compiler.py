@@ -94,7 +94,7 @@ def compile(
     letters = _letters(channels, sequence.type.extent(2))
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
-    selection = Selection(structure, list(function.output_names), output_types, outputs, reduce)
+    selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 

@@ -12,6 +12,7 @@ import numpy as np
 from fastism_compiler.compiler import compile as compile_model
 from fastism_compiler.compiler import find_sequence, input_spec, load_model
 from fastism_compiler.frontend import keras_graph
+from fastism_compiler.frontend.lowering import functional_graph
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import VerificationError
@@ -36,7 +37,7 @@ class NaiveISM:
     ) -> None:
         model = load_model(model)
         self.seq_input_idx = find_sequence(model, seq_input_idx)
-        function = keras_graph.function_of(model)
+        function = functional_graph(model)
         self._spec = input_spec(function, self.seq_input_idx)
         self._structure = keras_graph.output_structure(function)
         self._model = NaiveRows(model, keras_graph.input_structure(function))

@@ -56,11 +56,26 @@ def trace(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     try:
         outputs = layer.call(*args, **kwargs)
         inputs = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, keras.KerasTensor)]
-        return keras.Function(inputs, outputs)
+        return keras.Function(inputs if len(inputs) > 1 else inputs[0], outputs)
     finally:
         for sublayer, inbound, outbound in recorded:
             del sublayer._inbound_nodes[inbound:]
             del sublayer._outbound_nodes[outbound:]
+
+
+def built_shape(model: Any) -> tuple[int | None, ...] | None:
+    """The input shape a subclassed model was built with; None if it has none, or several."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes.values()
+    plain = isinstance(shape, tuple | list) and all(n is None or isinstance(n, int) for n in shape)
+    return tuple(shape) if plain else None
+
+
+def output_names(function: Any) -> list[str]:
+    """Names of the outputs: their layers' where the graph knows them."""
+    return list(getattr(function, "output_names", None) or [t.name for t in function.outputs])
 
 
 def layer_names(operation: Any) -> tuple[str, str]:

@@ -123,19 +123,32 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
 
 
 def functional_graph(model: Any) -> Any:
-    """The functional graph of a model.
+    """The functional graph of a model; a subclassed model is traced with symbolic tensors.
 
     Raises:
-        ModelError: a subclassed model, or a Sequential one that was never built.
+        ModelError: a model that was never built, or whose `call` cannot be
+            traced because it uses more than Keras layers and `keras.ops`.
     """
     function = keras_graph.function_of(model)
-    if function is None:
+    if function is not None:
+        return function
+    shape = keras_graph.built_shape(model)
+    if shape is None:
         raise ModelError(
-            "the model must have a functional graph",
-            expected="a functional or Sequential keras.Model that has been built",
+            "the model must have a functional graph, or have been built on one input",
+            expected="a functional or Sequential model, or a subclassed one that has been called once",
             got=type(model).__name__,
         )
-    return function
+    training = {"training": False} if keras_graph.takes_training(model) else {}
+    symbol = keras.KerasTensor((BATCH, *shape[1:]), dtype=str(model.compute_dtype))
+    try:
+        return keras_graph.trace(model, [symbol], training)
+    except Exception as error:
+        raise ModelError(
+            "a subclassed model must be made of Keras layers and keras.ops to be compiled",
+            expected="a call() that runs on symbolic Keras tensors; or rebuild it as a functional model",
+            got=f"{type(model).__name__}: {error}",
+        ) from error
 
 
 def _identifier(name: str) -> str:

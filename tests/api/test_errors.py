@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
@@ -138,8 +139,19 @@ def test_a_subclassed_model_is_refused_with_advice() -> None:
         def call(self, x: Any) -> Any:
             return x
 
-    with pytest.raises(fc.ModelError, match="functional"):
+    with pytest.raises(fc.ModelError, match="called once"):
         fc.compile(Sub())
+
+
+def test_a_subclassed_model_that_cannot_be_traced_is_refused_with_advice() -> None:
+    class Sub(keras.Model):
+        def call(self, x: Any) -> Any:
+            return tf.reverse(x, [1])
+
+    model = Sub()
+    model(X)
+    with pytest.raises(fc.ModelError, match="rebuild it as a functional model"):
+        fc.compile(model)
 
 
 def test_stateful_recurrence_is_refused_by_name() -> None:

@@ -234,6 +234,35 @@ def test_open_length() -> None:
     assert program(np.zeros((2, 19, 4))).shape == (2, 19, 3)
 
 
+def test_a_subclassed_model_is_traced() -> None:
+    class Sub(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pool, self.head = L.Conv1D(4, 5, padding="same"), L.MaxPooling1D(2), L.Dense(2)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            y = keras.ops.relu(self.conv(x)) if not training else x
+            return {"score": self.head(L.Flatten()(self.pool(y))), "track": y}
+
+    model = Sub()
+    x = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(0, 4, (2, LENGTH))]
+    model(x)
+    randomize(model)
+    program = fc.compile(model, jit=False)
+    assert program.plan.stops == ()
+    naive = [{k: np.asarray(v) for k, v in model(_zeroed(x, i)).items()} for i in range(LENGTH)]
+    scores = program(x)
+    for key in ("score", "track"):
+        expected = np.stack([n[key] for n in naive], axis=1)
+        np.testing.assert_allclose(scores[key], expected, atol=1e-5)
+
+
+def _zeroed(x: np.ndarray[Any, Any], position: int) -> np.ndarray[Any, Any]:
+    y = x.copy()
+    y[:, position] = 0
+    return y
+
+
 def test_weights_are_read_live() -> None:
     model = randomize(GRAPHS["batch_norm_orders"]())
     x = make_inputs(model, 2)["seq"]
