@@ -441,3 +441,12 @@ def one_position_left() -> Any:
     x = L.Conv1D(5, 1)(x)
     x = L.Concatenate()([L.Flatten()(x), L.Flatten()(x * x), L.GlobalMaxPooling1D()(x)])
     return keras.Model(inputs, L.Dense(2)(x))
+
+
+@graph
+def einsum_dense() -> Any:
+    x = inputs = seq()
+    x = L.EinsumDense("abc,cde->abde", (23, 2, 3), bias_axes="de", activation="relu")(x)
+    x = L.EinsumDense("abcd,cde->abe", (23, 5), bias_axes="e")(x)
+    x = L.EinsumDense("abc,bd->adc", (6, 5))(L.Conv1D(5, 3, padding="same")(x))  # mixes positions
+    return keras.Model(inputs, dense_head(x))

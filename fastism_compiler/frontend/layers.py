@@ -32,6 +32,28 @@ def dense(builder: Builder, layer: Any, x: Node) -> Node:
     return apply_activation(builder, layer.activation, x)
 
 
+def einsum_dense(builder: Builder, layer: Any, x: Node) -> Node:
+    """EinsumDense that contracts the last axes of its input with the first of its kernel."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised kernels are left to Keras")
+    operands, result = layer.equation.replace(" ", "").split("->")
+    value, weights = operands.split(",")
+    summed = [c for c in weights if c in value]
+    kept, new = value[: len(value) - len(summed)], weights[len(summed) :]
+    if value != kept + "".join(summed) or weights != "".join(summed) + new or result != kept + new:
+        raise Decline(f"the equation {layer.equation}")
+    kernel = builder.parameter(layer.kernel)
+    inner = math.prod(kernel.type.extent(i) for i in range(len(summed)))
+    outer = kernel.type.row_size // inner
+    lead = tuple(x.type.extent(i) for i in range(1, len(kept)))
+    x = builder.add("reshape", x, shape=(*lead, inner))
+    x = builder.add("dense", x, builder.add("reshape", kernel, shape=(inner, outer)))
+    x = builder.add("reshape", x, shape=(*lead, *(kernel.type.extent(i) for i in range(len(summed), kernel.type.rank))))
+    if layer.bias is not None:
+        x = builder.add("add", x, builder.parameter(layer.bias))
+    return apply_activation(builder, layer.activation, x)
+
+
 def activation(builder: Builder, layer: Any, x: Node) -> Node:
     """Activation: by function; a linear one stays visible, so that `stop_at` can name it."""
     y = apply_activation(builder, layer.activation, x)
@@ -263,6 +285,7 @@ _NO_OPS = (
 LAYERS: dict[type, Callable[..., Any]] = {
     **dict.fromkeys(_NO_OPS, nothing),
     L.Dense: dense,
+    L.EinsumDense: einsum_dense,
     L.Activation: activation,
     L.ReLU: relu,
     L.LeakyReLU: leaky_relu,
