@@ -201,7 +201,8 @@ class Step:
         value = reference + delta
         if node in self.prepared.guarded:
             # per position where there are any: a neighbour that stays large must not hide a loss
-            largest, left = tf.reduce_max(tf.abs(reference), -1), tf.reduce_max(tf.abs(value), -1)
+            channels = [-1] if len(value.shape) > 1 else []
+            largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
             lost = self.masked_rows(node, largest > _CANCELLATION * left)
             self.cancelled.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
         return value
