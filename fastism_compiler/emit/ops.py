@@ -50,6 +50,15 @@ def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Emitter:
     return emit
 
 
+def _add(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    """The sum; `x + x` is written `2 x`.
+
+    TensorFlow's graph optimiser rewrites `x + x` itself, with a constant it
+    places outside the loop; the loop's results then come out empty.
+    """
+    return tf.cast(a, node.type.dtype) * 2 if a is b else _binary(tf.add)(node, a, b)
+
+
 def _compare(name: str) -> Emitter:
     function = getattr(keras.ops, name)
     return lambda node, a, b: function(a, b)
@@ -202,7 +211,7 @@ def _broadcast(node: Node, x: Tensor) -> Tensor:
 OPS: dict[str, Emitter] = {
     **{name: _unary(name) for name in UNARY},
     **{name: _compare(name) for name in COMPARISONS},
-    "add": _binary(tf.add),
+    "add": _add,
     "subtract": _binary(tf.subtract),
     "multiply": _binary(tf.multiply),
     "divide": _binary(tf.divide),

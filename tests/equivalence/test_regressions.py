@@ -131,6 +131,11 @@ def test_stopping_at_a_layer_that_does_nothing() -> None:
     assert check(m, stop_at="nothing").plan.stops == (("nothing", "the layer is named in stop_at"),)
 
 
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_a_value_added_to_itself(times: int) -> None:
+    check(model(lambda x: L.GlobalMaxPooling1D()(L.Add()([L.LayerNormalization()(x)] * times)), 5), [(0, 1)])
+
+
 def test_constants_keep_float64() -> None:
     check(model(lambda x: head(ops.clip(x * 0.2 + 0.1, 0.13, 0.27)), 9))
 
