@@ -47,7 +47,8 @@ class Engine:
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
         self.context = context
         self._length = sequence_length(lowered.graph)
-        self._lowered, self._letters, self._finish = lowered, tuple(letters), finish
+        self.letters = tuple(letters)
+        self._lowered, self._finish = lowered, finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._lock = threading.Lock()
 
@@ -79,7 +80,7 @@ class Engine:
         block = block_size(sequences)
         scan = self.tiling.tiles(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
-        return ProgramSpec(block, times * scan, self.tiling.rows(block), self._letters, delta, self.context.jit)
+        return ProgramSpec(block, times * scan, self.tiling.rows(block), self.letters, delta, self.context.jit)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""

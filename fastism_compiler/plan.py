@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastism_compiler.ir import Form, Graph, LayerClass, Node, Section, Window
-from fastism_compiler.ir.arithmetic import delta_multiply_adds, whole_multiply_adds
+from fastism_compiler.ir.arithmetic import delta_multiply_adds, delta_total, naive_total, whole_multiply_adds
 from fastism_compiler.memory import predict_bytes
 
 if TYPE_CHECKING:
@@ -101,18 +101,13 @@ def make_plan(program: CompiledISM) -> Plan:
     engines = program.engines
     graph, count = engines[0].graph, engines[0].ranges.count
     layers = [p for n in graph.nodes(Section.REFERENCE) if (p := _planned(graph, n, count)) is not None]
-    totals = [
-        sum(int(delta_multiply_adds(e.graph, n, e.ranges.count).sum()) for n in e.graph.nodes(Section.REFERENCE))
-        for e in engines
-    ]
-    naive = sum(whole_multiply_adds(graph, n) for n in graph.nodes(Section.REFERENCE))
     return Plan(
         model=graph.name,
         ranges=program.ranges.count,
         layers=tuple(layers),
         stops=_stops(graph),
-        naive_multiply_adds=naive,
-        multiply_adds=sum(totals) / program.ranges.count,
+        naive_multiply_adds=naive_total(graph),
+        multiply_adds=sum(delta_total(e.graph, e.ranges.count) for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
         rows=engines[0].tiling.rows(program.batch_size),
         bytes=max(predict_bytes(e, program.selection, program.batch_size) for e in engines),

@@ -48,11 +48,6 @@ class Selection:
         """Flat results in the nest that users see."""
         return keras.tree.pack_sequence_as(self.structure, list(flat))
 
-    @property
-    def indices(self) -> list[int]:
-        """Which of the model's flat outputs are read at all."""
-        return [i for i, _ in self._chosen]
-
     def _choose(self, names: Sequence[str], outputs: Mapping[Any, Any] | None) -> list[tuple[int, Any]]:
         if outputs is None:
             return [(i, None) for i in range(len(names))]

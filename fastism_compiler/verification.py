@@ -75,7 +75,8 @@ def verify_program(
     """See `CompiledISM.verify`."""
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
     chosen = _spread(program.ranges.count, ranges)
-    table = read_replacement(replace_with, len(arrays[0]), program.ranges, len(program.letters), arrays[0].dtype.name)
+    dtype = arrays[program.inputs.sequence].dtype.name
+    table = read_replacement(replace_with, len(arrays[0]), program.ranges, len(program.letters), dtype)
     pairs = [(b, int(r)) for b in range(len(arrays[0])) for r in chosen]
     sequence = np.array([p[0] for p in pairs], dtype=np.int32)
     change = np.array([p[1] for p in pairs], dtype=np.int32)

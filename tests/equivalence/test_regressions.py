@@ -152,3 +152,14 @@ def test_a_huge_reference_beside_a_position_that_stays_huge() -> None:
     naive = naive_scan(m, {"seq": letters}, [(i, i + 1) for i in range(12)], lambda r: 0)
     assert_close(program(letters), naive)
     assert program.rescored > 0
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_an_integer_input_in_front_of_the_sequence(shape: tuple[int, ...]) -> None:
+    number, x = L.Input(shape, dtype="int32", name="number"), L.Input((12, 4), name="seq")
+    y = L.Flatten()(L.Conv1D(3, 3, activation="relu")(x))
+    m = randomize(keras.Model([number, x], L.Dense(2)(L.Concatenate()([y, L.Flatten()(L.Embedding(5, 4)(number))]))))
+    program = fc.compile(m, seq_input="seq", jit=False)  # verified with a random replacement
+    inputs = {"number": np.ones((2, *shape), "int32"), "seq": make_inputs(m, 2)["seq"]}
+    naive = naive_scan(m, inputs, [(i, i + 1) for i in range(12)], lambda r: 0.5)
+    assert_close(program([inputs["number"], inputs["seq"]], 0.5), naive)
