@@ -122,9 +122,14 @@ def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
 
 
 def check_faults(models: int, first: int) -> dict[str, bool]:
-    """Which of the injected faults a run of `models` models notices."""
+    """Which of the injected faults a run of `models` models notices.
+
+    The same models run without a fault first: only then does a failure, a
+    crash included, say that the fault was noticed.
+    """
     from benchmarks.faults import FAULTS
 
+    run(models, first, shrink=False)
     caught = {}
     for name, inject in FAULTS.items():
         with inject():

@@ -20,5 +20,6 @@ def test_random_models() -> None:
     "fault", ["a reference window is stale", "a change ends one early", "a replacement is off its carrier"]
 )
 def test_injected_faults_are_caught(fault: str) -> None:
+    # the models of test_random_models, which pass without the fault
     with FAULTS[fault](), pytest.raises(Exception):  # noqa: B017 (a crash counts as well as a mismatch)
-        run(100, first=1, shrink=False)
+        run(200, first=2026, shrink=False)
