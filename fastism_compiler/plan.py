@@ -120,7 +120,9 @@ def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
     if facts.layer_class in (LayerClass.CONSTANT, LayerClass.INPUT, None):
         return None
     naive = whole_multiply_adds(graph, node)
-    interesting = naive or facts.layer_class in (LayerClass.POOLING, LayerClass.AGGREGATION, LayerClass.STOP)
+    interesting = naive or facts.layer_class in (
+        LayerClass.POOLING, LayerClass.AGGREGATION, LayerClass.RECURRENT, LayerClass.STOP,
+    )  # fmt: skip
     if not interesting:
         return None
     window = facts.state.ranges.max_width if isinstance(facts.state, Window) else None
@@ -149,7 +151,7 @@ def _stops(graph: Graph) -> tuple[tuple[str, str], ...]:
     """The first stop of every path: those that still get windows."""
     found: dict[str, str] = {}
     for node in graph.nodes(Section.REFERENCE):
-        if node.facts.layer_class is not LayerClass.STOP:
+        if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
             continue
         if any(isinstance(o.facts.state, Window) for o in graph.operands(node)):
             found.setdefault(node.layer or node.name, node.facts.reason or "")

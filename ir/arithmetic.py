@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from fastism_compiler.ir.graph import Graph, Node, Section
-from fastism_compiler.ir.ops import Stops, call_of, effect_on, rule_of
+from fastism_compiler.ir.ops import Resumes, Stops, call_of, effect_on, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Constant, Full, Window
 
@@ -21,7 +21,9 @@ def whole_multiply_adds(graph: Graph, node: Node) -> int:
         return value.row_size * node.type.extent(node.type.rank - 1)
     effect = effect_on(graph, node, 0, 1)
     if isinstance(effect, Stops):
-        return 0
+        return rule.work(call_of(graph, node))
+    if isinstance(effect, Resumes):
+        return effect.length * rule.work(call_of(graph, node))
     return int(effect.map.contacts().sum()) * rule.work(call_of(graph, node))
 
 
@@ -34,6 +36,9 @@ def delta_multiply_adds(graph: Graph, node: Node, count: int) -> Table:
     if isinstance(state, Full) or not isinstance(state, Window):
         return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
     effect = effect_on(graph, node, 0, state.axis)
+    if isinstance(effect, Resumes):
+        steps = state.ranges.hi if effect.reverse else effect.length - state.ranges.lo
+        return np.where(state.ranges.widths > 0, steps, 0) * rule_of(node).work(call_of(graph, node))
     if isinstance(effect, Stops) or node.facts.reason is not None:
         return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
     demand = node.facts.demand or (0, effect.map.out_length)

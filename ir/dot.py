@@ -10,6 +10,7 @@ _COLOURS = {
     LayerClass.SEE_THROUGH: "#e5f5e0",
     LayerClass.POOLING: "#fdd0a2",
     LayerClass.AGGREGATION: "#dadaeb",
+    LayerClass.RECURRENT: "#c7b9d6",
     LayerClass.STOP: "#fcae91",
     LayerClass.CONSTANT: "#f0f0f0",
 }

@@ -38,6 +38,7 @@ class LayerClass(StrEnum):
     SEE_THROUGH = "see-through"
     POOLING = "pooling"
     AGGREGATION = "aggregation"
+    RECURRENT = "recurrent"
     STOP = "stop"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastism_compiler.ir.graph import Graph, LayerClass, Node
-from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Stops, effect_on, rule_of
+from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Resumes, Stops, effect_on, rule_of
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -17,7 +17,8 @@ class ClassifyLayersPass(Pass):
     1. What does not depend on the sequence is `constant`.
     2. An op whose rule follows the window keeps its rule's class.
     3. An op that reduces the position axis is an `aggregation`: no axis from there on.
-    4. An op without a rule for the window, or in a layer of `stop_at`, is a
+    4. A recurrence over positions is `recurrent`: from the first change on, everything may change.
+    5. An op without a rule for the window, or in a layer of `stop_at`, is a
        `stop`, with the reason. What comes after has no axis either.
     """
 
@@ -46,6 +47,9 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     if reason is not None:
         facts.layer_class, facts.reason = LayerClass.STOP, reason
         return
+    if any(isinstance(e, Resumes) for e in effects):
+        facts.reason = "its state runs on; it resumes from the reference at the first change"
+        return
     if any(isinstance(e, Aggregates) for e in effects):
         facts.layer_class = LayerClass.AGGREGATION
         return
@@ -53,7 +57,8 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
         facts.layer_class = LayerClass.SEE_THROUGH  # it reduces other axes
     if len(windows) == len(changed):
         facts.axis = next(e.axis for e in effects if isinstance(e, Moves))
-    elif facts.layer_class is LayerClass.STOP:
+    elif facts.layer_class in (LayerClass.STOP, LayerClass.RECURRENT):
+        facts.layer_class = LayerClass.STOP
         facts.reason = "everything before it may have changed"
 
 

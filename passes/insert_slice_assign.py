@@ -34,7 +34,8 @@ class InsertSliceAssignPass(Pass):
        on the window when the segment is cheap, read from the table otherwise.
     3. A window that a stop reads is materialised: the whole reference, overlaid.
     4. Constants with positions, or one per sequence, are read through a window.
-    5. Each output ends as a whole value per row. The model's own outputs stay
+    5. A recurrence resumes from the table of the reference's states.
+    6. Each output ends as a whole value per row. The model's own outputs stay
        as `graph.references`.
 
     Reference nodes that nothing reads any more are left to dead code removal.
@@ -72,6 +73,8 @@ class _Lowering:
         form = node.facts.form
         if node is self.graph.sequence:
             made = self._add(node, "input_delta", [node], form=Form.DELTA)
+        elif self._resumes(node):
+            made = self._resume(node)
         elif node.facts.layer_class is LayerClass.STOP or not self._stays_window(node):
             made = self._lower_whole(node)
         elif form is Form.DELTA:
@@ -106,6 +109,19 @@ class _Lowering:
             kind = node.op.replace("reduce", "window")
             return self._add(node, kind, [like, changed], node.attrs, form=Form.VALUE)
         return self._copy(node, self._operands(node, Form.VALUE, like))
+
+    def _resumes(self, node: Node) -> bool:
+        changed = [o for o in self.graph.operands(node) if not isinstance(o.facts.state, Constant)]
+        return node.facts.layer_class is LayerClass.RECURRENT and isinstance(changed[0].facts.state, Window)
+
+    def _resume(self, node: Node) -> Node:
+        """A recurrence that starts from the reference's state in front of the first change."""
+        projections, *parameters = self.graph.operands(node)
+        states = self.graph.add("recurrent_states", [projections, *parameters], node.attrs, layer=node.layer)
+        facts, own = node.facts, states.facts
+        own.layer_class, own.state, own.segment, own.form = facts.layer_class, facts.state, facts.segment, facts.form
+        rows = self.window(projections, Form.VALUE)
+        return self._add(node, "resume", [rows, projections, states, *parameters], node.attrs, form=Form.VALUE)
 
     def _delta(self, node: Node, whole: bool = False) -> Node:
         """A linear op on the deltas of its changed operands and the values of the others."""

@@ -12,35 +12,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fastism_compiler.emit.functions import Tensor, function_named
+from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
 
-Tensor = Any
 Emitter = Callable[..., Tensor]
 """`(node, *operands) -> tensor`"""
 
 
 def _unary(name: str) -> Emitter:
-    function = _UNARY.get(name) or getattr(keras.ops, name)
+    function = function_named(name)
 
     def emit(node: Node, x: Tensor) -> Tensor:
         return function(x, **node.attrs)
 
     return emit
-
-
-def _relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    return keras.activations.relu(x, negative_slope=negative_slope, max_value=max_value, threshold=threshold)
-
-
-_UNARY: dict[str, Callable[..., Tensor]] = {
-    "relu": _relu,
-    "elu": keras.activations.elu,
-    "exponential": keras.activations.exponential,
-    "clip": lambda x, x_min, x_max: tf.clip_by_value(x, tf.constant(x_min, x.dtype), tf.constant(x_max, x.dtype)),
-    "rsqrt": tf.math.rsqrt,
-    "mish": keras.activations.mish,
-}
 
 
 def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Emitter:
@@ -187,6 +174,12 @@ def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     return tf.matmul(x, kernel) if len(x.shape) == 2 else tf.tensordot(x, kernel, 1)
 
 
+def _attention(node: Node, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Vaswani et al. 2017, equation 1, per head."""
+    scores = tf.einsum("btnh,bsnh->bnts", query * tf.constant(node.attrs["scale"], query.dtype), key)
+    return tf.einsum("bnts,bsnv->btnv", tf.nn.softmax(scores), value)
+
+
 def _slice(node: Node, x: Tensor) -> Tensor:
     axis, begin, end = node.attrs["axis"], node.attrs["begin"], node.attrs["end"]
     return x[(*[slice(None)] * axis, slice(begin, end))]
@@ -226,12 +219,18 @@ OPS: dict[str, Emitter] = {
     "depthwise_conv": _depthwise,
     "conv_transpose": _conv_transpose,
     "dense": _dense,
+    "attention": _attention,
+    "embedding": lambda node, tokens, table: tf.gather(table, tokens),
+    "one_hot": lambda node, tokens: tf.one_hot(tokens, node.attrs["depth"], dtype=node.attrs["dtype"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "reduce_mean": _reduce(tf.reduce_mean),
     "reduce_sum": _reduce(tf.reduce_sum),
     "reduce_max": _reduce(tf.reduce_max),
     "reduce_min": _reduce(tf.reduce_min),
+    "reduce_logsumexp": _reduce(tf.reduce_logsumexp),
+    "recurrence": recurrence,
+    "recurrent_states": recurrent_states,
     "softmax": _softmax(keras.ops.softmax),
     "log_softmax": _softmax(keras.ops.log_softmax),
     "slice": _slice,

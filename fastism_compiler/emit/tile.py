@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from fastism_compiler.emit.kernels import KERNELS
 from fastism_compiler.emit.ops import OPS, Tensor, max_pool, sum_pool
-from fastism_compiler.emit.rows import Rows
+from fastism_compiler.emit.recurrent import scan
+from fastism_compiler.emit.rows import Rows, where
+from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
 from fastism_compiler.ir.ops import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS
@@ -36,8 +37,8 @@ class Prepared:
                 rows, kernel = graph.operands(node)
                 width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
                 self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
-            if node.op in ("window_max", "window_min"):
-                self.running[node] = _running_extremes(node, values[graph.operands(node)[1]], _window(graph, node).axis)
+            if node.op in COMBINATIONS:
+                self.running[node] = running_tables(node, values[graph.operands(node)[1]], _window(graph, node).axis)
 
 
 _CANCELLATION = 256.0
@@ -63,48 +64,6 @@ def _window(graph: Graph, node: Node) -> Window:
     if not isinstance(state, Window):
         raise TypeError(f"%{node.name} does not read a window")
     return state
-
-
-def _running_extremes(node: Node, table: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Extremes over all positions before, and from, each of `0 .. length`: `[B, length + 1, ...]`."""
-    others = [a for a in node.attrs["axes"] if a != axis]
-    best = tf.maximum if node.op == "window_max" else tf.minimum
-    reduce = tf.reduce_max if node.op == "window_max" else tf.reduce_min
-    table = _to_front(reduce(table, axis=others, keepdims=True) if others else table, axis)
-    neutral = tf.fill(tf.shape(table[:, :1]), tf.constant(_worst(node), table.dtype))
-
-    def running(x: Tensor) -> Tensor:
-        step = 1
-        while step < table.shape[1]:
-            x = tf.concat([x[:, :step], best(x[:, step:], x[:, :-step])], axis=1)
-            step *= 2
-        return x
-
-    before = tf.concat([neutral, running(table)], axis=1)
-    after = tf.reverse(tf.concat([neutral, running(tf.reverse(table, [1]))], axis=1), [1])
-    return before, after
-
-
-def _worst(node: Node) -> float:
-    """What a maximum (or minimum) over nothing is."""
-    return -math.inf if node.op == "window_max" else math.inf
-
-
-def _to_front(x: Tensor, axis: int) -> Tensor:
-    """Move positions to axis 1."""
-    if axis == 1:
-        return x
-    order = [0, axis, *[i for i in range(1, len(x.shape)) if i != axis]]
-    return tf.transpose(x, order)
-
-
-def _from_front(x: Tensor, axis: int) -> Tensor:
-    """Move positions from axis 1 back to where they belong."""
-    if axis == 1:
-        return x
-    order = list(range(len(x.shape)))
-    order.insert(axis, order.pop(1))
-    return tf.transpose(x, order)
 
 
 class Step:
@@ -151,8 +110,8 @@ class Step:
         state, carrier = node.facts.state, node.facts.carrier
         if not isinstance(state, Window) or carrier is None:
             return x
-        front = self.rows.mask(_to_front(x, state.axis), carrier, state.length, fill)
-        return _from_front(front, state.axis)
+        front = self.rows.mask(to_front(x, state.axis), carrier, state.length, fill)
+        return from_front(front, state.axis)
 
     def masked_rows(self, node: Node, flags: Tensor) -> Tensor:
         """`[T, width]` flags of a window of `[T, width, C]`, false outside the sequence."""
@@ -186,16 +145,16 @@ class Step:
             return self.rows.whole(table) if source.type.batched else table
         if not source.type.batched:
             return self._parameter_window(node, source, table, state)
-        window = self.rows.window(_to_front(table, state.axis), self.carrier(node), state.length, batched=True)
-        return _from_front(window, state.axis)
+        window = self.rows.window(to_front(table, state.axis), self.carrier(node), state.length, batched=True)
+        return from_front(window, state.axis)
 
     def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
         """A window of a parameter that has positions; its axes meet the value's from the right."""
         missing = self.graph.operands(node)[1].type.rank - source.type.rank
         table = tf.reshape(table, [*[1] * missing, *table.shape])
-        front = _to_front(table, state.axis)[0]
+        front = to_front(table, state.axis)[0]
         window = self.rows.window(front, self.carrier(node), state.length, batched=False)
-        return _from_front(window, state.axis)
+        return from_front(window, state.axis)
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
         value = reference + delta
@@ -215,14 +174,14 @@ class Step:
         state = source.facts.state
         if not isinstance(state, Window):
             return x
-        base = None if table is None else _to_front(self.rows.whole(table), state.axis)
-        whole = self.rows.overlay(_to_front(x, state.axis), self.carrier(source), state.length, base)
-        return _from_front(whole, state.axis)
+        base = None if table is None else to_front(self.rows.whole(table), state.axis)
+        whole = self.rows.overlay(to_front(x, state.axis), self.carrier(source), state.length, base)
+        return from_front(whole, state.axis)
 
     def realign(self, node: Node, x: Tensor) -> Tensor:
         source = self.graph.operands(node)[0]
         axis = node.facts.axis or 1
-        return _from_front(self.rows.realign(_to_front(x, axis), self.carrier(source), self.carrier(node)), axis)
+        return from_front(self.rows.realign(to_front(x, axis), self.carrier(source), self.carrier(node)), axis)
 
     # Ops on windows that are not what they are on whole values
 
@@ -276,21 +235,42 @@ class Step:
         count = whole.row_size // node.type.row_size
         return OPS["reduce_sum"](node, x) / tf.cast(count, x.dtype)
 
-    def window_extreme(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
+    def combine(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
+        """An aggregate over positions: the reference's before and after the window, and the window's own."""
         source = self.graph.operands(node)[0]
-        state, carrier = _window(self.graph, node), self.carrier(source)
-        largest = node.op == "window_max"
-        best, reduce = (tf.maximum, tf.reduce_max) if largest else (tf.minimum, tf.reduce_min)
-        x = self.masked(source, x, fill=_worst(node))
-        window = reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
+        state, carrier, how = _window(self.graph, node), self.carrier(source), COMBINATIONS[node.op]
+        x = self.masked(source, x, fill=how.nothing)
+        window = how.reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
         before, after = self.prepared.running[node]
         start = tf.broadcast_to(self.rows.start(carrier), tf.shape(self.rows.sequence))
         stop = tf.clip_by_value(start + carrier.width, 0, state.length)
         start = tf.clip_by_value(start, 0, state.length)
-        size = state.length + 1
-        outside = best(_at(before, self.rows.sequence, start, size), _at(after, self.rows.sequence, stop, size))
-        result = best(window, _from_front(outside[:, None], state.axis))
+        outside = how.pair(at(before, self.rows.sequence, start), at(after, self.rows.sequence, stop))
+        result = how.pair(window, from_front(outside[:, None], state.axis))
         return result if node.attrs["keepdims"] else tf.squeeze(result, list(node.attrs["axes"]))
+
+    def resume(self, node: Node, x: Tensor, table: Tensor, states: Tensor, *parameters: Tensor) -> Tensor:
+        """A recurrence over rows, from the tile's first change on; what runs before it is the reference's."""
+        state, carrier = _window(self.graph, node), self.carrier(self.graph.operands(node)[0])
+        length, reverse, rows = state.length, node.attrs["reverse"], self.rows
+        start = tf.broadcast_to(rows.start(carrier), tf.shape(rows.sequence))
+        first = tf.reduce_max(start) + carrier.width - 1 if reverse else tf.reduce_min(start)
+        first = tf.clip_by_value(first, 0, length - 1)
+        before = at(states, rows.sequence, first + 1 if reverse else first)
+        count = before.shape[1] // parameters[0].shape[0]
+
+        def projections(position: Tensor) -> Tensor:
+            there = position - start
+            own = tf.gather(x, tf.clip_by_value(there, 0, carrier.width - 1), batch_dims=1)
+            changed = (there >= 0) & (there < carrier.width)
+            return tf.where(changed[:, None], own, at(table, rows.sequence, position))
+
+        initial = tuple(tf.split(before, count, axis=1))
+        run = scan(node, projections, initial, first, length, list(parameters), lambda state: state[0])
+        positions = tf.range(length, dtype=tf.int32)[None]
+        reached = positions <= first if reverse else positions >= first
+        reference = (states[:, :length] if reverse else states[:, 1:])[:, :, : run.shape[2]]
+        return where(reached, run, rows.whole(reference))
 
     def slice(self, node: Node, x: Tensor) -> Tensor:
         state = node.facts.state
@@ -316,11 +296,6 @@ class Step:
         return tf.broadcast_to(x, [tf.shape(x)[0], *shape])
 
 
-def _at(table: Tensor, sequence: Tensor, position: Tensor, size: int) -> Tensor:
-    """`table[sequence, position]` for `[B, size, ...]`, one entry per row."""
-    return tf.gather(tf.reshape(table, [-1, *table.shape[2:]]), sequence * size + position)
-
-
 def where_rows(positions: Tensor, lo: Tensor, hi: Tensor, x: Tensor) -> Tensor:
     """`x` where `lo <= position < hi`, else 0."""
     changed = (positions >= lo[:, None]) & (positions < hi[:, None])
@@ -335,8 +310,8 @@ TILE: dict[str, Callable[..., Tensor]] = {
     "difference": Step.difference,
     "materialise": Step.materialise,
     "realign": Step.realign,
-    "window_max": Step.window_extreme,
-    "window_min": Step.window_extreme,
+    **dict.fromkeys(COMBINATIONS, Step.combine),
+    "resume": Step.resume,
     "dense": Step.dense,
     "max_pool": Step.max_pool,
     "avg_pool": Step.avg_pool,

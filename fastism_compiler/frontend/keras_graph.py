@@ -63,6 +63,25 @@ def trace(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
             del sublayer._outbound_nodes[outbound:]
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionParts:
+    """The projections of a multi-head attention layer."""
+
+    query: Any
+    key: Any
+    value: Any
+    output: Any
+
+
+def attention_parts(layer: Any) -> AttentionParts | None:
+    """The projections of plain attention over positions; None for its variants (gates, sliding windows, other axes)."""
+    plain = getattr(layer, "_attention_axes", None) in (None, (1,), [1])
+    plain = plain and not getattr(layer, "_use_gate", False) and getattr(layer, "_sliding_window", None) is None
+    if not plain:
+        return None
+    return AttentionParts(layer._query_dense, layer._key_dense, layer._value_dense, layer._output_dense)
+
+
 def built_shape(model: Any) -> tuple[int | None, ...] | None:
     """The input shape a subclassed model was built with; None if it has none, or several."""
     shapes = getattr(model, "_build_shapes_dict", None) or {}
@@ -97,6 +116,12 @@ def input_structure(function: Any) -> Any:
 def output_structure(function: Any) -> Any:
     """The nest in which the model returns its outputs."""
     return function._outputs_struct
+
+
+def given(operation: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments that say more than the defaults of the operation's call; `training` left out."""
+    defaults = {k: p.default for k, p in inspect.signature(operation.call).parameters.items()}
+    return {k: v for k, v in kwargs.items() if k != "training" and v is not None and v is not defaults.get(k)}
 
 
 def takes_training(operation: Any) -> bool:

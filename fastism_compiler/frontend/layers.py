@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from fastism_compiler.frontend.activations import apply_activation
-from fastism_compiler.frontend.lowering import Builder, Decline
+from fastism_compiler.frontend.lowering import Builder, Decline, widened
 from fastism_compiler.ir import Node
 
 L = keras.layers
@@ -52,6 +52,16 @@ def einsum_dense(builder: Builder, layer: Any, x: Node) -> Node:
     if layer.bias is not None:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
+
+
+def embedding(builder: Builder, layer: Any, tokens: Node) -> Node:
+    """Embedding: a row of its table per token."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised tables are left to Keras")
+    if tokens.type.dtype not in ("int32", "int64"):
+        tokens = builder.add("cast", tokens, dtype="int32")
+    y = builder.add("embedding", tokens, builder.parameter(layer.embeddings))
+    return builder.add("cast", y, dtype=widened(str(layer.compute_dtype)))
 
 
 def activation(builder: Builder, layer: Any, x: Node) -> Node:
@@ -286,6 +296,7 @@ LAYERS: dict[type, Callable[..., Any]] = {
     **dict.fromkeys(_NO_OPS, nothing),
     L.Dense: dense,
     L.EinsumDense: einsum_dense,
+    L.Embedding: embedding,
     L.Activation: activation,
     L.ReLU: relu,
     L.LeakyReLU: leaky_relu,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,7 +204,7 @@ class _Lowering:
         name = prefix + operation.name
         self.builder.layer = name
         self._refuse(operation)
-        kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "training"}
+        kwargs = keras_graph.given(operation, kwargs)
         inner = keras_graph.function_of(operation)
         if inner is not None and not kwargs:
             nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
@@ -271,6 +272,10 @@ class _Lowering:
             raise Decline("a mask is given")
         if not any(isinstance(x, Node) for x in keras.tree.flatten((args, kwargs))):
             raise Decline("no tensor argument")
+        try:
+            inspect.signature(rule).bind(self.builder, operation, *args, **kwargs)
+        except TypeError as error:
+            raise Decline(f"a call with more arguments than the rule covers: {error}") from error
         return rule(self.builder, operation, *args, **kwargs)
 
     def _opaque(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Node]:

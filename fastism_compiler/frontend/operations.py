@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastism_compiler.frontend.keras_graph import static_attributes
 from fastism_compiler.frontend.layers import resolve_shape
-from fastism_compiler.frontend.lowering import Builder, Decline
+from fastism_compiler.frontend.lowering import Builder, Decline, dtype_name, widened
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
 
@@ -48,28 +47,6 @@ def reduction(op: str) -> Callable[..., Node]:
         return builder.add(op, x, axes=axes, keepdims=bool(operation.keepdims))
 
     return rule
-
-
-def logsumexp(builder: Builder, operation: Any, x: Node) -> Node:
-    """`log(sum(exp(x - max))) + max`, as Keras computes it."""
-    largest = reduction("reduce_max")(builder, _Reduction(operation.axis, True), x)
-    total = builder.add("exp", builder.add("subtract", x, largest))
-    total = reduction("reduce_sum")(builder, _Reduction(operation.axis, True), total)
-    y = builder.add("add", builder.add("log", total), largest)
-    return y if operation.keepdims else builder.add("reshape", y, shape=_without(y, operation.axis))
-
-
-@dataclass(frozen=True, slots=True)
-class _Reduction:
-    """Stands for a Keras reduction with these arguments."""
-
-    axis: Any
-    keepdims: bool
-
-
-def _without(x: Node, axis: Any) -> tuple[int, ...]:
-    axes = {a % x.type.rank for a in (axis if isinstance(axis, tuple | list) else (axis,))}
-    return tuple(x.type.extent(i) for i in range(1, x.type.rank) if i not in axes)
 
 
 def softmax(op: str) -> Callable[..., Node]:
@@ -194,9 +171,14 @@ def concatenate(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
 
 def cast(builder: Builder, operation: Any, x: Node) -> Node:
     """cast; narrow floats stay float32."""
-    from fastism_compiler.frontend.lowering import dtype_name, widened
-
     return builder.add("cast", x, dtype=widened(dtype_name(operation.dtype)))
+
+
+def one_hot(builder: Builder, operation: Any, tokens: Node) -> Node:
+    """one_hot on a new last axis."""
+    if operation.axis != -1 or operation.sparse:
+        raise Decline("one_hot on another axis than the last")
+    return builder.add("one_hot", tokens, depth=operation.num_classes, dtype=dtype_name(operation.dtype or "float32"))
 
 
 def where(builder: Builder, operation: Any, condition: Any, a: Any = None, b: Any = None) -> Node:
@@ -222,7 +204,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Sum": reduction("reduce_sum"),
     "Max": reduction("reduce_max"),
     "Min": reduction("reduce_min"),
-    "Logsumexp": logsumexp,
+    "Logsumexp": reduction("reduce_logsumexp"),
     "Softmax": softmax("softmax"),
     "LogSoftmax": softmax("log_softmax"),
     "GetItem": get_item,
@@ -235,5 +217,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Concatenate": concatenate,
     "Cast": cast,
     "Where": where,
+    "OneHot": one_hot,
 }
 """Class name of a `keras.ops` operation -> lowering rule."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastism_compiler.frontend import convolutions, layers, operations
+from fastism_compiler.frontend import attention, convolutions, layers, operations, recurrent
 from fastism_compiler.frontend.keras_graph import is_keras_operation
 from fastism_compiler.frontend.lowering import Rule
 
-LAYERS: dict[type, Rule] = {**convolutions.LAYERS, **layers.LAYERS}
+LAYERS: dict[type, Rule] = {**convolutions.LAYERS, **layers.LAYERS, **recurrent.LAYERS, **attention.LAYERS}
 
 _CALLS: dict[type, Any] = {layer: layer.call for layer in LAYERS}  # type: ignore[attr-defined]
 

@@ -12,22 +12,28 @@ from typing import Any
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.graph import Graph, Node
 from fastism_compiler.ir.ops import (
+    attention,
     convolution,
     custom,
     dense,
     elementwise,
     leaves,
+    lookup,
     macro,
     opaque,
     pooling,
+    recurrent,
     reduction,
     structural,
     tile,
 )
-from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Stops
+from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Resumes, Stops
 from fastism_compiler.ir.types import TensorType
 
-_MODULES = (leaves, elementwise, custom, convolution, dense, pooling, reduction, structural, opaque, macro, tile)
+_MODULES = (
+    leaves, elementwise, lookup, custom, convolution, dense, pooling, recurrent, attention, reduction, structural,
+    opaque, macro, tile,
+)  # fmt: skip
 
 RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
 MACRO_OPS = frozenset(macro.KINDS)
@@ -73,6 +79,7 @@ __all__ = [
     "Effect",
     "Moves",
     "OpRule",
+    "Resumes",
     "Stops",
     "call_of",
     "effect_on",

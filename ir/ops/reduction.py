@@ -50,6 +50,7 @@ _LINEARITY: dict[str, Linear] = {
     "reduce_sum": always,
     "reduce_max": never,
     "reduce_min": never,
+    "reduce_logsumexp": never,
 }
 
 RULES = (

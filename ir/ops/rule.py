@@ -47,7 +47,15 @@ class Stops:
     reason: str
 
 
-Effect = Moves | Aggregates | Stops
+@dataclass(frozen=True, slots=True)
+class Resumes:
+    """A state runs along `length` positions, backwards if `reverse`: everything from the first change on may change."""
+
+    length: int
+    reverse: bool
+
+
+Effect = Moves | Aggregates | Resumes | Stops
 
 Infer = Callable[[Sequence[TensorType], Attrs], TensorType]
 Track = Callable[[Call, int, int], Effect]
@@ -85,7 +93,8 @@ class OpRule:
         elementwise: result positions depend on equal operand positions only.
         cheap: costs no more than reading a reference window from memory.
         explosive: a small change of the operand can change the result by orders of magnitude.
-        work: multiply-adds of one contact between an input position and an output position.
+        work: multiply-adds of one contact between an input position and an output position, of one
+            step of a recurrence, or of all of an op that stops.
     """
 
     kind: str

@@ -10,7 +10,8 @@ slice_assign(delta, reference)    the mutant's values: reference window plus del
 difference(value, reference)      back to a delta; 0 outside the sequence
 materialise(rows[, v])            the whole value: the window over zeros, or over v's reference
 realign(rows)                     the same rows on another carrier
-window_max / window_min(rows, v)  maximum over positions from prefix, window and suffix
+window_max, window_min, window_logsumexp(rows, v)  aggregates from prefix, window and suffix
+resume(rows, v, states, ...)      a recurrence from the first changed position on (see `recurrent`)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.ops import recurrent
 from fastism_compiler.ir.ops.reduction import reduced_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
@@ -48,7 +50,7 @@ def _reduce(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
 
 
 def _gone(call: Call, operand: int, axis: int) -> Effect:
-    return Stops("the maximum over positions has no positions")
+    return Stops("an aggregate over positions has no positions")
 
 
 RULES = (
@@ -56,4 +58,6 @@ RULES = (
     OpRule("reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always),
     OpRule("window_max", LayerClass.AGGREGATION, _reduce, _gone, never),
     OpRule("window_min", LayerClass.AGGREGATION, _reduce, _gone, never),
+    OpRule("window_logsumexp", LayerClass.AGGREGATION, _reduce, _gone, never),
+    *recurrent.TILE_RULES,
 )

@@ -1,0 +1,34 @@
+"""Functions of one tensor, by the name of their op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Tensor = Any
+Function = Callable[..., Tensor]
+
+
+def function_named(name: str) -> Function:
+    """The function that an op of this name applies; its parameters are keyword arguments."""
+    function: Function = _OWN.get(name) or getattr(keras.ops, name)
+    return function
+
+
+def _relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    return keras.activations.relu(x, negative_slope=negative_slope, max_value=max_value, threshold=threshold)
+
+
+_OWN: dict[str, Function] = {
+    "identity": tf.identity,
+    "relu": _relu,
+    "elu": keras.activations.elu,
+    "exponential": keras.activations.exponential,
+    "clip": lambda x, x_min, x_max: tf.clip_by_value(x, tf.constant(x_min, x.dtype), tf.constant(x_max, x.dtype)),
+    "rsqrt": tf.math.rsqrt,
+    "mish": keras.activations.mish,
+}
+"""Where `keras.ops` has no function of that name, or one with other defaults."""
