@@ -14,6 +14,7 @@ from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.letters import Letters, Tokens
 from fastism_compiler.naive import NaiveRows, mutated
 from fastism_compiler.progress import track
 from fastism_compiler.replacements import read_replacement
@@ -45,14 +46,14 @@ class CompiledISM:
         make_engine: Callable[[ChangeRanges], Engine],
         buckets: Sequence[Array],
         ranges: ChangeRanges,
-        letters: Sequence[int],
+        letters: Letters,
         alphabet: str,
         batch_size: int,
         output_dtypes: Sequence[str],
         notes: Sequence[str] = (),
     ) -> None:
         self.inputs, self.selection, self.naive = inputs, selection, naive
-        self.ranges, self.letters, self.alphabet = ranges, tuple(letters), alphabet
+        self.ranges, self.letters, self.alphabet = ranges, letters, alphabet
         self.batch_size, self.rescored = batch_size, 0
         self.notes = tuple(notes)
         self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
@@ -69,7 +70,8 @@ class CompiledISM:
         Args:
             x: the model's inputs, any number of sequences B from 1.
             replace_with: 0 (default), `[C]`, `[w, C]`, `[R, w, C]`,
-                `[B, R, w, C]`, or a list of R arrays for unequal widths.
+                `[B, R, w, C]`, or a list of R arrays for unequal widths. For
+                tokens: a token, `[w]`, `[R, w]`, `[B, R, w]`, or such a list.
             delta: return mutant - reference.
 
         Returns:
@@ -81,7 +83,7 @@ class CompiledISM:
             ReplacementError: a replacement that fits no form.
         """
         arrays = self.inputs.read(x)
-        table = read_replacement(replace_with, len(arrays[0]), self.ranges, len(self.letters), self._dtype)
+        table = self.read_replacement(replace_with, len(arrays[0]))
         blocks = [self._scan_block(b, table[i : i + len(b[0])], delta) for i, b in self._blocks(arrays)]
         return self._finish([np.concatenate(parts) for parts in zip(*blocks, strict=True)])
 
@@ -127,6 +129,8 @@ class CompiledISM:
         """
         arrays = self.inputs.read(x)
         placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
+        for alternate in placed.alternates:
+            self.inputs.check_tokens(alternate)
         results: list[Array] | None = None
         for first, block in self._blocks(arrays):
             for width, members in placed.by_width(first, first + len(block[0])):
@@ -143,6 +147,18 @@ class CompiledISM:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
         arrays = self.inputs.read(x)
         return self._finish(self.selection([_constant(y) for y in self.naive(arrays)]))
+
+    def read_replacement(self, replace_with: Any, batch: int) -> Array:
+        """Every form of `replace_with` as one table `[B, R, w, columns]` (see `__call__`).
+
+        Raises:
+            ReplacementError: a replacement that fits no form.
+            InputError: a token that does not exist.
+        """
+        tokens = isinstance(self.letters, Tokens)
+        table = read_replacement(replace_with, batch, self.ranges, self.letters.columns, self._dtype, tokens=tokens)
+        self.inputs.check_tokens(table)
+        return table
 
     # Inspection
 
@@ -221,7 +237,7 @@ class CompiledISM:
         for members, engine in zip(self._buckets, self._engines, strict=True):
             width = engine.ranges.max_width
             sequence, change = _pairs(batch, len(members))
-            replacement = table[:, members, :width].reshape(-1, width, len(self.letters))
+            replacement = table[:, members, :width].reshape(-1, width, self.letters.columns)
             scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
             if results is None:
                 shape = (batch, self.ranges.count)
@@ -232,17 +248,17 @@ class CompiledISM:
 
     def _saturate_block(self, block: list[Array], delta: bool) -> list[Array]:
         """`[b, R, C, *out]` per output: a job for every letter that is not there already."""
-        letters = len(self.letters)
-        current = block[self.inputs.sequence][:, :, list(self.letters)]
+        alone = self.letters.alone(self._dtype)
+        current = self.letters.read(block[self.inputs.sequence])
         results: list[Array] | None = None
         for members, engine in zip(self._buckets, self._engines, strict=True):
             here = current[:, engine.ranges.lo]
-            differs = (here[:, :, None] != np.eye(letters, dtype=here.dtype)).any(-1)
+            differs = (here[:, :, None] != alone).any(-1)
             sequence, change, letter = (a.astype(np.int32) for a in np.nonzero(differs))
-            replacement = np.eye(letters, dtype=self._dtype)[letter][:, None]
+            replacement = alone[letter][:, None]
             scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
             if results is None:
-                results = [self._unchanged(y, (self.ranges.count, letters), delta) for y in scored.references]
+                results = [self._unchanged(y, (self.ranges.count, self.letters.count), delta) for y in scored.references]
             for result, y in zip(results, scored.outputs, strict=True):
                 result[sequence, members[change], letter] = y
         return results or []
@@ -273,7 +289,7 @@ class CompiledISM:
             return scores
         own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
         x = block[self.inputs.sequence]
-        unchanged = (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).all(axis=(1, 2))
+        unchanged = (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).reshape(len(jobs), -1).all(axis=1)
         effects = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
         for effect in effects:
             effect[unchanged] = 0

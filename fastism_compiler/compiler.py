@@ -13,6 +13,7 @@ from fastism_compiler.inputs import InputSpec
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.letters import letters_of, vocabulary
 from fastism_compiler.memory import choose_batch_size, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
@@ -54,8 +55,9 @@ def compile(
         reduce: callable on the selected outputs (same nest, leading axis
             rows), traced into the program.
         length: sequence length where the model leaves it open.
-        channels: channels that hold letters (default all); others stay fixed.
-        alphabet: letters in channel order, for `variants`.
+        channels: channels that hold letters (default all); others stay fixed. For
+            integer tokens: the token of each letter.
+        alphabet: letters in the order of `channels`, for `variants`.
         batch_size: most sequences per block (default: by memory, up to 32).
         memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
         jit: compile with XLA.
@@ -79,7 +81,7 @@ def compile(
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.naive import NaiveRows
     from fastism_compiler.selection import Selection
-    from fastism_compiler.verification import random_replacement
+    from fastism_compiler.verification import check_independence, random_replacement
 
     _check_options(precision, batch_size)
     model = load_model(model, custom_objects, safe_mode)
@@ -88,10 +90,10 @@ def compile(
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
-    inputs = input_spec(function, position, length)
+    inputs = input_spec(function, position, length, vocabulary(graph))
     sequence = graph.inputs[position]
     _check_layers(graph, stops)
-    letters = _letters(channels, sequence.type.extent(2))
+    letters = letters_of(graph, channels)
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
@@ -119,6 +121,8 @@ def compile(
         output_dtypes=dtypes,
         notes=_notes(lowered),
     )
+    if any(node.op in ("keras_call", "custom_local") for node in graph):
+        check_independence(program)
     if verify:
         program.verify(replace_with=random_replacement(program), ranges=4)
     return program
@@ -189,7 +193,9 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
     raise InputError("seq_input must name one of the model's inputs", expected=expected, got=repr(seq_input))
 
 
-def input_spec(function: Any, position: int, length: int | None = None) -> InputSpec:
+def input_spec(
+    function: Any, position: int, length: int | None = None, vocabulary: int | None = None
+) -> InputSpec:
     """What a functional model takes, with its `position`-th flat input as the sequence."""
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import input_type
@@ -199,15 +205,14 @@ def input_spec(function: Any, position: int, length: int | None = None) -> Input
     names = tuple(t.name for t in function.inputs)
     types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]
     sequence = types[position]
-    if sequence.rank != 3:
-        raise InputError("the sequence input must be [batch, length, channels]", expected="rank 3", got=str(sequence))
-    if sequence.dtype not in FLOATS:
-        raise UnsupportedError(
-            "the sequence input must be floating, so that replacements may be",
-            expected="one of " + ", ".join(FLOATS),
-            got=f"input {names[position]!r} of dtype {sequence.dtype}",
+    if sequence.rank not in (2, 3) or sequence.dtype == "bool":
+        raise InputError(
+            "the sequence input must be [batch, length, channels], or integer tokens [batch, length]",
+            expected="rank 3 or 2, of numbers",
+            got=f"input {names[position]!r}: {sequence}",
         )
-    return InputSpec(names, tuple(types), position, keys)
+    tokens = vocabulary if sequence.rank == 2 else None
+    return InputSpec(names, tuple(types), position, keys, tokens)
 
 
 def _check_layers(graph: Any, stop_at: frozenset[str]) -> None:
@@ -216,15 +221,6 @@ def _check_layers(graph: Any, stop_at: frozenset[str]) -> None:
         raise LayerNameError(
             "stop_at must name layers that the outputs depend on", expected=f"one of {sorted(known)}", got=repr(name)
         )
-
-
-def _letters(channels: Sequence[int] | None, count: int) -> tuple[int, ...]:
-    if channels is None:
-        return tuple(range(count))
-    letters = tuple(int(c) for c in channels)
-    if not letters or len(set(letters)) < len(letters) or min(letters) < 0 or max(letters) >= count:
-        raise OptionError("channels must be distinct channel numbers", expected=f"0 .. {count - 1}", got=list(channels))
-    return letters
 
 
 def _notes(lowered: Any) -> list[str]:

@@ -57,7 +57,10 @@ class NaiveISM:
         """
         arrays = self._spec.read(inp_batch)
         x = arrays[self.seq_input_idx]
-        table = read_replacement(replace_with, len(x), self._ranges, x.shape[2], x.dtype.name)
+        tokens = x.ndim == 2
+        columns = 1 if tokens else x.shape[2]
+        table = read_replacement(replace_with, len(x), self._ranges, columns, x.dtype.name, tokens=tokens)
+        table = table[..., 0] if tokens else table
         scores = [self._mutate(arrays, table, r) for r in range(self._ranges.count)]
         stacked = [np.stack(parts, axis=1) for parts in zip(*scores, strict=True)]
         return stacked[0] if len(stacked) == 1 else stacked

@@ -16,6 +16,7 @@ from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.jobs import Jobs, cut_tiles
+from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 
 
@@ -36,18 +37,18 @@ class Engine:
         ranges: the change ranges this engine is specialised for.
         pipeline: the passes to run.
         context: what they may know.
-        letters: channels that replacements are given for.
+        letters: what replacements are given for.
         finish: selection and reduction of the outputs.
     """
 
     def __init__(
-        self, lowered: Lowered, pipeline: Pipeline, context: Context, letters: Sequence[int], finish: Finish
+        self, lowered: Lowered, pipeline: Pipeline, context: Context, letters: Letters, finish: Finish
     ) -> None:
         self.ranges: ChangeRanges = context.ranges
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
         self.context = context
         self._length = sequence_length(lowered.graph)
-        self.letters = tuple(letters)
+        self.letters = letters
         self._lowered, self._finish = lowered, finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._lock = threading.Lock()
@@ -80,7 +81,7 @@ class Engine:
         block = block_size(sequences)
         scan = self.tiling.tiles(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
-        return ProgramSpec(block, times * scan, self.tiling.rows(block), self.letters, delta, self.context.jit)
+        return ProgramSpec(block, times * scan, self.tiling.rows(block), self.letters.numbers, delta, self.context.jit)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""

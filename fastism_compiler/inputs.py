@@ -25,12 +25,14 @@ class InputSpec:
         sequence: which of them is mutated.
         structure: the nest the model takes (`keras.tree` structure).
         keys: dict keys in flat order where the model takes a dict.
+        vocabulary: how many tokens there are, if the sequence is `[B, L]` of tokens.
     """
 
     names: tuple[str, ...]
     types: tuple[TensorType, ...]
     sequence: int
     keys: tuple[str, ...] | None
+    vocabulary: int | None = None
 
     def read(self, x: Any) -> list[Array]:
         """Check `x` and return the flat list of numpy inputs.
@@ -50,7 +52,25 @@ class InputSpec:
                 raise InputError(
                     "all inputs must have the same number of sequences", expected=batch, got=f"{name!r}: {len(array)}"
                 )
+        self.check_tokens(arrays[self.sequence])
         return arrays
+
+    def check_tokens(self, x: Array) -> None:
+        """Check that a sequence of tokens, or what replaces one, holds tokens that exist.
+
+        Raises:
+            InputError: a token below 0, not in the vocabulary, or not a whole number.
+        """
+        if self.vocabulary is None:
+            return
+        wrong = (x < 0) | (x >= self.vocabulary) | (x != np.floor(x))
+        if wrong.any():
+            where = np.argwhere(wrong)[0]
+            raise InputError(
+                "tokens are whole numbers inside the vocabulary",
+                expected=f"0 .. {self.vocabulary - 1}",
+                got=f"{x[tuple(where)]} at [{', '.join(map(str, where))}]",
+            )
 
     def pack(self, arrays: list[Array]) -> Any:
         """Flat inputs in the form `read` takes: a dict, a list, or the array itself."""

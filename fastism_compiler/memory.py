@@ -56,7 +56,7 @@ def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
     tile = _LIVE_BUFFERS * size * tiling.row_bytes
     rows = tiling.tiles(sequences) * size
     results = 2 * rows * _result_bytes(selection)
-    jobs = rows * engine.ranges.max_width * len(engine.letters) * 4
+    jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
     return tables + tile + results + jobs
 
 

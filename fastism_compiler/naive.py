@@ -9,6 +9,7 @@ import numpy as np
 
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.letters import Letters
 
 _ROWS = 32
 
@@ -93,10 +94,10 @@ def _padded(x: Array, rows: int) -> Array:
     return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing else x
 
 
-def mutated(x: Array, letters: Sequence[int], ranges: ChangeRanges, jobs: Any) -> Array:
-    """The mutated sequences `[n, L, C]` that `jobs` stand for."""
+def mutated(x: Array, letters: Letters, ranges: ChangeRanges, jobs: Any) -> Array:
+    """The mutated sequences `[n, L, ...]` that `jobs` stand for."""
     rows = x[jobs.sequence].copy()
     for i, (change, replacement) in enumerate(zip(jobs.change, jobs.replacement, strict=True)):
         lo, hi = int(ranges.lo[change]), int(ranges.hi[change])
-        rows[i, lo:hi, list(letters)] = replacement[: hi - lo].T
+        letters.write(rows[i, lo:hi], replacement[: hi - lo])
     return rows

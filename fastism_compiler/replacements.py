@@ -11,7 +11,9 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import ReplacementError
 
 
-def read_replacement(replace_with: Any, batch: int, ranges: ChangeRanges, letters: int, dtype: str) -> Array:
+def read_replacement(
+    replace_with: Any, batch: int, ranges: ChangeRanges, letters: int, dtype: str, *, tokens: bool = False
+) -> Array:
     """`replace_with` broadcast to `[B, R, w, C]` (a view where it can be).
 
     Args:
@@ -21,34 +23,39 @@ def read_replacement(replace_with: Any, batch: int, ranges: ChangeRanges, letter
         ranges: the change ranges; `w` is the widest, narrower ranges use the first rows.
         letters: number of letter channels C.
         dtype: dtype of the sequence.
+        tokens: replacements are spelt in tokens: the same forms without C.
 
     Raises:
         ReplacementError: a shape that fits no form, a `[w, C]` that does not
             fit every range, or values that are not finite numbers.
     """
-    width = ranges.max_width
-    if isinstance(replace_with, list | tuple) and _is_ragged(replace_with, ranges):
-        table = _stack(replace_with, ranges, letters, dtype)
+    width, count = ranges.max_width, ranges.count
+    if isinstance(replace_with, list | tuple) and _is_ragged(replace_with, ranges, 1 if tokens else 2):
+        table = _stack(replace_with, ranges, letters, dtype, tokens)
     else:
         table = _as_array(replace_with, dtype)
-    _check_shape(table, batch, ranges, letters)
-    return np.broadcast_to(table, (batch, ranges.count, width, letters))
+        table = table[..., None] if tokens and table.ndim else table
+    _check_shape(table, batch, ranges, letters, tokens)
+    return np.broadcast_to(table, (batch, count, width, letters))
 
 
-def _is_ragged(values: list[Any] | tuple[Any, ...], ranges: ChangeRanges) -> bool:
-    """A list of R arrays `[w_r, C]`, as opposed to nested numbers."""
-    return len(values) == ranges.count and all(np.ndim(v) == 2 for v in values)
+def _is_ragged(values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, rank: int) -> bool:
+    """A list of R arrays `[w_r, C]` (tokens: `[w_r]`), as opposed to nested numbers."""
+    return len(values) == ranges.count and all(np.ndim(v) == rank for v in values)
 
 
-def _stack(values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, letters: int, dtype: str) -> Array:
+def _stack(
+    values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, letters: int, dtype: str, tokens: bool
+) -> Array:
     table = np.zeros((ranges.count, ranges.max_width, letters), dtype=dtype)
     for r, value in enumerate(values):
         array = _as_array(value, dtype)
+        array = array[..., None] if tokens else array
         if array.shape != (ranges.widths[r], letters):
             raise ReplacementError(
                 "a list of replacements gives each range its own width",
-                expected=[int(ranges.widths[r]), letters],
-                got=f"replacement {r}: {list(array.shape)}",
+                expected=[int(ranges.widths[r]), *([] if tokens else [letters])],
+                got=f"replacement {r}: {list(np.shape(value))}",
             )
         table[r, : len(array)] = array
     return table
@@ -67,18 +74,20 @@ def _as_array(value: Any, dtype: str) -> Array:
     return array
 
 
-def _check_shape(table: Array, batch: int, ranges: ChangeRanges, letters: int) -> None:
+def _check_shape(table: Array, batch: int, ranges: ChangeRanges, letters: int, tokens: bool) -> None:
     width, count = ranges.max_width, ranges.count
     legal = [(), (letters,), (width, letters), (count, width, letters), (batch, count, width, letters)]
+    legal = [legal[0], *legal[2:]] if tokens else legal
+    seen = [list(s[:-1] if tokens else s) for s in (table.shape, *legal[1:])]
     if table.shape not in legal:
         raise ReplacementError(
             "replace_with fits none of its forms",
-            expected="a number, " + ", ".join(str(list(s)) for s in legal[1:]),
-            got=list(table.shape),
+            expected="a number, " + ", ".join(map(str, seen[1:])),
+            got=seen[0],
         )
     if table.ndim == 2 and (ranges.widths != width).any():
         raise ReplacementError(
-            "a replacement [w, C] must fit every range",
+            "one replacement for all ranges must fit every one of them",
             expected="ranges of one width, or a list of R arrays",
             got=f"widths {sorted(set(ranges.widths.tolist()))}",
         )

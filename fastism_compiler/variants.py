@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import InputError, RangeError, ReplacementError
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.letters import Letters, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class PlacedVariants:
     position: Array
     alternates: list[Array]
     length: int
-    letters: tuple[int, ...]
+    letters: Letters
 
     def by_width(self, first: int, last: int) -> Iterator[tuple[int, Array]]:
         """`(width, variant numbers)` for the variants of sequences `first .. last - 1`."""
@@ -39,7 +40,7 @@ class PlacedVariants:
         start = np.minimum(self.position[members], self.length - width)
         sequence = (self.sequence[members] - first).astype(np.int32)
         offsets = start[:, None] + np.arange(width)
-        replacement = x[sequence[:, None], offsets][:, :, list(self.letters)]
+        replacement = self.letters.read(x[sequence[:, None], offsets])
         for row, (member, begin) in enumerate(zip(members, start, strict=True)):
             alternate = self.alternates[member]
             at = self.position[member] - begin
@@ -48,9 +49,9 @@ class PlacedVariants:
 
 
 def place_variants(
-    variants: Sequence[tuple[int, int, Any]], x: Array, letters: Sequence[int], alphabet: str
+    variants: Sequence[tuple[int, int, Any]], x: Array, letters: Letters, alphabet: str
 ) -> PlacedVariants:
-    """Check variants against the sequences `x [B, L, C]`.
+    """Check variants against the sequences `x [B, L, ...]`.
 
     Raises:
         InputError: none given, an entry that is no triple, or an unknown sequence.
@@ -63,12 +64,12 @@ def place_variants(
     for number, variant in enumerate(variants):
         if len(variant) != 3:
             raise InputError("a variant is (sequence, position, alt)", got=f"variant {number}: {variant!r}")
-        alternate = read_alternate(variant[2], len(letters), alphabet, x.dtype)
+        alternate = read_alternate(variant[2], letters, alphabet, x.dtype)
         _check_place(number, int(variant[0]), int(variant[1]), len(alternate), x)
         sequence.append(int(variant[0]))
         position.append(int(variant[1]))
         alternates.append(alternate)
-    return PlacedVariants(np.array(sequence), np.array(position), alternates, x.shape[1], tuple(letters))
+    return PlacedVariants(np.array(sequence), np.array(position), alternates, x.shape[1], letters)
 
 
 def _check_place(number: int, sequence: int, position: int, width: int, x: Array) -> None:
@@ -87,29 +88,33 @@ def _check_place(number: int, sequence: int, position: int, width: int, x: Array
         )
 
 
-def read_alternate(alt: Any, letters: int, alphabet: str, dtype: Any) -> Array:
-    """An alternate as `[w, C]`: from a letter, a string, a letter's index, or an array.
+def read_alternate(alt: Any, letters: Letters, alphabet: str, dtype: Any) -> Array:
+    """An alternate as `[w, columns]`: from a letter, a string, a letter's index, or an array `[w, C]` (tokens: `[w]`).
 
     Raises:
         ReplacementError: a letter, index or shape that does not fit.
     """
-    eye = np.eye(letters, dtype=dtype)
+    alone, count = letters.alone(dtype), letters.count
     if isinstance(alt, str):
         unknown = sorted(set(alt) - set(alphabet))
-        if unknown or not alt or len(alphabet) != letters:
+        if unknown or not alt or len(alphabet) != count:
             raise ReplacementError(
                 "an alternate is spelt in the alphabet",
-                expected=f"letters of {alphabet!r}, one per channel ({letters})",
+                expected=f"letters of {alphabet!r}, one per channel ({count})",
                 got=repr(alt),
             )
-        return eye[[alphabet.index(c) for c in alt]]
+        return alone[[alphabet.index(c) for c in alt]]
     if isinstance(alt, int | np.integer):
-        if not 0 <= alt < letters:
-            raise ReplacementError("an alternate's index must name a letter", expected=f"0 .. {letters - 1}", got=alt)
-        return eye[[int(alt)]]
+        if not 0 <= alt < count:
+            raise ReplacementError("an alternate's index must name a letter", expected=f"0 .. {count - 1}", got=alt)
+        return alone[[int(alt)]]
     array = np.asarray(alt)
-    if array.ndim != 2 or array.shape[1] != letters or len(array) == 0 or array.dtype.kind not in "biuf":
-        raise ReplacementError("an alternate array is [w, C]", expected=["w", letters], got=list(array.shape))
+    if isinstance(letters, Tokens) and array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != letters.columns or len(array) == 0 or array.dtype.kind not in "biuf":
+        raise ReplacementError(
+            "an alternate array is [w, C], or [w] of tokens", expected=["w", letters.columns], got=list(array.shape)
+        )
     if not np.isfinite(array).all():
         raise ReplacementError("an alternate must be finite", got="NaN or infinity")
     return array.astype(dtype)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.inputs import Array
-from fastism_compiler.ir.errors import VerificationError
+from fastism_compiler.ir.errors import UnsupportedError, VerificationError
+from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.jobs import Jobs
-from fastism_compiler.replacements import read_replacement
+from fastism_compiler.letters import Channels
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -75,8 +76,7 @@ def verify_program(
     """See `CompiledISM.verify`."""
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
     chosen = _spread(program.ranges.count, ranges)
-    dtype = arrays[program.inputs.sequence].dtype.name
-    table = read_replacement(replace_with, len(arrays[0]), program.ranges, len(program.letters), dtype)
+    table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))
     pairs = [(b, int(r)) for b in range(len(arrays[0])) for r in chosen]
     sequence = np.array([p[0] for p in pairs], dtype=np.int32)
     change = np.array([p[1] for p in pairs], dtype=np.int32)
@@ -100,6 +100,24 @@ def verify_program(
     return report
 
 
+def check_independence(program: CompiledISM) -> None:
+    """Check that the model scores a sequence the same twice, and the same in other company.
+
+    Raises:
+        UnsupportedError: a model that is random, or mixes the sequences of a batch.
+    """
+    arrays = random_inputs(program)
+    first, again = (program.naive([x[:1] for x in arrays]) for _ in range(2))
+    among_others = program.naive(arrays)
+    for y, same, other in zip(first, again, among_others, strict=True):
+        for seen, rule in (
+            (same, "the model gives different results for the same input: something in it is random"),
+            (other[:1], "the model's result for a sequence depends on the other sequences of its batch"),
+        ):
+            if not np.allclose(seen, y, rtol=1e-3, atol=1e-3 * np.abs(y[np.isfinite(y)]).max(initial=0), equal_nan=True):
+                raise UnsupportedError(rule, got=f"results that differ by {np.nanmax(np.abs(seen - y)):.2e}")
+
+
 def _exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list[Array]:
     """Scores by a float64 clone; none where the model cannot be cloned."""
     try:
@@ -109,26 +127,33 @@ def _exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list
 
 
 def random_inputs(program: CompiledISM, sequences: int = 2, seed: int = 0) -> list[Array]:
-    """Random one-hot letters (fixed channels random), and random numbers for other inputs."""
+    """Random letters (fixed channels random), and random numbers for other inputs."""
     rng = np.random.default_rng(seed)
     arrays = []
     for position, type_ in enumerate(program.inputs.types):
         shape = (sequences, *(type_.extent(i) for i in range(1, type_.rank)))
-        if type_.dtype.startswith(("int", "uint", "bool")):
-            arrays.append(np.zeros(shape, type_.dtype))
-            continue
-        values = rng.random(shape)
+        integers = type_.dtype.startswith(("int", "uint", "bool"))
+        values = (np.zeros(shape) if integers else rng.random(shape)).astype(type_.dtype)
         if position == program.inputs.sequence:
-            letters = len(program.letters)
-            values[:, :, list(program.letters)] = np.eye(letters)[rng.integers(0, letters, shape[:2])]
-        arrays.append(values.astype(type_.dtype))
+            letter = rng.integers(0, program.letters.count, shape[:2])
+            for row, chosen in zip(values, program.letters.alone(type_.dtype)[letter], strict=True):
+                program.letters.write(row, chosen)
+        arrays.append(values)
     return arrays
 
 
 def random_replacement(program: CompiledISM, seed: int = 1) -> Array:
-    """Random numbers for every range, `[R, w, C]`: unlike zeros, they show a replacement that is out of place."""
-    shape = (program.ranges.count, program.ranges.max_width, len(program.letters))
-    return np.random.default_rng(seed).random(shape).astype(program.inputs.types[program.inputs.sequence].dtype)
+    """A random replacement for every range, `[R, w, C]`: unlike zeros, it shows when it is out of place.
+
+    Random numbers in channels; random letters where the sequence is integer.
+    """
+    rng = np.random.default_rng(seed)
+    type_, letters = program.inputs.types[program.inputs.sequence], program.letters
+    shape = (program.ranges.count, program.ranges.max_width)
+    if isinstance(letters, Channels) and type_.dtype in FLOATS:
+        return rng.random((*shape, letters.columns)).astype(type_.dtype)
+    chosen = letters.alone(type_.dtype)[rng.integers(0, letters.count, shape)]
+    return chosen if isinstance(letters, Channels) else chosen[..., 0]
 
 
 def _spread(count: int, most: int) -> Array:

@@ -34,14 +34,20 @@ def make_inputs(model: Any, batch: int, dtype: str = "float32", seed: int = 0) -
     for tensor in model.inputs:
         name = tensor.name if len(model.inputs) > 1 else "seq"
         if name == "seq":
-            length, channels = tensor.shape[1:]
-            x = np.eye(channels)[rng.integers(0, channels, (batch, length))]
-            x[0, length // 2] = 0
-            x[-1, length // 3, :2] = 1
-            inputs[name] = x.astype(dtype)
+            inputs[name] = _sequences(rng, batch, tensor.shape[1:]).astype(dtype if "float" in tensor.dtype else tensor.dtype)
         else:
             inputs[name] = rng.standard_normal((batch, *tensor.shape[1:])).astype(dtype)
     return inputs
+
+
+def _sequences(rng: Any, batch: int, shape: tuple[int, ...]) -> Any:
+    if len(shape) == 1:
+        return rng.integers(0, 5, (batch, *shape))
+    length, channels = shape
+    x = np.eye(channels)[rng.integers(0, channels, (batch, length))]
+    x[0, length // 2] = 0
+    x[-1, length // 3, :2] = 1
+    return x
 
 
 def assert_close(ours: Any, naive: list[Any], atol: float = 1e-6, rtol: float = 1e-5) -> None:

@@ -101,7 +101,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
             step = Step(prepared, rows, replacement[i], list(spec.letters))
             outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
             outputs = finish(outputs)
-            unchanged = _unchanged(step, graph)
+            unchanged = _unchanged(step)
             own = [rows.whole(r) for r in references]
             trusted = rows.whole(finite) & _all_finite(outputs)
             for lost in step.cancelled:
@@ -151,12 +151,11 @@ def _batched(x: Tensor, node: Node, sequences: int) -> Tensor:
     return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
 
 
-def _unchanged(step: Step, graph: Graph) -> Tensor:
+def _unchanged(step: Step) -> Tensor:
     """Rows whose replacement equals the sequence: `[T]` bool."""
-    deltas = [step.values[n] for n in graph.nodes(Section.TILE) if n.op == "input_delta"]
-    if not deltas:
+    if step.change is None:
         return tf.ones(tf.shape(step.rows.sequence), tf.bool)
-    return tf.reduce_all(deltas[0] == 0, axis=[1, 2])
+    return tf.reduce_all(step.change == 0, axis=list(range(1, len(step.change.shape))))
 
 
 def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int) -> Tensor:

@@ -74,6 +74,8 @@ class Step:
         self.replacement, self.letters = replacement, letters
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
+        self.change: Tensor | None = None
+        """What each row changes in its sequence; none where no output depends on it."""
         self.cancelled: list[Tensor] = []
         """`[T]` bool each: rows whose values are lost in the rounding of a far larger reference."""
 
@@ -125,12 +127,20 @@ class Step:
         if not isinstance(state, Window):
             raise TypeError("the sequence has positions")
         old = self.rows.window(x, carrier, state.length, batched=True)
-        letters = tf.gather(old, self.letters, axis=2) if len(self.letters) < x.shape[2] else old
-        delta = self.replacement - letters
-        if len(self.letters) < x.shape[2]:
-            delta = tf.tensordot(delta, tf.one_hot(self.letters, x.shape[2], dtype=delta.dtype), 1)
+        delta = self._replaced(old)
         lo, hi = (tf.gather(tf.constant(t, tf.int32), self.rows.change) for t in (state.ranges.lo, state.ranges.hi))
-        return where_rows(self.rows.positions(carrier), lo, hi, delta)
+        self.change = where_rows(self.rows.positions(carrier), lo, hi, delta)
+        return self.change
+
+    def _replaced(self, old: Tensor) -> Tensor:
+        """Replacement minus sequence, in its letter channels only, or in tokens."""
+        if len(old.shape) == 2:
+            return self.replacement[..., 0] - old
+        channels = old.shape[2]
+        if len(self.letters) == channels:
+            return self.replacement - old
+        delta = self.replacement - tf.gather(old, self.letters, axis=2)
+        return tf.tensordot(delta, tf.one_hot(self.letters, channels, dtype=delta.dtype), 1)
 
     def zero_delta(self, node: Node, constant: Tensor, like: Tensor) -> Tensor:
         shape = list(node.type.shape)
@@ -299,7 +309,7 @@ class Step:
 def where_rows(positions: Tensor, lo: Tensor, hi: Tensor, x: Tensor) -> Tensor:
     """`x` where `lo <= position < hi`, else 0."""
     changed = (positions >= lo[:, None]) & (positions < hi[:, None])
-    return tf.where(changed[..., None], x, tf.zeros([], x.dtype))
+    return where(changed, x, 0.0)
 
 
 TILE: dict[str, Callable[..., Tensor]] = {

@@ -82,6 +82,19 @@ def attention_parts(layer: Any) -> AttentionParts | None:
     return AttentionParts(layer._query_dense, layer._key_dense, layer._value_dense, layer._output_dense)
 
 
+def wrap(layer: Any, symbol: Any) -> Any:
+    """A functional graph of one node: `layer` called as a whole.
+
+    Raises:
+        Exception: whatever a `call` raises that TensorFlow cannot trace either.
+    """
+    recorded = len(layer._inbound_nodes), len(layer._outbound_nodes)
+    try:
+        return keras.Function(symbol, layer(symbol))
+    finally:
+        del layer._inbound_nodes[recorded[0] :], layer._outbound_nodes[recorded[1] :]
+
+
 def built_shape(model: Any) -> tuple[int | None, ...] | None:
     """The input shape a subclassed model was built with; None if it has none, or several."""
     shapes = getattr(model, "_build_shapes_dict", None) or {}

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from fastism_compiler.frontend.activations import apply_activation
-from fastism_compiler.frontend.lowering import Builder, Decline, widened
+from fastism_compiler.frontend.lowering import Builder, Decline, refuse_batch, widened
 from fastism_compiler.ir import Node
 
 L = keras.layers
@@ -146,7 +146,7 @@ def concatenate(builder: Builder, layer: Any, inputs: Sequence[Node]) -> Node:
     """Concatenate on any axis but the batch."""
     axis = layer.axis % inputs[0].type.rank
     if axis == 0:
-        raise Decline("a concatenation over the batch")
+        raise refuse_batch(builder, "a concatenation over the batch")
     return builder.add("concat", *inputs, axis=axis)
 
 

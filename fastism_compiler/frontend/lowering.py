@@ -22,6 +22,15 @@ class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
     """A lowering rule does not cover this use; the call stays opaque, for this reason."""
 
 
+def refuse_batch(builder: Builder, what: str) -> UnsupportedError:
+    """The error for an operation that makes the score of one sequence depend on the others."""
+    return UnsupportedError(
+        "an operation across sequences makes the score of one depend on the others",
+        expected="operations within each sequence",
+        got=f"layer {builder.layer!r}: {what}",
+    )
+
+
 Rule = Callable[..., Any]
 """`(builder, operation, *args, **kwargs) -> nest of nodes`"""
 
@@ -124,11 +133,13 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
 
 
 def functional_graph(model: Any) -> Any:
-    """The functional graph of a model; a subclassed model is traced with symbolic tensors.
+    """The functional graph of a model.
+
+    A subclassed model is traced with symbolic Keras tensors; one that uses
+    more than Keras layers and `keras.ops` becomes a single opaque node.
 
     Raises:
-        ModelError: a model that was never built, or whose `call` cannot be
-            traced because it uses more than Keras layers and `keras.ops`.
+        ModelError: a model that was never built, or that TensorFlow cannot trace.
     """
     function = keras_graph.function_of(model)
     if function is not None:
@@ -144,12 +155,16 @@ def functional_graph(model: Any) -> Any:
     symbol = keras.KerasTensor((BATCH, *shape[1:]), dtype=str(model.compute_dtype))
     try:
         return keras_graph.trace(model, [symbol], training)
-    except Exception as error:
-        raise ModelError(
-            "a subclassed model must be made of Keras layers and keras.ops to be compiled",
-            expected="a call() that runs on symbolic Keras tensors; or rebuild it as a functional model",
-            got=f"{type(model).__name__}: {error}",
-        ) from error
+    except Exception as symbolic:
+        try:
+            return keras_graph.wrap(model, symbol)
+        except Exception as error:
+            raise ModelError(
+                "a subclassed model must be made of operations that can be traced, without Python control flow on "
+                "tensors",
+                expected="a call() of Keras layers, keras.ops or tf operations; or a functional model",
+                got=f"{type(model).__name__}: {error}",
+            ) from symbolic
 
 
 def _identifier(name: str) -> str:
@@ -203,7 +218,7 @@ class _Lowering:
         """Lower one call; flat results."""
         name = prefix + operation.name
         self.builder.layer = name
-        self._refuse(operation)
+        self._refuse(operation, kwargs)
         kwargs = keras_graph.given(operation, kwargs)
         inner = keras_graph.function_of(operation)
         if inner is not None and not kwargs:
@@ -316,7 +331,13 @@ class _Lowering:
         return key
 
     @staticmethod
-    def _refuse(operation: Any) -> None:
+    def _refuse(operation: Any, kwargs: dict[str, Any]) -> None:
+        if kwargs.get("training") is True:
+            raise UnsupportedError(
+                "a layer in training mode is random, or depends on the other sequences of its batch",
+                expected="training=False, or left out",
+                got=f"layer {operation.name!r} called with training=True",
+            )
         if isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional) and operation.stateful:
             raise UnsupportedError(
                 "a stateful recurrent layer gives results that depend on what ran before",

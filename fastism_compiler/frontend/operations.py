@@ -7,7 +7,7 @@ from typing import Any
 
 from fastism_compiler.frontend.keras_graph import static_attributes
 from fastism_compiler.frontend.layers import resolve_shape
-from fastism_compiler.frontend.lowering import Builder, Decline, dtype_name, widened
+from fastism_compiler.frontend.lowering import Builder, Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
 
@@ -18,7 +18,7 @@ def binary(op: str) -> Callable[..., Node]:
     def rule(builder: Builder, operation: Any, a: Any, b: Any) -> Node:
         ranks = {x.type.rank for x in (a, b) if isinstance(x, Node) and x.type.batched}
         if len(ranks) > 1:
-            raise Decline("operands of different rank, both with a batch axis")
+            raise refuse_batch(builder, "operands of different rank, both with a batch axis")
         return builder.add(op, a, b)
 
     return rule
@@ -39,11 +39,11 @@ def reduction(op: str) -> Callable[..., Node]:
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
         axis = operation.axis
         if axis is None:
-            raise Decline("a reduction over the batch")
+            raise refuse_batch(builder, "a reduction over the batch")
         axes = axis if isinstance(axis, tuple | list) else (axis,)
         axes = tuple(sorted(a % x.type.rank for a in axes))
         if 0 in axes:
-            raise Decline("a reduction over the batch")
+            raise refuse_batch(builder, "a reduction over the batch")
         return builder.add(op, x, axes=axes, keepdims=bool(operation.keepdims))
 
     return rule
@@ -55,9 +55,11 @@ def softmax(op: str) -> Callable[..., Node]:
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
         axis = operation.axis
         if axis is None:
-            raise Decline("a softmax over everything")
-        axes = axis if isinstance(axis, tuple | list) else (axis,)
-        return builder.add(op, x, axes=tuple(sorted(a % x.type.rank for a in axes)))
+            raise refuse_batch(builder, "a softmax over the batch")
+        axes = tuple(sorted(a % x.type.rank for a in (axis if isinstance(axis, tuple | list) else (axis,))))
+        if 0 in axes:
+            raise refuse_batch(builder, "a softmax over the batch")
+        return builder.add(op, x, axes=axes)
 
     return rule
 
@@ -69,7 +71,7 @@ def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
         at = keys.index(Ellipsis)
         keys[at : at + 1] = [slice(None)] * (x.type.rank - len(keys) + 1)
     if keys and keys[0] != slice(None):
-        raise Decline("indexing the batch")
+        raise refuse_batch(builder, "indexing the batch")
     dropped = []
     for axis, item in enumerate(keys):
         if axis == 0:
@@ -150,10 +152,10 @@ def flip(builder: Builder, operation: Any, x: Node) -> Node:
     """flip over one axis or several, the batch excepted."""
     axis = operation.axis
     if axis is None:
-        raise Decline("a flip of the batch")
+        raise refuse_batch(builder, "a flip of the batch")
     for a in axis if isinstance(axis, tuple | list) else (axis,):
         if a % x.type.rank == 0:
-            raise Decline("a flip of the batch")
+            raise refuse_batch(builder, "a flip of the batch")
         x = builder.add("flip", x, axis=a % x.type.rank)
     return x
 
@@ -163,7 +165,7 @@ def concatenate(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
     nodes = [builder.node(x) for x in xs]
     axis = operation.axis % nodes[0].type.rank
     if axis == 0:
-        raise Decline("a concatenation over the batch")
+        raise refuse_batch(builder, "a concatenation over the batch")
     if not all(n.type.batched for n in nodes):
         raise Decline("a concatenation with a constant array")
     return builder.add("concat", *nodes, axis=axis)

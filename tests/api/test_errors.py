@@ -84,7 +84,7 @@ def test_bad_replacements(program: Any, replacement: Any, rule: str) -> None:
 
 def test_replacement_of_one_width_for_ranges_of_several() -> None:
     program = fc.compile(GRAPHS["conv_valid"](), ranges=[(0, 2), (3, 6)], jit=False, verify=False)
-    with pytest.raises(fc.ReplacementError, match="fit every range"):
+    with pytest.raises(fc.ReplacementError, match="must fit every one"):
         program(X, np.zeros((3, 4)))
     with pytest.raises(fc.ReplacementError, match="its own width"):
         program(X, [np.zeros((2, 4)), np.zeros((2, 4))])
@@ -128,10 +128,10 @@ def test_not_a_model(model: Any) -> None:
         fc.compile(model)
 
 
-def test_an_integer_sequence_is_refused_by_name() -> None:
-    x = L.Input((9, 4), dtype="int32", name="tokens")
-    with pytest.raises(fc.UnsupportedError, match="tokens"):
-        fc.compile(keras.Model(x, keras.ops.sum(x, axis=1)))
+def test_a_sequence_of_bools_is_refused_by_name() -> None:
+    x = L.Input((9, 4), dtype="bool", name="flags")
+    with pytest.raises(fc.InputError, match="flags"):
+        fc.compile(keras.Model(x, keras.ops.sum(keras.ops.cast(x, "float32"), axis=1)))
 
 
 def test_a_subclassed_model_is_refused_with_advice() -> None:
@@ -143,15 +143,74 @@ def test_a_subclassed_model_is_refused_with_advice() -> None:
         fc.compile(Sub())
 
 
-def test_a_subclassed_model_that_cannot_be_traced_is_refused_with_advice() -> None:
+def test_python_control_flow_on_tensors_is_refused_with_advice() -> None:
     class Sub(keras.Model):
         def call(self, x: Any) -> Any:
-            return tf.reverse(x, [1])
+            return x * 2 if tf.reduce_sum(x) > 0 else x
 
     model = Sub()
     model(X)
-    with pytest.raises(fc.ModelError, match="rebuild it as a functional model"):
+    with pytest.raises(fc.ModelError, match="without Python control flow") as info:
         fc.compile(model)
+    assert "Sub" in str(info.value)
+
+
+CROSS_BATCH = {
+    "mean over the batch": lambda x: x - keras.ops.mean(x, axis=0, keepdims=True),
+    "mean over everything": lambda x: x - keras.ops.mean(x),
+    "softmax over the batch": lambda x: keras.ops.softmax(x, axis=0),
+    "softmax over everything": lambda x: keras.ops.softmax(x, axis=None),
+    "flip of the batch": lambda x: x + keras.ops.flip(x, axis=0),
+    "flip of everything": lambda x: x + keras.ops.flip(x),
+    "one sequence for all": lambda x: x + x[:1, :],
+    "concatenation": lambda x: keras.ops.concatenate([x, x], axis=0),
+    "Concatenate": lambda x: L.Concatenate(axis=0)([x, x]),
+    "operands of different rank": lambda x: x + keras.ops.sum(x, axis=1),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CROSS_BATCH))
+def test_operations_across_sequences_are_refused_by_layer(name: str) -> None:
+    x = L.Input((5, 4))
+    y = CROSS_BATCH[name](L.Conv1D(5 if "rank" in name else 4, 1)(x))
+    with pytest.raises(fc.UnsupportedError, match="across sequences") as info:
+        fc.compile(keras.Model(x, y))
+    assert "layer '" in str(info.value)
+
+
+def _opaque(body: Any) -> keras.Model:
+    class Opaque(L.Layer):
+        def call(self, x: Any) -> Any:
+            return body(x)
+
+        def compute_output_spec(self, x: Any) -> Any:
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    x = L.Input((9, 4))
+    return keras.Model(x, Opaque()(x))
+
+
+def test_opaque_layers_that_mix_sequences_are_found_out() -> None:
+    with pytest.raises(fc.UnsupportedError, match="depends on the other sequences"):
+        fc.compile(_opaque(lambda x: x - tf.reduce_mean(x, axis=0, keepdims=True)), verify=False)
+
+
+def test_opaque_layers_that_are_random_are_found_out() -> None:
+    with pytest.raises(fc.UnsupportedError, match="random"):
+        fc.compile(_opaque(lambda x: x + tf.random.normal(tf.shape(x))), verify=False)
+
+
+@pytest.mark.parametrize("layer", [L.Dropout(0.5, name="noisy"), L.BatchNormalization(name="noisy")])
+def test_layers_in_training_mode_are_refused_by_name(layer: Any) -> None:
+    x = L.Input((9, 4))
+    with pytest.raises(fc.UnsupportedError, match="noisy"):
+        fc.compile(keras.Model(x, layer(x, training=True)))
+
+
+def test_only_one_input_can_be_the_sequence() -> None:
+    a, b = L.Input((9, 4), name="a"), L.Input((9, 4), name="b")
+    with pytest.raises(fc.InputError, match="must name one of"):
+        fc.compile(keras.Model([a, b], L.Add()([a, b])), seq_input=["a", "b"])
 
 
 def test_stateful_recurrence_is_refused_by_name() -> None:

@@ -1,0 +1,120 @@
+"""Letters: how a sequence spells them, as channels of `[B, L, C]` or as integer tokens `[B, L]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir import Graph
+from fastism_compiler.ir.errors import InputError, OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """One channel per letter; a replacement is `[w, C]`. Other channels are never touched."""
+
+    numbers: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many letters there are."""
+        return len(self.numbers)
+
+    @property
+    def columns(self) -> int:
+        """Numbers that spell one position of a replacement."""
+        return len(self.numbers)
+
+    def read(self, x: Array) -> Array:
+        """What a replacement would replace: `[..., columns]`."""
+        return x[..., list(self.numbers)]
+
+    def write(self, row: Array, replacement: Array) -> None:
+        """Put a replacement `[w, columns]` over `w` positions of one sequence."""
+        row[:, list(self.numbers)] = replacement
+
+    def alone(self, dtype: Any) -> Array:
+        """Each letter as a replacement of one position: `[count, columns]`."""
+        return np.eye(self.count, dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One integer per position; a replacement is `[w]`, kept as `[w, 1]`."""
+
+    ids: tuple[int, ...]
+
+    numbers: tuple[int, ...] = ()
+    columns = 1
+
+    @property
+    def count(self) -> int:
+        """How many letters there are."""
+        return len(self.ids)
+
+    def read(self, x: Array) -> Array:
+        """What a replacement would replace: `[..., 1]`."""
+        return x[..., None]
+
+    def write(self, row: Array, replacement: Array) -> None:
+        """Put a replacement `[w, 1]` over `w` positions of one sequence."""
+        row[:] = replacement[:, 0]
+
+    def alone(self, dtype: Any) -> Array:
+        """Each letter as a replacement of one position: `[count, 1]`."""
+        return np.array(self.ids, dtype=dtype)[:, None]
+
+
+Letters = Channels | Tokens
+
+
+def letters_of(graph: Graph, chosen: Sequence[int] | None) -> Letters:
+    """The letters of a model's sequence: `chosen` channels or tokens, all of them by default.
+
+    Raises:
+        InputError: an input `[B, L]` that no Embedding and no one-hot encoding reads.
+        OptionError: a letter that the sequence does not have, or one named twice.
+    """
+    sequence = graph.sequence
+    if sequence is None:
+        raise InputError("the graph has no sequence")
+    if sequence.type.rank == 3:
+        return Channels(_chosen(chosen, sequence.type.extent(2), "channel"))
+    size = vocabulary(graph)
+    if size is None:
+        raise InputError(
+            "the sequence input must be [batch, length, channels], or integer tokens [batch, length] that an "
+            "Embedding reads",
+            expected="rank 3, or tokens",
+            got=f"input {sequence.layer!r}: {sequence.type}",
+        )
+    return Tokens(_chosen(chosen, size, "token"))
+
+
+def vocabulary(graph: Graph) -> int | None:
+    """How many tokens the sequence may hold: rows of the smallest embedding that reads it, else one-hot channels."""
+    readers = [graph.sequence] if graph.sequence is not None else []
+    rows: list[int] = []
+    depths: list[int] = []
+    for node in readers:
+        for user in graph.users(node):
+            if user.op == "cast":
+                readers.append(user)
+            elif user.op == "embedding":
+                rows.append(graph.operands(user)[1].type.extent(0))
+            elif user.op == "one_hot":
+                depths.append(int(user.attrs["depth"]))
+    return min(rows or depths, default=None)
+
+
+def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:
+    if chosen is None:
+        return tuple(range(count))
+    numbers = tuple(int(c) for c in chosen)
+    if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) >= count:
+        raise OptionError(f"channels must be distinct {what} numbers", expected=f"0 .. {count - 1}", got=list(chosen))
+    return numbers
