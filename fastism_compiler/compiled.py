@@ -258,7 +258,9 @@ class CompiledISM:
             replacement = alone[letter][:, None]
             scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
             if results is None:
-                results = [self._unchanged(y, (self.ranges.count, self.letters.count), delta) for y in scored.references]
+                results = [
+                    self._unchanged(y, (self.ranges.count, self.letters.count), delta) for y in scored.references
+                ]
             for result, y in zip(results, scored.outputs, strict=True):
                 result[sequence, members[change], letter] = y
         return results or []
@@ -289,7 +291,9 @@ class CompiledISM:
             return scores
         own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
         x = block[self.inputs.sequence]
-        unchanged = (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).reshape(len(jobs), -1).all(axis=1)
+        unchanged = (
+            (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).reshape(len(jobs), -1).all(axis=1)
+        )
         effects = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
         for effect in effects:
             effect[unchanged] = 0

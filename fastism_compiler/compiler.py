@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.inputs import InputSpec
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import InputError, LayerNameError, ModelError, OptionError, UnsupportedError
+from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import letters_of, vocabulary
+from fastism_compiler.loading import load_model
 from fastism_compiler.memory import choose_batch_size, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
@@ -43,8 +42,9 @@ def compile(
     """Compile a Keras 3 model into an in-silico mutagenesis program.
 
     Args:
-        model: a `keras.Model` (functional, Sequential, nested), or a path to
-            a `.keras` or `.h5` file. Weights are read whenever the program runs.
+        model: a `keras.Model` (functional, Sequential, nested, subclassed), or
+            a path to a `.keras` or `.h5` file. Weights are read whenever the
+            program runs. A Keras 2 model (`tf_keras`) is converted first.
         seq_input: the mutated input, by position or name; models that take a
             dict need its key.
         ranges: half-open `(start, end)` position ranges; None: every position.
@@ -81,7 +81,6 @@ def compile(
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.naive import NaiveRows
     from fastism_compiler.selection import Selection
-    from fastism_compiler.verification import check_independence, random_replacement
 
     _check_options(precision, batch_size)
     model = load_model(model, custom_objects, safe_mode)
@@ -121,45 +120,18 @@ def compile(
         output_dtypes=dtypes,
         notes=_notes(lowered),
     )
-    if any(node.op in ("keras_call", "custom_local") for node in graph):
-        check_independence(program)
-    if verify:
-        program.verify(replace_with=random_replacement(program), ranges=4)
+    _prove(program, verify)
     return program
 
 
-def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
-    """A Keras model, from itself or from a `.keras` or `.h5` file.
+def _prove(program: CompiledISM, verify: bool) -> None:
+    """Run what can only be checked by running: opaque layers always, numbers on demand."""
+    from fastism_compiler.verification import check_independence, random_replacement
 
-    Raises:
-        ModelError: a file that is missing, damaged or not a model, or an
-            object that is not a Keras 3 model.
-    """
-    _check_backend()
-    import keras
-
-    if isinstance(model, str | os.PathLike):
-        path = Path(model)
-        if not path.is_file():
-            raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
-        try:
-            return keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
-        except Exception as error:
-            raise ModelError("the model file could not be loaded", got=f"{path}: {error}") from error
-    if not isinstance(model, keras.Model):
-        raise ModelError("a Keras 3 model is needed", expected="keras.Model or a path", got=type(model).__name__)
-    return model
-
-
-def _check_backend() -> None:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            "programs are emitted for TensorFlow",
-            expected="KERAS_BACKEND=tensorflow",
-            got=f"KERAS_BACKEND={keras.backend.backend()}",
-        )
+    if any(node.op in ("keras_call", "custom_local") for node in program.graph):
+        check_independence(program)
+    if verify:
+        program.verify(replace_with=random_replacement(program), ranges=4)
 
 
 def _check_options(precision: str, batch_size: int | None) -> None:
@@ -193,9 +165,7 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
     raise InputError("seq_input must name one of the model's inputs", expected=expected, got=repr(seq_input))
 
 
-def input_spec(
-    function: Any, position: int, length: int | None = None, vocabulary: int | None = None
-) -> InputSpec:
+def input_spec(function: Any, position: int, length: int | None = None, vocabulary: int | None = None) -> InputSpec:
     """What a functional model takes, with its `position`-th flat input as the sequence."""
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import input_type

@@ -10,12 +10,13 @@ import keras
 import numpy as np
 
 from fastism_compiler.compiler import compile as compile_model
-from fastism_compiler.compiler import find_sequence, input_spec, load_model
+from fastism_compiler.compiler import find_sequence, input_spec
 from fastism_compiler.frontend import keras_graph
 from fastism_compiler.frontend.lowering import functional_graph
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import VerificationError
+from fastism_compiler.loading import load_model
 from fastism_compiler.naive import NaiveRows
 from fastism_compiler.replacements import read_replacement
 

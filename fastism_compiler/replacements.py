@@ -44,9 +44,7 @@ def _is_ragged(values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, rank: 
     return len(values) == ranges.count and all(np.ndim(v) == rank for v in values)
 
 
-def _stack(
-    values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, letters: int, dtype: str, tokens: bool
-) -> Array:
+def _stack(values: list[Any] | tuple[Any, ...], ranges: ChangeRanges, letters: int, dtype: str, tokens: bool) -> Array:
     table = np.zeros((ranges.count, ranges.max_width, letters), dtype=dtype)
     for r, value in enumerate(values):
         array = _as_array(value, dtype)

@@ -114,7 +114,9 @@ def check_independence(program: CompiledISM) -> None:
             (same, "the model gives different results for the same input: something in it is random"),
             (other[:1], "the model's result for a sequence depends on the other sequences of its batch"),
         ):
-            if not np.allclose(seen, y, rtol=1e-3, atol=1e-3 * np.abs(y[np.isfinite(y)]).max(initial=0), equal_nan=True):
+            if not np.allclose(
+                seen, y, rtol=1e-3, atol=1e-3 * np.abs(y[np.isfinite(y)]).max(initial=0), equal_nan=True
+            ):
                 raise UnsupportedError(rule, got=f"results that differ by {np.nanmax(np.abs(seen - y)):.2e}")
 
 

@@ -34,7 +34,9 @@ def make_inputs(model: Any, batch: int, dtype: str = "float32", seed: int = 0) -
     for tensor in model.inputs:
         name = tensor.name if len(model.inputs) > 1 else "seq"
         if name == "seq":
-            inputs[name] = _sequences(rng, batch, tensor.shape[1:]).astype(dtype if "float" in tensor.dtype else tensor.dtype)
+            inputs[name] = _sequences(rng, batch, tensor.shape[1:]).astype(
+                dtype if "float" in tensor.dtype else tensor.dtype
+            )
         else:
             inputs[name] = rng.standard_normal((batch, *tensor.shape[1:])).astype(dtype)
     return inputs

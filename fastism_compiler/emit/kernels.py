@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastism_compiler.emit.ops import Tensor, depthwise_conv, grouped_conv, pad_positions
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
 from fastism_compiler.ir import Node
 from fastism_compiler.passes.select_kernels import DIRECT, SCATTER_GEMM, TOEPLITZ
 

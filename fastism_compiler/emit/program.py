@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.ops import OPS, Tensor
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels import KERNELS
-from fastism_compiler.emit.ops import OPS, Tensor, max_pool, sum_pool
+from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front

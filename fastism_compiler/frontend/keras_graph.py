@@ -105,6 +105,11 @@ def built_shape(model: Any) -> tuple[int | None, ...] | None:
     return tuple(shape) if plain else None
 
 
+def producer(tensor: Any) -> Any:
+    """The operation that made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
 def output_names(function: Any) -> list[str]:
     """Names of the outputs: their layers' where the graph knows them."""
     return list(getattr(function, "output_names", None) or [t.name for t in function.outputs])
