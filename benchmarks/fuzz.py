@@ -1,124 +1,128 @@
 """The differential fuzzer: random models, compiled, against naive ISM in float64.
 
-    python -m benchmarks.fuzz --models 10000 --seed 0          # prints a summary; a failure is shrunk and saved
-    python -m benchmarks.fuzz --faults --models 500            # inject faults: each must be caught
-
-Any logic error shows: in float64 both sides agree to 1e-9 relative.
+python -m benchmarks.fuzz --models 10000 --jobs 2     # prints a summary; a failure is shrunk to one file
+python -m benchmarks.fuzz --faults --models 500       # inject faults: each must be caught
+python -m benchmarks.fuzz --grid                      # every small convolution and pool, in exact integers
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
+import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
-from hypothesis import strategies as st
 
-from benchmarks.fuzz_specs import Spec, build, ranges_for, specs
+from benchmarks import fuzz_layers
+from benchmarks.fuzz_checks import check_case
+from benchmarks.fuzz_specs import cases
 
-TOLERANCE = 1e-9
-
-
-class MismatchError(AssertionError):
-    """The program and naive ISM disagree."""
+CHUNK = 250
+"""Models per process: TensorFlow keeps memory of every model it has seen."""
 
 
-def check_spec(spec: Spec, data: Any = None) -> str:
-    """Compile one spec and compare; returns what happened.
+class Found(AssertionError):  # noqa: N818 (what a fuzzer does)
+    """A failing case, shrunk; the original error is its cause."""
 
-    Raises:
-        MismatchError: a wrong number, shape or effect.
-        Exception: a crash in the compiler or the program.
-    """
-    import fastism_compiler as fc
-    from fastism_compiler.models.randomize import randomize
-    from fastism_compiler.naive import float64_clone
-
-    try:
-        model = float64_clone(randomize(build(spec)))
-    except (ValueError, TypeError):
-        return "invalid"
-    length = spec["length"]
-    ranges = [(i, i + 1) for i in range(length)] if data is None else data.draw(ranges_for(length))
-    rng = np.random.default_rng(len(json.dumps(spec)))
-    x = _sequences(rng, length)
-    widths = [hi - lo for lo, hi in ranges]
-    replacement: Any = [rng.random((w, 4)) for w in widths]
-    try:
-        program = fc.compile(model, ranges=ranges, jit=False, verify=False)
-    except fc.UnsupportedError:
-        return "refused"
-    scores = _flat(program(x, replacement))
-    for y, z in zip(scores, _naive(model, x, ranges, replacement), strict=True):
-        _compare(y, z)
-    _check_no_effect(program, x, ranges)
-    return "stopped" if program.plan.stops else "windowed"
-
-
-def _sequences(rng: np.random.Generator, length: int) -> np.ndarray[Any, Any]:
-    """Two one-hot sequences, one with an N."""
-    x = np.eye(4)[rng.integers(0, 4, (2, length))]
-    x[1, length // 2] = 0
-    return x
-
-
-def _flat(nest: Any) -> list[Any]:
-    import keras
-
-    return [np.asarray(y) for y in keras.tree.flatten(nest)]
-
-
-def _naive(model: Any, x: Any, ranges: list[tuple[int, int]], replacement: list[Any]) -> list[Any]:
-    results = []
-    for (lo, hi), letters in zip(ranges, replacement, strict=True):
-        mutant = x.copy()
-        mutant[:, lo:hi] = letters
-        results.append(_flat(model(mutant)))
-    return [np.stack(parts, axis=1) for parts in zip(*results, strict=True)]
-
-
-def _compare(y: Any, z: Any) -> None:
-    if y.shape != z.shape:
-        raise MismatchError(f"shape {y.shape}, expected {z.shape}")
-    finite = np.isfinite(z)
-    if not np.array_equal(np.isfinite(y), finite):
-        raise MismatchError("non-finite values in other places")
-    error = np.abs(y[finite] - z[finite]).max(initial=0)
-    limit = 1e-12 + TOLERANCE * np.abs(z[finite]).max(initial=0)
-    if error > limit:
-        raise MismatchError(f"error {error:.2e} above {limit:.2e}")
-
-
-def _check_no_effect(program: Any, x: Any, ranges: list[tuple[int, int]]) -> None:
-    """Replacing a sequence by itself has an effect of exactly 0."""
-    width = max(hi - lo for lo, hi in ranges)
-    same = np.zeros((len(x), len(ranges), width, 4))
-    for r, (lo, hi) in enumerate(ranges):
-        same[:, r, : hi - lo] = x[:, lo:hi]
-    if any(np.any(np.nan_to_num(y)) for y in _flat(program(x, same, delta=True))):
-        raise MismatchError("a replacement equal to the sequence has an effect")
+    def __init__(self, case: dict[str, Any], error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}\n{json.dumps(case)}")
+        self.case = case
 
 
 def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
-    """Check `models` random models; counts by outcome. Raises with the smallest failing spec."""
+    """Check `models` random models; counts by outcome and by mode.
+
+    Raises:
+        Found: the smallest failing case.
+    """
     outcomes: Counter[str] = Counter()
+    failing: list[tuple[dict[str, Any], Exception]] = []
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
 
     @seed(first)
     @settings(max_examples=models, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
-    @given(specs(), st.data())
-    def check(spec: Spec, data: Any) -> None:
-        outcome = check_spec(spec, data)
+    @given(cases())
+    def check(case: dict[str, Any]) -> None:
+        try:
+            outcome = check_case(case)
+        except Exception as error:
+            failing.append((case, error))
+            raise
         outcomes[outcome] += 1
         assume(outcome != "invalid")
+        outcomes[f"mode {case['mode']}"] += 1
 
-    check()
+    try:
+        check()
+    except BaseException as error:
+        if not failing:
+            raise
+        raise Found(*failing[-1]) from error
     return outcomes
+
+
+def standalone(case: dict[str, Any]) -> str:
+    """A Python file that shows a failing case with nothing but Keras and the compiler."""
+    return f"""{inspect.getsource(fuzz_layers)}
+
+CASE = {case!r}
+
+if __name__ == "__main__":
+    import numpy as np
+
+    import fastism_compiler as fc
+    from fastism_compiler.models.randomize import randomize
+
+    model, rng = randomize(build(CASE["spec"])), np.random.default_rng(0)
+    x = {{t.name: rng.random((2, *t.shape[1:])).astype(t.dtype) for t in model.inputs}}
+    if len(model.inputs[0].shape) == 3:
+        x["seq"] = np.eye(CHANNELS, dtype="float32")[rng.integers(0, CHANNELS, x["seq"].shape[:2])]
+    nest = (lambda d: d) if len(x) > 1 else (lambda d: d["seq"])
+    program = fc.compile(model, "seq" if len(x) > 1 else 0, CASE["ranges"], jit=CASE["mode"] == "jitted", verify=False)
+    ours = keras.tree.flatten(program(nest(x)))
+    for r, (lo, hi) in enumerate(CASE["ranges"]):
+        mutant = {{**x, "seq": x["seq"].copy()}}
+        mutant["seq"][:, lo:hi] = 0
+        for y, z in zip(ours, keras.tree.flatten(model(nest(mutant))), strict=True):
+            print(f"range {{lo}}-{{hi}}: largest difference {{np.abs(y[:, r] - np.asarray(z)).max():.3e}}")
+"""
+
+
+def _chunks(models: int, first: int) -> Iterator[tuple[int, int]]:
+    """`(models, seed)` of each chunk."""
+    for number, begin in enumerate(range(0, models, CHUNK)):
+        yield min(CHUNK, models - begin), first + number
+
+
+def run_in_processes(models: int, first: int, jobs: int) -> tuple[Counter[str], list[dict[str, Any]]]:
+    """Check many models in fresh processes; counts, and the smallest failing case of every chunk that failed."""
+    outcomes: Counter[str] = Counter()
+    failures = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+        futures = [pool.submit(_chunk, *chunk) for chunk in _chunks(models, first)]
+        for done, future in enumerate(as_completed(futures), 1):
+            counts, failure = future.result()
+            outcomes.update(counts)
+            if failure is not None:
+                failures.append(failure)
+                print(f"FAILED: {json.dumps(failure)}", flush=True)
+            print(f"{done} of {len(futures)} chunks, {len(failures)} failures", flush=True)
+    return outcomes, failures
+
+
+def _chunk(models: int, first: int) -> tuple[Counter[str], dict[str, Any] | None]:
+    try:
+        return run(models, first), None
+    except Found as found:
+        return Counter(), {"seed": first, "case": found.case, "error": str(found)}
 
 
 def check_faults(models: int, first: int) -> dict[str, bool]:
@@ -136,10 +140,27 @@ def check_faults(models: int, first: int) -> dict[str, bool]:
             try:
                 run(models, first, shrink=False)
                 caught[name] = False
-            except Exception:
+            except Found:
                 caught[name] = True
         print(f"  {name}: {'caught' if caught[name] else 'MISSED'}", flush=True)
     return caught
+
+
+def summarise(outcomes: Counter[str], failures: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run as data: models by outcome and mode, refusals by rule."""
+    modes = {k.removeprefix("mode "): v for k, v in sorted(outcomes.items()) if k.startswith("mode ")}
+    refusals = {k.removeprefix("refused: "): v for k, v in outcomes.items() if k.startswith("refused: ")}
+    models = sum(modes.values())
+    return {
+        "models": models,
+        "windowed": outcomes["windowed"],
+        "stopped": outcomes["stopped"],
+        "refused": refusals,
+        "refusal_rate": sum(refusals.values()) / max(models, 1),
+        "modes": modes,
+        "drawn_but_no_model": outcomes["invalid"],
+        "failures": failures,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,19 +168,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--faults", action="store_true", help="inject faults instead, and count those caught")
+    parser.add_argument("--grid", action="store_true", help="every small layer and pair of layers, in exact integers")
     parser.add_argument("--json", type=Path, help="also write the summary here")
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     if options.faults:
         caught = check_faults(options.models, options.seed)
-        summary: dict[str, Any] = {"faults": caught}
+        summary: dict[str, Any] = {"models_per_fault": options.models, "faults": caught}
         failed = not all(caught.values())
+    elif options.grid:
+        from benchmarks.fuzz_grid import run_grid
+
+        summary = {"grid": run_grid(options.jobs)}
+        failed = bool(summary["grid"]["failures"])
     else:
-        outcomes = run(options.models, options.seed)
-        valid = sum(v for k, v in outcomes.items() if k != "invalid")
-        summary = {"models": valid, "outcomes": dict(outcomes), "refused": outcomes["refused"] / max(valid, 1)}
-        failed = False
+        outcomes, failures = run_in_processes(options.models, options.seed, options.jobs)
+        for number, failure in enumerate(failures):
+            Path(f"fuzz_failure_{number}.py").write_text(standalone(failure["case"]))
+        summary, failed = summarise(outcomes, failures), bool(failures)
     summary.update(seed=options.seed, seconds=round(time.perf_counter() - started, 1))
     print(json.dumps(summary, indent=2))
     if options.json:

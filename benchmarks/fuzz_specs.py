@@ -1,9 +1,4 @@
-"""Random models as plain data: what the fuzzer draws, and how a spec becomes a Keras model.
-
-A spec is JSON: `{"length": 23, "nodes": [{"layer": "Conv1D", "config": {...},
-"inputs": [0]}, ...], "heads": ["flat", "gap"]}`. Value 0 is the sequence; node
-`k` makes value `k + 1`. Joins crop and project their operands to one shape.
-"""
+"""What the fuzzer draws: random models as plain data (see `fuzz_layers` for what a spec means)."""
 
 from __future__ import annotations
 
@@ -11,16 +6,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from benchmarks.fuzz_layers import BLOCKS, FUNCTIONS, HEADS
+
 Spec = dict[str, Any]
 
-CHANNELS = 4
-HEADS = ("flat", "flat_norm", "gap", "gmp", "positions", "lstm", "sum", "pool_dense")
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "softplus", "silu", "softmax", "leaky_relu")
-FUNCTIONS = ("square", "abs", "sin", "exp_small", "flip", "double", "shift", "clip")
+JOINS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concatenate")
+MODES = (*["float64"] * 7, "jitted", "float32", "integers")
+"""How a spec is checked; one model in ten is also compiled by XLA."""
 
 
 def _convolution(draw: Any) -> Spec:
-    groups = draw(st.sampled_from([1, 1, 1, 2]))
     stride = draw(st.sampled_from([1, 1, 1, 2, 3]))
     return {
         "layer": "Conv1D",
@@ -30,48 +26,40 @@ def _convolution(draw: Any) -> Spec:
             "padding": draw(st.sampled_from(["valid", "same", "same", "causal"])),
             "strides": stride,
             "dilation_rate": 1 if stride > 1 else draw(st.sampled_from([1, 1, 2, 3])),
-            "groups": groups,
+            "groups": draw(st.sampled_from([1, 1, 1, 2])),
             "activation": draw(st.sampled_from([None, *ACTIVATIONS])),
         },
     }
 
 
 def _depthwise(draw: Any) -> Spec:
-    size, stride = draw(st.integers(1, 5)), draw(st.sampled_from([1, 1, 2]))
-    padding = draw(st.sampled_from(["valid", "same"]))
+    config = {
+        "kernel_size": draw(st.integers(1, 5)),
+        "padding": draw(st.sampled_from(["valid", "same"])),
+        "strides": draw(st.sampled_from([1, 1, 2])),
+    }
     if draw(st.booleans()):
-        config = {
-            "kernel_size": size,
-            "padding": padding,
-            "strides": stride,
-            "depth_multiplier": draw(st.integers(1, 2)),
-        }
-        return {"layer": "DepthwiseConv1D", "config": config}
-    config = {"filters": 4, "kernel_size": size, "padding": padding, "strides": stride}
-    return {"layer": "SeparableConv1D", "config": config}
+        return {"layer": "DepthwiseConv1D", "config": {**config, "depth_multiplier": draw(st.integers(1, 2))}}
+    return {"layer": "SeparableConv1D", "config": {**config, "filters": 4}}
 
 
 def _transposed(draw: Any) -> Spec:
-    return {
-        "layer": "Conv1DTranspose",
-        "config": {
-            "filters": 2,
-            "kernel_size": draw(st.integers(1, 5)),
-            "strides": draw(st.integers(1, 3)),
-            "padding": draw(st.sampled_from(["valid", "same"])),
-        },
+    config = {
+        "filters": 2,
+        "kernel_size": draw(st.integers(1, 5)),
+        "strides": draw(st.integers(1, 3)),
+        "padding": draw(st.sampled_from(["valid", "same"])),
     }
+    return {"layer": "Conv1DTranspose", "config": config}
 
 
 def _pool(draw: Any) -> Spec:
-    return {
-        "layer": draw(st.sampled_from(["MaxPooling1D", "AveragePooling1D"])),
-        "config": {
-            "pool_size": draw(st.integers(1, 5)),
-            "strides": draw(st.sampled_from([None, 1, 2, 3, 6])),
-            "padding": draw(st.sampled_from(["valid", "same"])),
-        },
+    config = {
+        "pool_size": draw(st.integers(1, 5)),
+        "strides": draw(st.sampled_from([None, 1, 2, 3, 6])),
+        "padding": draw(st.sampled_from(["valid", "same"])),
     }
+    return {"layer": draw(st.sampled_from(["MaxPooling1D", "AveragePooling1D"])), "config": config}
 
 
 def _cut(draw: Any) -> Spec:
@@ -81,123 +69,101 @@ def _cut(draw: Any) -> Spec:
     return {"layer": "Cropping1D", "config": {"cropping": sides}}
 
 
+_SIMPLE = (
+    ("BatchNormalization", {}),
+    ("LayerNormalization", {}),
+    ("LayerNormalization", {"axis": 1}),
+    ("RMSNormalization", {}),
+    ("UnitNormalization", {}),
+    ("GroupNormalization", {"groups": 1}),
+    ("PReLU", {}),
+    ("PReLU", {"shared_axes": [1]}),
+    ("Dropout", {"rate": 0.5}),
+    ("Dense", {"units": 4, "activation": "relu"}),
+    ("UpSampling1D", {"size": 2}),
+    ("Activation", {"activation": "hard_sigmoid"}),
+    ("Rescaling", {"scale": 0.5, "offset": 0.1}),
+)
+
+
 def _simple(draw: Any) -> Spec:
-    return draw(
-        st.sampled_from(
-            [
-                {"layer": "BatchNormalization", "config": {}},
-                {"layer": "LayerNormalization", "config": {}},
-                {"layer": "PReLU", "config": {}},
-                {"layer": "PReLU", "config": {"shared_axes": [1]}},
-                {"layer": "Dropout", "config": {"rate": 0.5}},
-                {"layer": "Dense", "config": {"units": 4, "activation": "relu"}},
-                {"layer": "UpSampling1D", "config": {"size": 2}},
-                {"layer": "GroupNormalization", "config": {"groups": 1}},
-                {"layer": "Activation", "config": {"activation": "hard_sigmoid"}},
-            ]
-        )
-    )
+    layer, config = draw(st.sampled_from(_SIMPLE))
+    return {"layer": layer, "config": dict(config)}
 
 
 def _function(draw: Any) -> Spec:
-    return {"function": draw(st.sampled_from(FUNCTIONS)), "config": {}}
+    return {"function": draw(st.sampled_from(sorted(FUNCTIONS)))}
+
+
+def _block(draw: Any) -> Spec:
+    return {"block": draw(st.sampled_from(sorted(BLOCKS)))}
+
+
+def _rare(draw: Any) -> Spec:
+    return draw(st.sampled_from([{"side": "positions"}, {"side": "sequence"}, {"again": 0}, {"again": 1}]))
 
 
 def _join(draw: Any) -> Spec:
-    kinds = ["Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concatenate", "concat_positions", "gate"]
-    return {"join": draw(st.sampled_from(kinds)), "config": {}}
+    return {"join": draw(st.sampled_from([*JOINS, "concat_positions", "gate", "attend"]))}
+
+
+_KINDS = (_convolution,) * 3 + (_pool,) * 2 + (_depthwise, _transposed, _cut, _simple, _function, _block, _rare)
 
 
 @st.composite
 def specs(draw: Any) -> Spec:
     """Random model specs; small ones first, so that failures shrink."""
     nodes = []
-    kinds = [_convolution, _convolution, _convolution, _depthwise, _transposed, _pool, _pool, _cut, _simple, _function]
     for k in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from([*kinds, *([_join, _join, _join] if k else [])]))
-        node = kind(draw)
+        node = draw(st.sampled_from([*_KINDS, *([_join] * 3 if k else [])]))(draw)
         if "join" in node:
             node["inputs"] = [k, draw(st.integers(0, k))]
         else:
             node["inputs"] = [draw(st.sampled_from([k, k, k, max(k - 1, 0)]))]
         nodes.append(node)
-    heads = draw(st.lists(st.sampled_from(HEADS), min_size=1, max_size=2))
-    return {"length": draw(st.integers(5, 32)), "nodes": nodes, "heads": heads}
+    heads = draw(st.lists(st.sampled_from(sorted(HEADS)), min_size=1, max_size=2))
+    kind = draw(st.sampled_from(["letters", "letters", "letters", "tokens"]))
+    return {"length": draw(st.integers(5, 32)), "input": kind, "nodes": nodes, "heads": heads}
+
+
+def _whole_numbers(draw: Any) -> Spec:
+    """Nodes that keep small integers exact in float32."""
+    kind = draw(st.sampled_from([_convolution, _convolution, _depthwise, _transposed, _pool, _cut]))
+    node = kind(draw)
+    if node["layer"] == "AveragePooling1D":
+        node["layer"] = "MaxPooling1D"
+    if "activation" in node["config"]:
+        node["config"]["activation"] = draw(st.sampled_from([None, "relu"]))
+    return node
 
 
 @st.composite
-def ranges_for(draw: Any, length: int) -> list[tuple[int, int]]:
-    """A few change ranges of any width, edges likely."""
-    ranges = []
+def integer_specs(draw: Any) -> Spec:
+    """Specs of at most three layers whose arithmetic is exact on small integers."""
+    nodes = []
+    for k in range(draw(st.integers(1, 3))):
+        join = k and draw(st.booleans())
+        if join:
+            kinds = ["Add", "Subtract", "Maximum", "Minimum", "Concatenate", "concat_positions"]
+            node = {"join": draw(st.sampled_from(kinds)), "inputs": [k, draw(st.integers(0, k))]}
+        else:
+            node = {**_whole_numbers(draw), "inputs": [k]}
+        nodes.append(node)
+    heads = [draw(st.sampled_from(["flat", "gmp", "positions", "sum", "lowest", "one_position", "pool_dense"]))]
+    return {"length": draw(st.integers(5, 24)), "input": "letters", "nodes": nodes, "heads": heads}
+
+
+@st.composite
+def cases(draw: Any) -> dict[str, Any]:
+    """A spec, how to check it, and a few change ranges of any width, edges likely.
+
+    Relations cost two more programs, so one case in three is held to them.
+    """
+    mode = draw(st.sampled_from(MODES))
+    spec = draw(integer_specs() if mode == "integers" else specs())
+    length, ranges = spec["length"], []
     for _ in range(draw(st.integers(1, 4))):
         width = draw(st.integers(1, min(8, length)))
         start = draw(st.one_of(st.just(0), st.just(length - width), st.integers(0, length - width)))
         ranges.append((start, start + width))
-    return ranges
-
-
-def build(spec: Spec) -> Any:
-    """The Keras model of a spec.
-
-    Raises:
-        ValueError: shapes that do not fit; the spec is not a model.
-    """
-    import keras
-
-    inputs = keras.Input((spec["length"], CHANNELS), name="seq")
-    values = [inputs]
-    for node in spec["nodes"]:
-        operands = [values[i] for i in node["inputs"]]
-        values.append(_apply(keras, node, operands))
-        if 0 in values[-1].shape[1:] or values[-1].shape[1] > 200:
-            raise ValueError("a value of no size, or too long")
-    outputs = [_head(keras, name, values[-1]) for name in spec["heads"]]
-    return keras.Model(inputs, outputs)
-
-
-def _apply(keras: Any, node: Spec, operands: list[Any]) -> Any:
-    if "layer" in node:
-        return getattr(keras.layers, node["layer"])(**node["config"])(operands[0])
-    if "function" in node:
-        return _call(keras.ops, node["function"], operands[0])
-    return _combine(keras, node["join"], *operands)
-
-
-def _call(ops: Any, name: str, x: Any) -> Any:
-    calls = {
-        "exp_small": lambda x: ops.exp(0.1 * x),
-        "flip": lambda x: x[:, ::-1, :],
-        "double": lambda x: 2.0 * x - x / 3.0,
-        "shift": lambda x: 0.5 - x,
-        "clip": lambda x: ops.clip(x, -0.3, 0.6),
-    }
-    return calls[name](x) if name in calls else getattr(ops, name)(x)
-
-
-def _combine(keras: Any, name: str, a: Any, b: Any) -> Any:
-    layers = keras.layers
-    if name == "gate":
-        gate = layers.Dense(a.shape[-1], activation="sigmoid")(layers.GlobalAveragePooling1D(keepdims=True)(b))
-        return layers.Multiply()([a, gate])
-    if a.shape[-1] != b.shape[-1] and name != "Concatenate":
-        b = layers.Dense(a.shape[-1])(b)
-    if name == "concat_positions":
-        return layers.Concatenate(axis=1)([a, b])
-    length = min(a.shape[1], b.shape[1])
-    a, b = (layers.Cropping1D((0, x.shape[1] - length))(x) if x.shape[1] > length else x for x in (a, b))
-    return getattr(layers, name)()([a, b])
-
-
-def _head(keras: Any, name: str, x: Any) -> Any:
-    layers, ops = keras.layers, keras.ops
-    heads = {
-        "flat": lambda: layers.Dense(2)(layers.Flatten()(x)),
-        "flat_norm": lambda: layers.Dense(2)(layers.BatchNormalization()(layers.Flatten()(x))),
-        "gap": lambda: layers.Dense(2)(layers.GlobalAveragePooling1D()(x)),
-        "gmp": lambda: layers.GlobalMaxPooling1D()(x),
-        "positions": lambda: layers.Conv1D(1, 1)(x),
-        "lstm": lambda: layers.LSTM(2)(x),
-        "sum": lambda: ops.sum(x, axis=(1, 2), keepdims=True),
-        "pool_dense": lambda: layers.Dense(2)(layers.Flatten()(layers.MaxPooling1D(2, padding="same")(x))),
-    }
-    return heads[name]()
+    return {"mode": mode, "relations": draw(st.integers(0, 2)) == 0, "spec": spec, "ranges": ranges}

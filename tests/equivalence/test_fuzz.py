@@ -1,19 +1,22 @@
-"""Random models equal naive ISM in float64; `python -m benchmarks.fuzz` runs any number of them."""
+"""Random models equal naive ISM; `python -m benchmarks.fuzz` runs any number of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import fuzz, fuzz_grid
 from benchmarks.faults import FAULTS
-from benchmarks.fuzz import run
+from benchmarks.fuzz_specs import MODES
 
 
 def test_random_models() -> None:
-    outcomes = run(200, first=2026)
-    valid = sum(n for outcome, n in outcomes.items() if outcome != "invalid")
-    assert valid >= 200
-    assert outcomes["refused"] == 0
-    assert outcomes["windowed"] > 50
+    summary = fuzz.summarise(fuzz.run(200, first=2026), failures=[])
+    assert summary["models"] >= 200
+    assert summary["refused"] == {}
+    assert summary["windowed"] > 50
+    assert set(summary["modes"]) == set(MODES)
 
 
 @pytest.mark.parametrize(
@@ -21,5 +24,27 @@ def test_random_models() -> None:
 )
 def test_injected_faults_are_caught(fault: str) -> None:
     # the models of test_random_models, which pass without the fault
-    with FAULTS[fault](), pytest.raises(Exception):  # noqa: B017 (a crash counts as well as a mismatch)
-        run(200, first=2026, shrink=False)
+    with FAULTS[fault](), pytest.raises(fuzz.Found):
+        fuzz.run(200, first=2026, shrink=False)
+
+
+def test_a_failure_is_shrunk_to_a_file_that_runs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FAULTS["a mean is a little off"](), pytest.raises(fuzz.Found) as info:
+        fuzz.run(100, first=7)
+    case = info.value.case
+    assert len(case["spec"]["nodes"]) == 1
+    path = tmp_path / "failure.py"
+    path.write_text(fuzz.standalone(case))
+    with FAULTS["a mean is a little off"]():
+        exec(compile(path.read_text(), path, "exec"), {"__name__": "__main__"})
+    assert "largest difference" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("length", [1, 5, 12])
+def test_every_small_layer_in_exact_integers(length: int) -> None:
+    assert fuzz_grid.check(length, None) > 20
+
+
+def test_pairs_of_layers_in_exact_integers() -> None:
+    first = ("Conv1D", {"filters": 2, "kernel_size": 4, "strides": 2, "padding": "same", "activation": "relu"})
+    assert fuzz_grid.check(13, first) > 50

@@ -1,0 +1,180 @@
+"""What the fuzzer demands of one case: the oracle, the verdicts, and relations that must hold of any program.
+
+- float64, with and without XLA: within 1e-9 relative of naive ISM, so that any logic error shows.
+- float32: no worse than naive float32 is, measured against float64 (the verdict of `verify`).
+- integers: whole-number weights and inputs; float32 is exact, and every bit must agree.
+- relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
+  order of the sequences nor on which others are scored with them.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+
+import fastism_compiler as fc
+from benchmarks.fuzz_layers import TOKENS, build
+
+Array = np.ndarray[Any, Any]
+TOLERANCE = 1e-9
+
+
+class MismatchError(AssertionError):
+    """The program and naive ISM disagree."""
+
+
+def check_case(case: dict[str, Any]) -> str:
+    """Compile one case and compare; returns what happened: windowed, stopped, invalid, or `refused: rule`.
+
+    Raises:
+        MismatchError: a wrong number, shape or effect.
+        Exception: a crash in the compiler or the program.
+    """
+    rng = np.random.default_rng(zlib.crc32(json.dumps(case, sort_keys=True).encode()))
+    mode, ranges = case["mode"], [tuple(r) for r in case["ranges"]]
+    try:
+        model = _model(case, rng)
+        x = _inputs(model, rng, whole=mode == "integers")
+        model(_nest(model, x))
+    except (ValueError, TypeError):
+        return "invalid"  # Keras itself cannot build it, or cannot run it
+    replacement = _replacement(x["seq"], ranges, rng, whole=mode == "integers")
+    try:
+        program = fc.compile(model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False)
+    except fc.UnsupportedError as refusal:
+        return f"refused: {refusal.rule}"
+    ours = _flat(program(_nest(model, x), replacement))
+    exact = model if mode != "float32" else _widened(model)
+    naive = _naive(exact, x, ranges, replacement)
+    if mode == "float32":
+        _judge(ours, _naive(model, x, ranges, replacement), naive)
+    else:
+        _compare(ours, naive, bits=mode == "integers")
+    if case["relations"]:
+        _check_no_effect(program, model, x, ranges)
+        _check_order(program, model, x, replacement, ours, bits=mode == "integers")
+    return "stopped" if program.plan.stops else "windowed"
+
+
+def _model(case: dict[str, Any], rng: np.random.Generator) -> Any:
+    from fastism_compiler.models.randomize import randomize
+
+    model = build(case["spec"])
+    if case["mode"] == "integers":
+        model.set_weights([rng.integers(-1, 2, w.shape) for w in model.get_weights()])
+        return model
+    randomize(model, seed=int(rng.integers(1 << 30)))
+    return model if case["mode"] == "float32" else _widened(model)
+
+
+def _widened(model: Any) -> Any:
+    from fastism_compiler.naive import float64_clone
+
+    return float64_clone(model)
+
+
+def _sequence_of(model: Any) -> str | int:
+    return "seq" if len(model.inputs) > 1 else 0
+
+
+def _nest(model: Any, x: dict[str, Array]) -> Any:
+    return x if len(model.inputs) > 1 else x["seq"]
+
+
+def _inputs(model: Any, rng: np.random.Generator, *, whole: bool) -> dict[str, Array]:
+    """Two sequences, the second with an N and a two-hot position; random numbers for other inputs."""
+    found = {}
+    for tensor in model.inputs:
+        shape, dtype = (2, *tensor.shape[1:]), tensor.dtype
+        if tensor.name != "seq":
+            found[tensor.name] = rng.standard_normal(shape).astype(dtype)
+        elif len(shape) == 2:
+            found["seq"] = rng.integers(0, TOKENS, shape).astype(dtype)
+        else:
+            letters = np.eye(shape[2])[rng.integers(0, shape[2], shape[:2])]
+            letters[1, shape[1] // 2], letters[1, -1] = 0, np.arange(shape[2]) < 2
+            found["seq"] = (letters * (rng.integers(1, 3, (*shape[:2], 1)) if whole else 1)).astype(dtype)
+    return found
+
+
+def _replacement(x: Array, ranges: Any, rng: np.random.Generator, *, whole: bool) -> list[Array]:
+    """One array per range: random tokens, or random numbers in every channel."""
+    if x.ndim == 2:
+        return [rng.integers(0, TOKENS, hi - lo) for lo, hi in ranges]
+    return [
+        rng.integers(-2, 3, (hi - lo, x.shape[2])) if whole else rng.random((hi - lo, x.shape[2])) for lo, hi in ranges
+    ]
+
+
+def _flat(nest: Any) -> list[Array]:
+    import keras
+
+    return [np.asarray(y) for y in keras.tree.flatten(nest)]
+
+
+def _naive(model: Any, x: dict[str, Array], ranges: Any, replacement: list[Array]) -> list[Array]:
+    results = []
+    for (lo, hi), letters in zip(ranges, replacement, strict=True):
+        mutant = {**x, "seq": x["seq"].copy()}
+        mutant["seq"][:, lo:hi] = letters
+        results.append(_flat(model(_nest(model, mutant))))
+    return [np.stack(parts, axis=1) for parts in zip(*results, strict=True)]
+
+
+def _compare(ours: list[Array], naive: list[Array], *, bits: bool) -> None:
+    for y, z in zip(ours, naive, strict=True):
+        if y.shape != z.shape:
+            raise MismatchError(f"shape {y.shape}, expected {z.shape}")
+        finite = np.isfinite(z)
+        if not np.array_equal(np.isfinite(y), finite) or not np.array_equal(np.isnan(y), np.isnan(z)):
+            raise MismatchError("non-finite values in other places")
+        error = np.abs(y[finite] - z[finite]).max(initial=0)
+        limit = 0 if bits else 1e-12 + TOLERANCE * np.abs(z[finite]).max(initial=0)
+        if error > limit:
+            raise MismatchError(f"error {error:.2e} above {limit:.2e}")
+
+
+def _judge(ours: list[Array], naive: list[Array], exact: list[Array]) -> None:
+    """The float32 verdict, on predictions and on effects against the first range."""
+    for y, z, e in zip(ours, naive, exact, strict=True):
+        if y.shape != z.shape or not np.array_equal(np.isfinite(y), np.isfinite(z)):
+            raise MismatchError("another shape, or non-finite values in other places")
+        for part in (lambda a: a, lambda a: a - a[:, :1]):
+            finite = np.isfinite(z) & np.isfinite(e)
+            a, b, c = (np.where(finite, part(np.where(finite, v, 0).astype(np.float64)), 0) for v in (y, z, e))
+            error, naive_error = (float(np.sqrt(np.mean((v - c) ** 2))) for v in (a, b))
+            effect = float(np.sqrt(np.mean((c - c.mean(axis=1, keepdims=True)) ** 2)))
+            largest = float(np.abs(np.where(finite, e, 0)).max(initial=0))
+            limit = max(3 * naive_error, 2e-5 * effect, 8 * float(np.finfo(np.float32).eps) * largest)
+            if error > limit:
+                raise MismatchError(f"float32 rmse {error:.2e} above {limit:.2e} (naive: {naive_error:.2e})")
+
+
+def _check_no_effect(program: Any, model: Any, x: dict[str, Array], ranges: Any) -> None:
+    """Replacing a sequence by itself has an effect of exactly 0."""
+    sequence = x["seq"]
+    width = max(hi - lo for lo, hi in ranges)
+    same = np.zeros((len(sequence), len(ranges), width, *sequence.shape[2:]), sequence.dtype)
+    for r, (lo, hi) in enumerate(ranges):
+        same[:, r, : hi - lo] = sequence[:, lo:hi]
+    if any(np.any(np.nan_to_num(y)) for y in _flat(program(_nest(model, x), same, delta=True))):
+        raise MismatchError("a replacement equal to the sequence has an effect")
+
+
+def _check_order(
+    program: Any, model: Any, x: dict[str, Array], replacement: list[Array], ours: list[Array], *, bits: bool
+) -> None:
+    """The last sequence alone scores as it did among the others."""
+    alone = _flat(program(_nest(model, {k: v[-1:] for k, v in x.items()}), replacement))
+    for y, z in zip(alone, ours, strict=True):
+        finite = np.isfinite(z[-1:])
+        limit = (
+            0
+            if bits
+            else (1e-5 if z.dtype == np.float32 else TOLERANCE) * (1 + np.abs(z[np.isfinite(z)]).max(initial=0))
+        )
+        if np.abs(y[finite] - z[-1:][finite]).max(initial=0) > limit:
+            raise MismatchError("a sequence scores differently on its own")
