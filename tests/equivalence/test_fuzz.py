@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,16 +29,32 @@ def test_injected_faults_are_caught(fault: str) -> None:
         fuzz.run(200, first=2026, shrink=False)
 
 
-def test_a_failure_is_shrunk_to_a_file_that_runs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with FAULTS["a mean is a little off"](), pytest.raises(fuzz.Found) as info:
-        fuzz.run(100, first=7)
-    case = info.value.case
-    assert len(case["spec"]["nodes"]) == 1
+def test_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_on_pools(case: dict[str, Any]) -> str:
+        if any(node.get("layer", "").endswith("Pooling1D") for node in case["spec"]["nodes"]):
+            raise ValueError("a pool")
+        return "windowed"
+
+    monkeypatch.setattr(fuzz, "check_case", fails_on_pools)
+    with pytest.raises(fuzz.Found, match="a pool") as info:
+        fuzz.run(200, first=7)
+    (node,) = info.value.case["spec"]["nodes"]
+    assert node["config"] == {"pool_size": 1, "strides": None, "padding": "valid"}
+
+
+def test_a_failure_is_saved_as_a_file_that_runs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [
+        {"layer": "Conv1D", "config": {"filters": 2, "kernel_size": 3}, "inputs": [0]},
+        {"side": "sequence", "inputs": [1]},
+    ]
+    spec = {"length": 7, "input": "letters", "nodes": nodes, "heads": ["gap"]}
     path = tmp_path / "failure.py"
-    path.write_text(fuzz.standalone(case))
+    path.write_text(fuzz.standalone({"mode": "float32", "relations": False, "spec": spec, "ranges": [(0, 1), (4, 7)]}))
     with FAULTS["a mean is a little off"]():
         exec(compile(path.read_text(), path, "exec"), {"__name__": "__main__"})
-    assert "largest difference" in capsys.readouterr().out
+    first, _, second, _ = capsys.readouterr().out.splitlines()[-4:] * 2
+    assert "range 0-1: largest difference" in first
+    assert float(second.split()[-1]) > 1e-6
 
 
 @pytest.mark.parametrize("length", [1, 5, 12])
