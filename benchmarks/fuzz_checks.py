@@ -1,6 +1,7 @@
 """What the fuzzer demands of one case: the oracle, the verdicts, and relations that must hold of any program.
 
-- float64, with and without XLA: within 1e-9 relative of naive ISM, so that any logic error shows.
+- float64, traced, jitted: within 1e-9 relative of naive ISM in float64, so that any logic error shows. The
+  program runs op by op (a fifth of the time), as a traced graph, or compiled by XLA.
 - float32: no worse than naive float32 is, measured against float64 (the verdict of `verify`).
 - integers: whole-number weights and inputs; float32 is exact, and every bit must agree.
 - relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
@@ -27,6 +28,17 @@ class MismatchError(AssertionError):
 
 
 def check_case(case: dict[str, Any]) -> str:
+    """Check a case in its mode (see `_check`), op by op unless the mode asks for a graph."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(case["mode"] not in ("traced", "jitted"))
+    try:
+        return _check(case)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def _check(case: dict[str, Any]) -> str:
     """Compile one case and compare; returns what happened: windowed, stopped, invalid, or `refused: rule`.
 
     Raises:

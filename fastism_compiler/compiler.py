@@ -96,16 +96,20 @@ def compile(
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
+    finish = selection.narrow(graph)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
     def engine_for(block: int) -> Callable[[ChangeRanges], Engine]:
-        return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, selection)
+        return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, finish)
 
     buckets = split_ranges(table)
-    most = batch_size or _MOST_SEQUENCES
-    trial = [engine_for(most)(table.subset(b)) for b in buckets]
-    block = choose_batch_size(trial, selection, most, budget)
+    block = choose_batch_size(
+        lambda size: [engine_for(size)(table.subset(b)) for b in buckets],
+        selection,
+        batch_size or _MOST_SEQUENCES,
+        budget,
+    )
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     program = CompiledISM(
         inputs=inputs,

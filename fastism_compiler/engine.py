@@ -51,6 +51,7 @@ class Engine:
         self.letters = letters
         self._lowered, self._finish = lowered, finish
         self._programs: dict[ProgramSpec, Any] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -79,13 +80,19 @@ class Engine:
         block, so that few programs serve every job list.
         """
         block = block_size(sequences)
-        scan = self.tiling.tiles(block)
+        rows, scan = self.tile_sizes(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
-        return ProgramSpec(block, times * scan, self.tiling.rows(block), self.letters.numbers, delta, self.context.jit)
+        return ProgramSpec(block, times * scan, rows, self.letters.numbers, delta, self.context.jit)
+
+    def tile_sizes(self, block: int) -> tuple[int, int]:
+        """Rows per tile, and tiles of a full scan, for blocks of this many sequences."""
+        if block not in self._sizes:
+            self._sizes[block] = self.tiling.rows(block), self.tiling.tiles(block)
+        return self._sizes[block]
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
-        rows = self.tiling.rows(block_size(len(inputs[0])))
+        rows, _ = self.tile_sizes(block_size(len(inputs[0])))
         tiles = cut_tiles(jobs, self.tiling.groups, rows)
         spec = self.spec(len(inputs[0]), len(tiles.job), delta)
         program = self.program(spec)

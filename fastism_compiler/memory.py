@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,15 +75,23 @@ def _result_bytes(selection: Selection) -> int:
     return sum(int(np.prod(y.shape[1:], dtype=np.int64)) * y.dtype.size for y in leaves)
 
 
-def choose_batch_size(engines: Sequence[Engine], selection: Selection, most: int, budget: int) -> int:
+def choose_batch_size(
+    engines_for: Callable[[int], Sequence[Engine]], selection: Selection, most: int, budget: int
+) -> int:
     """The largest power of two up to `most` whose predicted memory fits `budget`.
+
+    Args:
+        engines_for: makes the engines planned for blocks of this many sequences.
+        selection: what of the outputs is returned.
+        most: most sequences per block.
+        budget: bytes.
 
     Raises:
         MemoryBudgetError: not even one sequence fits.
     """
     size = 1 << (most.bit_length() - 1)
     while True:
-        need = max(predict_bytes(e, selection, size) for e in engines)
+        need = max(predict_bytes(e, selection, size) for e in engines_for(size))
         if need <= budget:
             return size
         if size == 1:

@@ -9,8 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fastism_compiler.ir import TensorType
+from fastism_compiler.ir import Graph, Node, TensorType
 from fastism_compiler.ir.errors import OptionError
+
+Finish = Callable[[list[Any]], list[Any]]
+"""Selected and reduced outputs, flat; leading axis: rows or sequences."""
 
 
 class Selection:
@@ -38,11 +41,26 @@ class Selection:
         self._chosen = self._choose(names, outputs)
         self._nest = structure if outputs is None else self._selected_nest(structure)
         sample = [tf.zeros([1, *t.shape[1:]], t.dtype) for t in types]
-        self.structure = self._apply(sample)
+        selected = [_index(sample[i], index) for i, index in self._chosen]
+        self.structure = self._reduced(selected)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
-        return list(keras.tree.flatten(self._apply(flat)))
+        return self._finish([_index(flat[i], index) for i, index in self._chosen])
+
+    def narrow(self, graph: Graph) -> Finish:
+        """Let `graph` compute only what is selected: other outputs go, positions outside are cut off.
+
+        Returns:
+            What is left to do with the graph's outputs as they are then.
+        """
+        narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
+        graph.outputs = [node for node, _ in narrowed]
+
+        def finish(flat: list[Any]) -> list[Any]:
+            return self._finish([_index(x, index) for x, (_, index) in zip(flat, narrowed, strict=True)])
+
+        return finish
 
     def pack(self, flat: Sequence[Any]) -> Any:
         """Flat results in the nest that users see."""
@@ -70,8 +88,10 @@ class Selection:
             return {self._keys[i]: i for i, _ in self._chosen}
         return [i for i, _ in self._chosen] if len(self._chosen) > 1 else self._chosen[0][0]
 
-    def _apply(self, flat: list[Any]) -> Any:
-        selected = [_index(flat[i], index) for i, index in self._chosen]
+    def _finish(self, selected: list[Any]) -> list[Any]:
+        return list(keras.tree.flatten(self._reduced(selected)))
+
+    def _reduced(self, selected: list[Any]) -> Any:
         packed = self._pack_selected(selected)
         return packed if self._reduce is None else self._reduce(packed)
 
@@ -88,21 +108,49 @@ def _keys(structure: Any, count: int) -> list[Any]:
     return list(range(count))
 
 
+def _items(index: Any) -> tuple[Any, ...]:
+    """One integer, slice or list per axis from 1 on."""
+    if index is None:
+        return ()
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _picked(item: Any, extent: int) -> Any:
+    """The positions on one axis that an item of an index picks: a number, or an array.
+
+    Raises:
+        OptionError: neither an integer, a slice nor a list of integers, or one that is out of range.
+    """
+    if not isinstance(item, int | np.integer | slice | list | np.ndarray):
+        raise OptionError("an output index is made of integers, slices and lists", got=repr(item))
+    try:
+        picked = np.arange(extent)[item]
+    except IndexError as error:
+        raise OptionError("an output index must fit the output", expected=f"within {extent}", got=repr(item)) from error
+    if picked.size == 0:
+        raise OptionError("an output index must pick something", expected=f"within {extent}", got=repr(item))
+    return picked
+
+
+def _narrow(graph: Graph, node: Node, index: Any) -> tuple[Node, Any]:
+    """Slice `node` to the hull of what `index` picks; the index that is left."""
+    left: list[Any] = []
+    for axis, item in enumerate(_items(index), start=1):
+        extent = node.type.extent(axis)
+        picked = _picked(item, extent)
+        begin, end = int(picked.min()), int(picked.max()) + 1
+        if (begin, end) != (0, extent):
+            attrs = {"axis": axis, "begin": begin, "end": end}
+            node = graph.add("slice", (node,), attrs, layer=node.layer, name=node.name)
+        left.append(int(picked) - begin if picked.ndim == 0 else (picked - begin).tolist())
+    return node, None if index is None else tuple(left)
+
+
 def _index(x: Any, index: Any) -> Any:
     """`x[:, index]` with numpy meaning for integers, slices and lists."""
-    if index is None:
-        return x
-    items = index if isinstance(index, tuple) else (index,)
     axis = 1
-    for item in items:
-        if isinstance(item, list | np.ndarray):
-            x = tf.gather(x, np.asarray(item) % x.shape[axis], axis=axis)
-            axis += 1
-        elif isinstance(item, int | np.integer):
-            x = tf.gather(x, int(item) % x.shape[axis], axis=axis)
-        elif isinstance(item, slice):
-            x = x[(*[slice(None)] * axis, item)]
-            axis += 1
-        else:
-            raise OptionError("an output index is made of integers, slices and lists", got=repr(item))
+    for item in _items(index):
+        picked = _picked(item, x.shape[axis])
+        x = tf.gather(x, picked, axis=axis)
+        axis += picked.ndim
     return x

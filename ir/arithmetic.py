@@ -44,15 +44,17 @@ def delta_multiply_adds(graph: Graph, node: Node, count: int) -> Table:
     demand = node.facts.demand or (0, effect.map.out_length)
     before = np.concatenate([[0], np.cumsum(effect.map.contacts(*demand))])
     contacts = before[state.ranges.hi] - before[state.ranges.lo]
-    return contacts * rule_of(node).work(call_of(graph, node)) * _other_positions(node, operand, state)
+    if node.op == "dense":
+        return contacts * _dense_work(graph, node, state)
+    return contacts * rule_of(node).work(call_of(graph, node))
 
 
-def _other_positions(node: Node, operand: Node, state: Window) -> int:
-    """Products per changed position of a Dense on more than one axis of positions."""
-    if node.op != "dense":
-        return 1
-    last = operand.type.rank - 1
-    return math.prod(operand.type.extent(i) for i in range(1, last) if i != state.axis)
+def _dense_work(graph: Graph, node: Node, state: Window) -> int:
+    """Multiply-adds per changed position: a row of the kernel if it is contracted, all of it if not; the other axes."""
+    value, kernel = (o.type for o in graph.operands(node))
+    last = value.rank - 1
+    own = kernel.extent(1) if state.axis == last else kernel.row_size
+    return own * math.prod(value.extent(i) for i in range(1, last) if i != state.axis)
 
 
 def naive_total(graph: Graph) -> int:

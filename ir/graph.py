@@ -108,13 +108,23 @@ class Tiling:
     def rows(self, sequences: int) -> int:
         """Rows per tile for blocks of `sequences`: large tiles, little padding."""
         sizes = np.unique(self.groups, return_counts=True)[1] * sequences
-        candidates = [n for n in range(1, self.most_rows + 1) if n % 8 == 0 or n == self.most_rows or n < 8]
-        return min(candidates, key=lambda n: (-(-sizes // n) * n).sum() * (1 + _TILE_OVERHEAD_ROWS / n))
+        return cheapest_rows(sizes, self.most_rows)[0]
 
     def tiles(self, sequences: int) -> int:
         """Tiles of a scan of every range of `sequences` sequences."""
         sizes = np.unique(self.groups, return_counts=True)[1] * sequences
         return int((-(-sizes // self.rows(sequences))).sum())
+
+
+def cheapest_rows(sizes: Table, most: int) -> tuple[int, float]:
+    """Rows per tile at which groups of these sizes cost least, and that cost per row.
+
+    Short tiles repeat what starting a tile costs; long ones are padded more.
+    """
+    candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
+    costs = [(-(-sizes // n) * n).sum() * (1 + _TILE_OVERHEAD_ROWS / n) / sizes.sum() for n in candidates]
+    best = int(np.argmin(costs))
+    return candidates[best], float(costs[best])
 
 
 _TILE_OVERHEAD_ROWS = 8

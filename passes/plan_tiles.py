@@ -7,7 +7,8 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
-from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling
+from fastism_compiler.ir.arithmetic import delta_total
+from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling, cheapest_rows
 from fastism_compiler.ir.ops import Moves, effect_on, rule_of
 from fastism_compiler.ir.position_map import PositionMap, Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, State, Window
@@ -136,7 +137,7 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
         if stored is None:
             continue
         if node.facts.kernel == KERNEL_ROWS:
-            needed = _shared_carrier(operand, context)
+            needed = _shared_carrier(graph, node, operand, context)
             _insert_realign(graph, operand, [node], needed, shared=True)
             continue
         needed = _needed_carrier(graph, node, i, operand, stored)
@@ -192,10 +193,11 @@ def _read_part(node: Node, carrier: Carrier) -> State | None:
     return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
 
 
-def _shared_carrier(operand: Node, context: Context) -> Carrier:
+def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -> Carrier:
     """Starts rounded down so that many ranges share one, at the least cost per row.
 
-    A wider carrier costs arithmetic; a small group costs padded rows.
+    A wider carrier costs arithmetic in this Dense; a small group costs rows
+    of padding, and those run through the whole tile.
     """
     state = operand.facts.state
     stored = operand.facts.carrier
@@ -203,23 +205,20 @@ def _shared_carrier(operand: Node, context: Context) -> Carrier:
         raise TypeError("a shared carrier is for windows")
     unit = int(np.gcd.reduce(stored.start)) or 1
     width = max(min(stored.width, state.length), 1)
+    per_position = graph.operands(node)[1].type.extent(1)
+    elsewhere = delta_total(graph, context.ranges.count) / context.ranges.count
     best: tuple[float, Carrier] | None = None
     step = unit
     while True:
         wide = min(width + step - unit, state.length)
         carrier = stored.moved_inside(state.length, wide, step)
         sizes = np.unique(carrier.start, return_counts=True)[1] * context.batch_size
-        padded = np.ceil(sizes / _GROUP_ROWS) * _GROUP_ROWS
-        cost = wide * float(padded.sum() / sizes.sum())
+        cost = (elsewhere + wide * per_position) * cheapest_rows(sizes, _MOST_ROWS)[1]
         if best is None or cost < best[0]:
             best = (cost, carrier)
         if wide == state.length:
             return best[1]
         step *= 2
-
-
-_GROUP_ROWS = 16
-"""Rows per tile that a group is padded to when its cost is estimated."""
 
 
 # Tiles

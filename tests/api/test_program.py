@@ -257,6 +257,28 @@ def test_a_subclassed_model_is_traced() -> None:
         np.testing.assert_allclose(scores[key], expected, atol=1e-5)
 
 
+def test_selected_positions_cut_the_work() -> None:
+    x = inputs = L.Input((60, 4))
+    for dilation in (1, 2, 4, 8):
+        x = L.Conv1D(4, 3, padding="same", dilation_rate=dilation, activation="relu")(x)
+    model = float64_clone(randomize(keras.Model(inputs, [x, L.Dense(2)(L.GlobalAveragePooling1D()(x))])))
+    sequences = make_inputs(model, 2, "float64")["seq"]
+    everything = fc.compile(model, jit=False, verify=False)
+    central = fc.compile(model, outputs={0: (slice(28, 32), [1, 3])}, jit=False, verify=False)
+    np.testing.assert_allclose(central(sequences), everything(sequences)[0][:, :, 28:32][..., [1, 3]], atol=1e-12)
+    assert central.plan.multiply_adds < 0.4 * everything.plan.multiply_adds
+    assert all(n.op not in ("dense", "reduce_mean") for n in central.graph)
+    one = fc.compile(model, outputs={0: (-30, 2)}, jit=False, verify=False)
+    np.testing.assert_allclose(one(sequences), everything(sequences)[0][:, :, -30, 2], atol=1e-12)
+
+
+@pytest.mark.parametrize("index", [60, (0, 4), -61, [0, 70], slice(5, 5)])
+def test_an_output_index_out_of_range(index: Any) -> None:
+    inputs = L.Input((60, 4))
+    with pytest.raises(fc.OptionError, match="an output index must"):
+        fc.compile(keras.Model(inputs, L.Conv1D(4, 1)(inputs)), outputs={0: index})
+
+
 def _zeroed(x: np.ndarray[Any, Any], position: int) -> np.ndarray[Any, Any]:
     y = x.copy()
     y[:, position] = 0
