@@ -55,7 +55,9 @@ def _check(case: dict[str, Any]) -> str:
         return "invalid"  # Keras itself cannot build it, or cannot run it
     replacement = _replacement(x["seq"], ranges, rng, whole=mode == "integers")
     try:
-        program = fc.compile(model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False)
+        # never left to Keras, however small
+        passes = fc.default_pipeline().remove("choose-program")
+        program = fc.compile(model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False, pipeline=passes)
     except fc.UnsupportedError as refusal:
         return f"refused: {refusal.rule}"
     ours = _flat(program(_nest(model, x), replacement))

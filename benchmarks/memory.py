@@ -56,12 +56,13 @@ def main(model: str, sequences: int) -> None:
     import gc
 
     import fastism_compiler as fc
-    from benchmarks.compare import inputs_for
+    from benchmarks.compare import CASES, inputs_for
 
-    keras_model = getattr(fc.models, model)()
+    case = CASES[model]
+    keras_model = getattr(fc.models, model)(**case.build)
     inputs = inputs_for(keras_model, sequences)
     x = inputs if len(inputs) > 1 else inputs[0]
-    program = fc.compile(keras_model, batch_size=sequences, verify=False)
+    program = fc.compile(keras_model, batch_size=sequences, verify=False, **case.options)
     program(x)
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # give back what the first call left in the allocator

@@ -59,8 +59,7 @@ def explain(
     if graph:
         click.echo(program.text())
     elif as_json:
-        plan = program.plan
-        click.echo(json.dumps({**asdict(plan), "speed_up": plan.speed_up}, indent=2))
+        click.echo(json.dumps(asdict(program.plan), indent=2))
     else:
         click.echo(str(program.plan))
 

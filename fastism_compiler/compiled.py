@@ -146,7 +146,7 @@ class CompiledISM:
     def reference(self, x: Any) -> Any:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
         arrays = self.inputs.read(x)
-        return self._finish(self.selection([_constant(y) for y in self.naive(arrays)]))
+        return self._finish(self._references(arrays))
 
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
         """Every form of `replace_with` as one table `[B, R, w, columns]` (see `__call__`).
@@ -274,30 +274,42 @@ class CompiledISM:
         return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
 
     def _score(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
-        """Run the engine; let the model itself score what cannot be trusted."""
+        """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
+        if engine.naive:
+            return self._score_whole(engine, block, jobs, delta)
         scored = engine.run(block, jobs, delta=delta)
         doubtful = np.flatnonzero(~scored.trusted)
         if len(doubtful):
-            exact = self._score_naively(engine, block, _take(jobs, doubtful), delta)
-            for y, better in zip(scored.outputs, exact, strict=True):
+            exact = self._score_whole(engine, block, _take(jobs, doubtful), delta)
+            for y, better in zip(scored.outputs, exact.outputs, strict=True):
                 y[doubtful] = better
             with self._lock:
                 self.rescored += len(doubtful)
         return scored
 
-    def _score_naively(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> list[Array]:
-        scores = self._naive_rows(self.naive, engine.ranges, block, jobs)
-        if not delta:
-            return scores
-        own = self.selection([_constant(y) for y in self.naive([x[jobs.sequence] for x in block])])
-        x = block[self.inputs.sequence]
-        unchanged = (
-            (mutated(x, self.letters, engine.ranges, jobs) == x[jobs.sequence]).reshape(len(jobs), -1).all(axis=1)
-        )
-        effects = [y - r.numpy() for y, r in zip(scores, own, strict=True)]
-        for effect in effects:
-            effect[unchanged] = 0
-        return effects
+    def _score_whole(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+        """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
+        references = self._references(block)
+        outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
+        unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
+        for scores, reference in zip(outputs, references, strict=True):
+            scores[unchanged] = reference[jobs.sequence[unchanged]]
+            if delta:
+                scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
+                scores[unchanged] = 0
+        return Block(outputs, np.ones(len(jobs), bool), references)
+
+    def _references(self, arrays: list[Array]) -> list[Array]:
+        return [y.numpy() for y in self.selection([_constant(y) for y in self.naive(arrays)])]
+
+    def _unchanged_rows(self, engine: Engine, x: Array, jobs: Jobs) -> Array:
+        """Which jobs replace a sequence by itself: `[n]` bool."""
+        unchanged = np.empty(len(jobs), bool)
+        for rows in _slices(len(jobs)):
+            part = _take(jobs, rows)
+            same = mutated(x, self.letters, engine.ranges, part) == x[part.sequence]
+            unchanged[rows] = same.reshape(len(part), -1).all(axis=1)
+        return unchanged
 
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """Score `jobs` over the program's ranges: flat `[n, *out]`."""
@@ -328,10 +340,13 @@ class CompiledISM:
         return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
 
     def _naive_rows(self, naive: NaiveRows, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        inputs = [x[jobs.sequence] for x in arrays]
-        position = self.inputs.sequence
-        inputs[position] = mutated(arrays[position], self.letters, ranges, jobs)
-        return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
+        pieces = []
+        for rows in _slices(len(jobs)):
+            part = _take(jobs, rows)
+            inputs = [x[part.sequence] for x in arrays]
+            inputs[self.inputs.sequence] = mutated(arrays[self.inputs.sequence], self.letters, ranges, part)
+            pieces.append([y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])])
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
     def _engine_of_width(self, width: int) -> Engine:
         """An engine for every position at one width."""
@@ -350,6 +365,15 @@ class CompiledISM:
             narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(arrays, self._dtypes, strict=True)]
             arrays = [y.astype(d, copy=False) for y, d in zip(arrays, narrow, strict=True)]
         return self.selection.pack(arrays)
+
+
+def _slices(count: int) -> Iterator[Array]:
+    """Row numbers in pieces, so that few whole mutants exist at once."""
+    for begin in range(0, count, _MUTANTS):
+        yield np.arange(begin, min(begin + _MUTANTS, count))
+
+
+_MUTANTS = 512
 
 
 def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:

@@ -104,12 +104,8 @@ def compile(
         return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, finish)
 
     buckets = split_ranges(table)
-    block = choose_batch_size(
-        lambda size: [engine_for(size)(table.subset(b)) for b in buckets],
-        selection,
-        batch_size or _MOST_SEQUENCES,
-        budget,
-    )
+    most = batch_size or _MOST_SEQUENCES
+    block = choose_batch_size(lambda n: [engine_for(n)(table.subset(b)) for b in buckets], selection, most, budget)
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     program = CompiledISM(
         inputs=inputs,

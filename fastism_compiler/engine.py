@@ -61,6 +61,11 @@ class Engine:
             raise IRError("the pipeline must end with a tiling", expected="plan-tiles", got="none")
         return tiling
 
+    @property
+    def naive(self) -> bool:
+        """Whether the model itself is expected to be faster than the tile section."""
+        return self.graph.prediction is not None and self.graph.prediction.naive
+
     def program(self, spec: ProgramSpec) -> Any:
         """The `tf.function` for these static sizes; made once."""
         with self._lock:

@@ -11,7 +11,8 @@ from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.letters import Letters
 
-_ROWS = 32
+_ROWS = 64
+"""Rows per call; larger batches were not faster (2 cores)."""
 
 
 class NaiveRows:

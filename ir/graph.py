@@ -116,6 +116,19 @@ class Tiling:
         return int((-(-sizes // self.rows(sequences))).sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the cost model expects (pass `choose-program`).
+
+    Attributes:
+        speed_up: of the tile section over the model itself, in time.
+        naive: the model itself is expected to be faster.
+    """
+
+    speed_up: float
+    naive: bool
+
+
 def cheapest_rows(sizes: Table, most: int) -> tuple[int, float]:
     """Rows per tile at which groups of these sizes cost least, and that cost per row.
 
@@ -145,6 +158,7 @@ class Graph:
         self.outputs: list[Node] = []
         self.references: list[Node] = []
         self.tiling: Tiling | None = None
+        self.prediction: Prediction | None = None
         self.sequence: Node | None = None
         self._nx: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         self._names: set[str] = set()

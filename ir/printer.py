@@ -2,7 +2,8 @@
 
 Grammar (facts that no pass has recorded yet are left out):
 
-    graph  := "graph @" name "(" inputs ")" "{" section* "return" names "}"
+    graph  := "graph @" name "(" inputs ")" "{" section* prediction? "return" names "}"
+    prediction := "predicted" speed_up naive
     section:= ("reference:" | "tile:") node*
     node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
     fact   := layer | class | demand | range | segment | form | carrier | kernel | stops
@@ -25,6 +26,8 @@ def to_text(graph: Graph) -> str:
         if nodes:
             lines.append(f"{section.value}:")
             lines.extend("  " + node_line(graph, n) for n in nodes)
+    if graph.prediction is not None:
+        lines.append(f"predicted speed_up={graph.prediction.speed_up:.2f} naive={str(graph.prediction.naive).lower()}")
     lines.append("return " + ", ".join(f"%{n.name}" for n in graph.outputs))
     lines.append("}")
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.verifier import verify
 from fastism_compiler.passes.base import Context, Pass
 from fastism_compiler.passes.canonicalize import CanonicalizePass
+from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.classify_layers import ClassifyLayersPass
 from fastism_compiler.passes.demand import DemandPass
 from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
@@ -111,6 +112,7 @@ DEFAULT = (
     InsertSliceAssignPass(),
     SelectKernelsPass(),
     PlanTilesPass(),
+    ChooseProgramPass(),
 )
 
 

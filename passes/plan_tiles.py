@@ -229,9 +229,9 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
         n.facts.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start and n.facts.carrier is not None
     ]
     groups = _labels(starts, context.ranges.count)
-    row_bytes = max((_row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
-    most = int(np.clip(context.tile_bytes // max(row_bytes, 1), 1, _MOST_ROWS))
-    return Tiling(groups, row_bytes, most)
+    widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
+    most = int(np.clip(context.tile_bytes // max(widest, 1), 1, _MOST_ROWS))
+    return Tiling(groups, widest, most)
 
 
 def _labels(starts: list[Table], count: int) -> Table:
@@ -242,7 +242,7 @@ def _labels(starts: list[Table], count: int) -> Table:
     return labels.reshape(-1).astype(np.int64)
 
 
-def _row_bytes(graph: Graph, node: Node) -> int:
+def row_bytes(graph: Graph, node: Node) -> int:
     """Memory for one row of `node`, its operands, and its kernel's scratch space."""
     total = stored_size(node)
     for operand in graph.operands(node):

@@ -55,7 +55,8 @@ def bidirectional(builder: Builder, layer: Any, x: Node, initial_state: Any = No
 def _hidden_states(builder: Builder, layer: Any, x: Node, initial_state: Any) -> Node:
     kind, expected = next(v for k, v in _CELLS.items() if isinstance(layer, k))
     cell: Any = layer.cell
-    if cell.__class__ is not expected:
+    own = type(cell) is expected
+    if not own:
         raise Decline(f"a recurrent layer with the cell {type(cell).__name__}")
     if initial_state is not None or layer.return_state:
         raise Decline("initial or final states are passed around")

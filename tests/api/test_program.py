@@ -389,7 +389,8 @@ def test_plan_and_graph_describe_the_program() -> None:
     for part in ("conv1d", "attention", "recomputed from multi_head_attention", "less arithmetic", "MiB"):
         assert part in text
     assert plan.stops[0][0].startswith("multi_head_attention")
-    assert plan.speed_up > 1
+    assert plan.less_arithmetic > 1
+    assert plan.speed_up > 0
     assert program.text() == fc.ir.to_text(program.graph)
     assert str(program.graph) == program.text()
     assert program.graph.to_dot().startswith("digraph")
