@@ -135,16 +135,26 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
 def table(results: list[Result]) -> str:
     """The results as a Markdown table."""
     head = (
-        "| model | batch | best naive s/seq | ours s/seq | speed-up (plan) | floor s/seq | ours/floor | shape floor s/seq "
-        "| ours/shape floor | memory plan / measured MB | compile s | max error |"
+        "| model | batch | best naive s/seq | ours s/seq | speed-up (plan) | floor s/seq | ours/floor "
+        "| shape floor s/seq | ours/shape floor | memory plan / measured MB | compile s | max error |"
     )
     lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
     for r in results:
-        lines.append(
-            f"| {r.model} | {r.batch} | {r.naive_s:.3g} ({r.naive_setting}) | {r.ours_s:.3g} "
-            f"| {r.speed_up:.1f}x ({r.predicted:.1f}x) | {r.floor_s:.3g} | {r.over_floor:.2f} | {r.shape_floor_s:.3g} | {r.over_shape_floor:.2f} "
-            f"| {r.predicted_mb:.0f} / {r.measured_mb:.0f} | {r.compile_s:.1f} | {r.error:.1e} |"
+        cells = (
+            r.model,
+            r.batch,
+            f"{r.naive_s:.3g} ({r.naive_setting})",
+            f"{r.ours_s:.3g}",
+            f"{r.speed_up:.1f}x ({r.predicted:.1f}x)",
+            f"{r.floor_s:.3g}",
+            f"{r.over_floor:.2f}",
+            f"{r.shape_floor_s:.3g}",
+            f"{r.over_shape_floor:.2f}",
+            f"{r.predicted_mb:.0f} / {r.measured_mb:.0f}",
+            f"{r.compile_s:.1f}",
+            f"{r.error:.1e}",
         )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 

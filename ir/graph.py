@@ -18,7 +18,7 @@ import networkx as nx
 import numpy as np
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.position_map import Table
-from fastism_compiler.ir.ranges import Carrier, State
+from fastism_compiler.ir.ranges import Carrier, State, Window
 from fastism_compiler.ir.types import TensorType
 
 
@@ -89,6 +89,28 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node %{self.name} = {self.op}: {self.type}>"
+
+    @property
+    def window(self) -> Window:
+        """Its state, which must be a window.
+
+        Raises:
+            IRError: constant, full, or not known yet.
+        """
+        if not isinstance(self.facts.state, Window):
+            raise IRError("a window is needed", got=str(self.facts.state), node=self)
+        return self.facts.state
+
+    @property
+    def carrier(self) -> Carrier:
+        """Where its rows are stored.
+
+        Raises:
+            IRError: not stored as a window, or not placed yet.
+        """
+        if self.facts.carrier is None:
+            raise IRError("a carrier is needed", got="none", node=self)
+        return self.facts.carrier
 
 
 @dataclass(frozen=True, slots=True, eq=False)

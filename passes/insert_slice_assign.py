@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastism_compiler.ir.graph import Form, Graph, LayerClass, Node, Section
-from fastism_compiler.ir.ops import Moves, effect_on, rule_of
+from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.ranges import Constant, Full, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -174,9 +174,8 @@ class _Lowering:
         rows = self._rows(operands[position], Form.DELTA, whole)
         state = rows.facts.state
         if isinstance(state, Window):
-            effect = effect_on(self.graph, concat, position, axis)
-            if isinstance(effect, Moves):
-                state = Window(axis, state.ranges.through(effect.map), concat.type.extent(axis))
+            moved = state.ranges.through(map_of(self.graph, concat, position, axis))
+            state = Window(axis, moved, concat.type.extent(axis))
         attrs = {"axis": axis, "left": left, "right": right}
         return self._add(concat, "pad", [rows], attrs, form=Form.DELTA, state=state)
 

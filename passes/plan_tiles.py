@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from fastism_compiler.ir.arithmetic import delta_total
 from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling, cheapest_rows
-from fastism_compiler.ir.ops import Moves, effect_on, rule_of
-from fastism_compiler.ir.position_map import PositionMap, Table
-from fastism_compiler.ir.ranges import Carrier, ChangeRanges, State, Window
+from fastism_compiler.ir.ops import map_of, rule_of
+from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM
 
@@ -59,11 +59,6 @@ def window_operands(graph: Graph, node: Node) -> list[tuple[int, Node]]:
     ]
 
 
-def _map(graph: Graph, node: Node, operand: int, axis: int) -> PositionMap | None:
-    effect = effect_on(graph, node, operand, axis)
-    return effect.map if isinstance(effect, Moves) else None
-
-
 # 1. Forward
 
 
@@ -80,27 +75,15 @@ def _place(graph: Graph, node: Node, ranges: ChangeRanges) -> None:
 
 
 def _arriving(graph: Graph, node: Node) -> list[Carrier]:
-    arriving = []
-    for i, operand in window_operands(graph, node):
-        if node.op == "reference_window" or operand.facts.carrier is None:
-            arriving += [operand.facts.carrier] if operand.facts.carrier else []
-            continue
-        position_map = _map(graph, node, i, _axis(operand))
-        if position_map is not None:
-            arriving.append(operand.facts.carrier.forward(position_map))
-    return arriving
-
-
-def _axis(node: Node) -> int:
-    state = node.facts.state
-    return state.axis if isinstance(state, Window) else 0
+    if node.op == "reference_window":
+        return [graph.operands(node)[1].carrier]
+    return [o.carrier.forward(map_of(graph, node, i, o.window.axis)) for i, o in window_operands(graph, node)]
 
 
 def _pull_inside(graph: Graph, node: Node, state: Window) -> None:
     """Realign a delta whose carrier outgrew its change range or the sequence."""
-    carrier = node.facts.carrier
     width = max(state.ranges.max_width, 1)
-    if carrier is None or (carrier.width <= state.length and carrier.width <= _SLACK * width):
+    if node.carrier.width <= state.length and node.carrier.width <= _SLACK * width:
         return
     inside = Carrier.inside(state.length, width, state.ranges)
     _insert_realign(graph, node, graph.users(node), inside)
@@ -115,14 +98,9 @@ def _widen_operands(graph: Graph, node: Node) -> None:
     if carrier is None or node.op == "reference_window":
         return
     for i, operand in window_operands(graph, node):
-        if operand.facts.form is not Form.DELTA and operand.facts.carrier is not None:
-            needed = _read_by(graph, node, i, operand, carrier)
-            operand.facts.carrier = operand.facts.carrier.hull(needed)
-
-
-def _read_by(graph: Graph, node: Node, position: int, operand: Node, carrier: Carrier) -> Carrier:
-    position_map = _map(graph, node, position, _axis(operand))
-    return carrier.backward(position_map) if position_map is not None else carrier
+        if operand.facts.form is not Form.DELTA:
+            needed = carrier.backward(map_of(graph, node, i, operand.window.axis))
+            operand.facts.carrier = operand.carrier.hull(needed)
 
 
 # 3. and 4. Alignment
@@ -133,27 +111,22 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
     if node.op in ("realign", "reference_window", "materialise"):
         return
     for i, operand in window_operands(graph, node):
-        stored = operand.facts.carrier
-        if stored is None:
-            continue
         if node.facts.kernel == KERNEL_ROWS:
             needed = _shared_carrier(graph, node, operand, context)
             _insert_realign(graph, operand, [node], needed, shared=True)
             continue
-        needed = _needed_carrier(graph, node, i, operand, stored)
-        if not needed.same_as(stored):
+        needed = _needed_carrier(graph, node, i, operand)
+        if not needed.same_as(operand.carrier):
             made = _insert_realign(graph, operand, [node], needed, only_position=i)
-            made.facts.state = _read_part(made, needed)
+            made.facts.state = _read_part(made.window, needed)
 
 
-def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node, stored: Carrier) -> Carrier:
+def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node) -> Carrier:
     """The carrier on which `node` reads an operand."""
-    carrier = node.facts.carrier
+    stored, carrier = operand.carrier, node.facts.carrier
     if carrier is None:
         return stored
-    position_map = _map(graph, node, position, _axis(operand))
-    if position_map is None:
-        return stored
+    position_map = map_of(graph, node, position, operand.window.axis)
     if rule_of(node).heavy and position_map.stride == 1:
         return stored
     if position_map.scatter and stored.forward(position_map).same_as(carrier):
@@ -183,11 +156,8 @@ def _insert_realign(
     return made
 
 
-def _read_part(node: Node, carrier: Carrier) -> State | None:
+def _read_part(state: Window, carrier: Carrier) -> Window:
     """The changes that a strided op reads; it may skip the others."""
-    state = node.facts.state
-    if not isinstance(state, Window):
-        return state
     lo, hi = np.maximum(state.ranges.lo, carrier.start), np.minimum(state.ranges.hi, carrier.stop)
     empty = hi <= lo
     return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
@@ -199,10 +169,7 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
     A wider carrier costs arithmetic in this Dense; a small group costs rows
     of padding, and those run through the whole tile.
     """
-    state = operand.facts.state
-    stored = operand.facts.carrier
-    if not isinstance(state, Window) or stored is None:
-        raise TypeError("a shared carrier is for windows")
+    state, stored = operand.window, operand.carrier
     unit = int(np.gcd.reduce(stored.start)) or 1
     width = max(min(stored.width, state.length), 1)
     per_position = graph.operands(node)[1].type.extent(1)
@@ -225,9 +192,7 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
 
 
 def _tiling(graph: Graph, context: Context) -> Tiling:
-    starts = [
-        n.facts.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start and n.facts.carrier is not None
-    ]
+    starts = [n.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start]
     groups = _labels(starts, context.ranges.count)
     widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
     most = int(np.clip(context.tile_bytes // max(widest, 1), 1, _MOST_ROWS))

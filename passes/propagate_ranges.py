@@ -7,7 +7,7 @@ from functools import reduce
 from typing import ClassVar
 
 from fastism_compiler.ir.graph import Graph, LayerClass, Node
-from fastism_compiler.ir.ops import Moves, effect_on
+from fastism_compiler.ir.ops import map_of
 from fastism_compiler.ir.ranges import ChangeRanges, Constant, Full, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -45,7 +45,5 @@ def _arriving(graph: Graph, node: Node) -> list[ChangeRanges]:
     for i, operand in enumerate(graph.operands(node)):
         state = operand.facts.state
         if isinstance(state, Window):
-            effect = effect_on(graph, node, i, state.axis)
-            if isinstance(effect, Moves):
-                arriving.append(state.ranges.through(effect.map))
+            arriving.append(state.ranges.through(map_of(graph, node, i, state.axis)))
     return arriving

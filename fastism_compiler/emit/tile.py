@@ -12,7 +12,7 @@ from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
-from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
+from fastism_compiler.ir import Form, Graph, Node, Section, Window
 from fastism_compiler.ir.ops import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS
 
@@ -39,7 +39,9 @@ class Prepared:
                 width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
                 self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
             if node.op in COMBINATIONS:
-                self.running[node] = running_tables(node, values[graph.operands(node)[1]], _window(graph, node).axis)
+                self.running[node] = running_tables(
+                    node, values[graph.operands(node)[1]], graph.operands(node)[0].window.axis
+                )
 
 
 _CANCELLATION = 256.0
@@ -58,13 +60,6 @@ def _after_explosive_ops(graph: Graph) -> set[Node]:
 
 def _is_convolution(node: Node) -> bool:
     return node.op in ("conv", "depthwise_conv", "conv_transpose") and isinstance(node.facts.state, Window)
-
-
-def _window(graph: Graph, node: Node) -> Window:
-    state = graph.operands(node)[0].facts.state
-    if not isinstance(state, Window):
-        raise TypeError(f"%{node.name} does not read a window")
-    return state
 
 
 class Step:
@@ -102,12 +97,6 @@ class Step:
 
     # Windows
 
-    def carrier(self, node: Node) -> Carrier:
-        carrier = node.facts.carrier
-        if carrier is None:
-            raise TypeError(f"%{node.name} is not stored as a window")
-        return carrier
-
     def masked(self, node: Node, x: Tensor, fill: float = 0.0) -> Tensor:
         """`x`, stored as `node` is, with `fill` outside the sequence."""
         state, carrier = node.facts.state, node.facts.carrier
@@ -124,9 +113,7 @@ class Step:
         return flags
 
     def input_delta(self, node: Node, x: Tensor) -> Tensor:
-        state, carrier = node.facts.state, self.carrier(node)
-        if not isinstance(state, Window):
-            raise TypeError("the sequence has positions")
+        state, carrier = node.window, node.carrier
         old = self.rows.window(x, carrier, state.length, batched=True)
         delta = self._replaced(old)
         lo, hi = (tf.gather(tf.constant(t, tf.int32), self.rows.change) for t in (state.ranges.lo, state.ranges.hi))
@@ -146,7 +133,7 @@ class Step:
     def zero_delta(self, node: Node, constant: Tensor, like: Tensor) -> Tensor:
         shape = list(node.type.shape)
         if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis] = self.carrier(node).width
+            shape[node.facts.state.axis] = node.carrier.width
         return tf.zeros([tf.shape(like)[0], *shape[1:]], node.type.dtype)
 
     def reference_window(self, node: Node, table: Tensor, like: Tensor) -> Tensor:
@@ -156,7 +143,7 @@ class Step:
             return self.rows.whole(table) if source.type.batched else table
         if not source.type.batched:
             return self._parameter_window(node, source, table, state)
-        window = self.rows.window(to_front(table, state.axis), self.carrier(node), state.length, batched=True)
+        window = self.rows.window(to_front(table, state.axis), node.carrier, state.length, batched=True)
         return from_front(window, state.axis)
 
     def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
@@ -164,7 +151,7 @@ class Step:
         missing = self.graph.operands(node)[1].type.rank - source.type.rank
         table = tf.reshape(table, [*[1] * missing, *table.shape])
         front = to_front(table, state.axis)[0]
-        window = self.rows.window(front, self.carrier(node), state.length, batched=False)
+        window = self.rows.window(front, node.carrier, state.length, batched=False)
         return from_front(window, state.axis)
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
@@ -186,13 +173,13 @@ class Step:
         if not isinstance(state, Window):
             return x
         base = None if table is None else to_front(self.rows.whole(table), state.axis)
-        whole = self.rows.overlay(to_front(x, state.axis), self.carrier(source), state.length, base)
+        whole = self.rows.overlay(to_front(x, state.axis), source.carrier, state.length, base)
         return from_front(whole, state.axis)
 
     def realign(self, node: Node, x: Tensor) -> Tensor:
         source = self.graph.operands(node)[0]
         axis = node.facts.axis or 1
-        return from_front(self.rows.realign(to_front(x, axis), self.carrier(source), self.carrier(node)), axis)
+        return from_front(self.rows.realign(to_front(x, axis), source.carrier, node.carrier), axis)
 
     # Ops on windows that are not what they are on whole values
 
@@ -213,7 +200,7 @@ class Step:
     def dense(self, node: Node, x: Tensor, kernel: Tensor) -> Tensor:
         if node.facts.kernel != KERNEL_ROWS:
             return OPS["dense"](node, x, kernel)
-        carrier = self.carrier(self.graph.operands(node)[0])
+        carrier = self.graph.operands(node)[0].carrier
         start = tf.reshape(self.rows.start(carrier), [-1])[0]
         if not carrier.spans(kernel.shape[0]):
             kernel = tf.slice(kernel, [start, 0], [carrier.width, kernel.shape[1]])
@@ -234,7 +221,7 @@ class Step:
         total = sum_pool(x, attrs["size"], attrs["stride"])
         if attrs["pad"] == (0, 0):
             return self.masked(node, total / attrs["size"])
-        first = self.rows.positions(self.carrier(node)) * attrs["stride"] - attrs["pad"][0]
+        first = self.rows.positions(node.carrier) * attrs["stride"] - attrs["pad"][0]
         length = self.graph.operands(node)[0].type.extent(1)
         count = tf.minimum(first + attrs["size"], length) - tf.maximum(first, 0)
         count = tf.cast(tf.maximum(count, 1), x.dtype)[..., None]
@@ -249,7 +236,7 @@ class Step:
     def combine(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
         """An aggregate over positions: the reference's before and after the window, and the window's own."""
         source = self.graph.operands(node)[0]
-        state, carrier, how = _window(self.graph, node), self.carrier(source), COMBINATIONS[node.op]
+        state, carrier, how = source.window, source.carrier, COMBINATIONS[node.op]
         x = self.masked(source, x, fill=how.nothing)
         window = how.reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
         before, after = self.prepared.running[node]
@@ -262,7 +249,8 @@ class Step:
 
     def resume(self, node: Node, x: Tensor, table: Tensor, states: Tensor, *parameters: Tensor) -> Tensor:
         """A recurrence over rows, from the tile's first change on; what runs before it is the reference's."""
-        state, carrier = _window(self.graph, node), self.carrier(self.graph.operands(node)[0])
+        source = self.graph.operands(node)[0]
+        state, carrier = source.window, source.carrier
         length, reverse, rows = state.length, node.attrs["reverse"], self.rows
         start = tf.broadcast_to(rows.start(carrier), tf.shape(rows.sequence))
         first = tf.reduce_max(start) + carrier.width - 1 if reverse else tf.reduce_min(start)
@@ -297,13 +285,13 @@ class Step:
     def reshape(self, node: Node, x: Tensor) -> Tensor:
         shape = list(node.type.shape[1:])
         if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis - 1] = self.carrier(node).width
+            shape[node.facts.state.axis - 1] = node.carrier.width
         return tf.reshape(x, [-1, *shape])
 
     def broadcast(self, node: Node, x: Tensor) -> Tensor:
         shape = list(node.type.shape[1:])
         if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis - 1] = self.carrier(node).width
+            shape[node.facts.state.axis - 1] = node.carrier.width
         return tf.broadcast_to(x, [tf.shape(x)[0], *shape])
 
 

@@ -28,6 +28,7 @@ from fastism_compiler.ir.ops import (
     tile,
 )
 from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Resumes, Stops
+from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 
 _MODULES = (
@@ -53,6 +54,18 @@ def call_of(graph: Graph, node: Node) -> Call:
 def effect_on(graph: Graph, node: Node, operand: int, axis: int) -> Effect:
     """What `node` does to a window on `axis` of one operand."""
     return rule_of(node).track(call_of(graph, node), operand, axis)
+
+
+def map_of(graph: Graph, node: Node, operand: int, axis: int) -> PositionMap:
+    """Where `node` moves the positions on `axis` of one operand.
+
+    Raises:
+        IRError: the op does not keep positions.
+    """
+    effect = effect_on(graph, node, operand, axis)
+    if not isinstance(effect, Moves):
+        raise IRError("only an op that keeps positions maps them", got=f"{node.op}: {effect}", node=node, graph=graph)
+    return effect.map
 
 
 def infer_type(op: str, operands: Sequence[TensorType], attrs: Mapping[str, Any]) -> TensorType:
@@ -84,5 +97,6 @@ __all__ = [
     "call_of",
     "effect_on",
     "infer_type",
+    "map_of",
     "rule_of",
 ]
