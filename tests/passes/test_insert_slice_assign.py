@@ -3,7 +3,7 @@ from __future__ import annotations
 from fastism_compiler.ir import to_text
 
 from tests.conftest import Golden
-from tests.passes.graphs import conv_relu_pool_dense, residual_with_stop, run_until
+from tests.passes.graphs import Tiny, conv_relu_pool_dense, residual_with_stop, run_until
 
 
 def test_conv_relu_pool_dense(golden: Golden) -> None:
@@ -12,3 +12,11 @@ def test_conv_relu_pool_dense(golden: Golden) -> None:
 
 def test_residual_with_stop(golden: Golden) -> None:
     golden(to_text(run_until(residual_with_stop(), "insert-slice-assign")))
+
+
+def test_constants_meet_deltas(golden: Golden) -> None:
+    t = Tiny(length=6)
+    y = t.op("subtract", t.parameter(4), t.x)  # minus the change
+    y = t.op("add", t.op("reduce_sum", y, axes=(2,), keepdims=True), t.parameter(3))  # broadcast over channels
+    y = t.op("concat", y, t.op("pad", y, axis=1, left=1, right=0), axis=1)  # two windows, one behind the other
+    golden(to_text(run_until(t.finish(t.conv(y, 2)), "insert-slice-assign")))
