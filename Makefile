@@ -9,8 +9,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda, draw logos into out/
 	$(BIN)/python examples/lambda_promoters.py --out out
 
-test: $(VENV)/installed  ## the test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/installed  ## the test suite; every branch of ir/ and passes/ must run
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
 	$(BIN)/ruff check .

@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
+import tensorflow as tf
 from fastism_compiler.ir import Carrier
 from fastism_compiler.ir.position_map import PositionMap
+from fastism_compiler.passes import demand
 from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
 from fastism_compiler import engine
@@ -103,6 +105,32 @@ def _too_much(right: Any, step: Any, node: Any, x: Any) -> Any:
     return right(step, node, x) * 1.001
 
 
+def _rolled_states(right: Any, step: Any, node: Any, x: Any, table: Any, states: Any, *parameters: Any) -> Any:
+    return right(step, node, x, table, tf.roll(states, 1, axis=1), *parameters)
+
+
+def _nothing_behind(right: Any, *args: Any) -> Any:
+    before, after = right(*args)
+    return before, after * 0 - 1e9
+
+
+def _rolled_kernel(right: Any, step: Any, node: Any, x: Any, kernel: Any) -> Any:
+    return right(step, node, x, tf.roll(kernel, 1, axis=0))
+
+
+def _last_position_forgotten(right: Any, *args: Any) -> Any:
+    lo, hi = right(*args)
+    return lo, max(hi - 1, lo)
+
+
+def _not_overlaid(right: Any, self: Any, x: Any, carrier: Any, length: int, base: Any) -> Any:
+    return right(self, x, carrier, length, base) if base is None else base
+
+
+def _half_alternates(right: Any, step: Any, old: Any) -> Any:
+    return right(step, old) / 2
+
+
 FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "a change starts one late": partial(_broken, PositionMap, "_contract", _starts_late),
     "a change ends one early": partial(_broken, PositionMap, "_contract", _ends_early),
@@ -116,6 +144,12 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
     "taps are not reversed": _taps_not_reversed,
     "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
+    "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
+    "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),
+    "a kernel is read one row off": partial(_broken, tile.TILE, "dense", _rolled_kernel),
+    "the outputs demand one position too few": partial(_broken, demand, "_needed", _last_position_forgotten),
+    "a whole value is not overlaid": partial(_broken, rows.Rows, "overlay", _not_overlaid),
+    "half of each letter is replaced": partial(_broken, tile.Step, "_replaced", _half_alternates),
     "a mean is a little off": partial(_broken, tile.TILE, "reduce_mean", _too_much),
     "a maximum is a little off": partial(_broken, tile.TILE, "max_pool", _too_much),
 }

@@ -197,6 +197,9 @@ def _notes(lowered: Any) -> list[str]:
     """What users should know about this model, besides the table."""
     narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
     notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in narrow]
+    notes += [
+        f"{name}: what its call computes from its weights alone is as it was at compile" for name in lowered.frozen
+    ]
     changed = {n for n in lowered.graph.descendants(lowered.graph.sequence)} | {lowered.graph.sequence}
     for node in lowered.graph.outputs:
         if node not in changed:

@@ -74,6 +74,8 @@ def verify_program(
     program: CompiledISM, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
 ) -> VerificationReport:
     """See `CompiledISM.verify`."""
+    from fastism_compiler.emit.program import strict_float32
+
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
     chosen = _spread(program.ranges.count, ranges)
     table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))
@@ -81,7 +83,8 @@ def verify_program(
     sequence = np.array([p[0] for p in pairs], dtype=np.int32)
     change = np.array([p[1] for p in pairs], dtype=np.int32)
     jobs = Jobs(sequence, change, table[sequence, change])
-    ours, naive = program.score_jobs(arrays, jobs), program.score_jobs_naively(arrays, jobs)
+    with strict_float32():
+        ours, naive = program.score_jobs(arrays, jobs), program.score_jobs_naively(arrays, jobs)
     exact: list[Array] | None = None
     outputs = []
     for k, (y, z) in enumerate(zip(ours, naive, strict=True)):

@@ -42,6 +42,8 @@ class Builder:
     graph: Graph
     bindings: Bindings
     layer: str | None = None
+    captured: int = 0
+    """Tensors among the operands that were computed before, and are constants now."""
     _parameters: dict[int, Node] = field(default_factory=dict)
 
     def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
@@ -68,6 +70,7 @@ class Builder:
         """The node of a variable or a constant array; the same object gives the same node."""
         if id(variable) not in self._parameters:
             shape = tuple(int(n) for n in variable.shape)
+            self.captured += not (hasattr(variable, "path") or isinstance(variable, np.ndarray))
             name = str(getattr(variable, "path", None) or f"{self.layer or 'constant'}/value")
             binding = name if name not in self.bindings.parameters else f"{name}.{len(self.bindings.parameters)}"
             self.bindings.parameters[binding] = variable
@@ -81,6 +84,10 @@ class Builder:
             )
             self._parameters[id(variable)] = node
         return self._parameters[id(variable)]
+
+    def reads(self, variable: Any) -> bool:
+        """Whether the graph reads this variable."""
+        return id(variable) in self._parameters
 
     def _name(self, op: str) -> str:
         return f"{self.layer}.{op}" if self.layer else op
@@ -106,6 +113,8 @@ class Lowered:
     function: Any
     declined: dict[str, str]
     """Layer name -> why it stayed opaque."""
+    frozen: list[str]
+    """Layers with values that were computed from their weights when they were traced."""
 
 
 def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
@@ -129,7 +138,9 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
     graph.sequence = graph.inputs[seq_input]
     outputs = lowering.function(function, graph.inputs, prefix="")
     graph.outputs = list(outputs)
-    return Lowered(graph, builder.bindings, model, function, lowering.declined)
+    if keras_graph.function_of(model) is None:
+        lowering.note_frozen(model, 0, model.name)
+    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
 
 
 def functional_graph(model: Any) -> Any:
@@ -201,6 +212,7 @@ class _Lowering:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
         self.declined: dict[str, str] = {}
+        self.frozen: list[str] = []
         self._call_count = 0
 
     def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
@@ -268,7 +280,16 @@ class _Lowering:
         except Exception as error:
             raise Decline(f"{type(operation).__name__}.call cannot be traced: {error}") from error
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
-        return self.function(function, nodes, prefix=f"{self.builder.layer}/")
+        name, captured = str(self.builder.layer), self.builder.captured
+        results = self.function(function, nodes, prefix=f"{name}/")
+        self.note_frozen(operation, captured, name)
+        return results
+
+    def note_frozen(self, layer: Any, captured: int, name: str) -> None:
+        """Note a traced layer that computed something from weights which the graph does not read."""
+        computed = self.builder.captured > captured
+        if computed and not all(self.builder.reads(v) for v in layer.trainable_variables):
+            self.frozen.append(name)
 
     def _autocast(self, operation: Any, x: Any) -> Any:
         """Keras casts a layer's floating inputs to its compute dtype."""

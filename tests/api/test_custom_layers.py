@@ -188,3 +188,26 @@ def test_a_registered_layer_that_takes_two_tensors_is_recomputed() -> None:
     check(m, stops=1)
     fc.unregister_layer("Both")
     assert np.isfinite(fc.compile(m, jit=False)(make_inputs(m, 1)["seq"])).all()
+
+
+class TokenAndPosition(L.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.positions = L.Embedding(5, 4), L.Embedding(9, 4)
+
+    def build(self, shape: Any) -> None:
+        self.tokens.build(shape)
+        self.positions.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.tokens(x) + self.positions(keras.ops.arange(x.shape[1]))
+
+
+def test_values_computed_from_weights_at_compile_are_noted() -> None:
+    inputs = L.Input((9,), dtype="int32")
+    model = randomize(keras.Model(inputs, L.Conv1D(2, 3)(TokenAndPosition()(inputs))))
+    program = fc.compile(model, jit=False)
+    assert program.plan.stops == ()
+    (note,) = program.plan.notes
+    assert "token_and_position" in note
+    assert "as it was at compile" in note
