@@ -13,7 +13,7 @@ from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, 
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import letters_of, vocabulary
 from fastism_compiler.loading import load_model
-from fastism_compiler.memory import choose_batch_size, parse_budget
+from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
 
@@ -110,7 +110,7 @@ def compile(
     program = CompiledISM(
         inputs=inputs,
         selection=selection,
-        naive=NaiveRows(model, keras_graph.input_structure(function)),
+        naive=NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget)),
         make_engine=engine_for(block),
         buckets=buckets,
         ranges=table,

@@ -19,6 +19,7 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, 
 _LIVE_BUFFERS = 3
 """Buffers of the widest step that XLA keeps alive at once (measured)."""
 _SHARE_OF_FREE = 0.5
+_NAIVE_ROWS = 64
 
 
 def parse_budget(budget: int | str | None) -> int:
@@ -51,6 +52,10 @@ def free_memory() -> int:
 def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
     """Peak memory of one block besides the weights: tables, a tile, the results twice."""
     graph, tiling = engine.graph, engine.tiling
+    if engine.naive:
+        mutants = sequences * engine.ranges.count
+        whole = _LIVE_BUFFERS * _NAIVE_ROWS * _largest(graph)
+        return whole + mutants * (2 * _result_bytes(selection) + 8)
     tables = sequences * _table_bytes(graph)
     size = tiling.rows(sequences)
     tile = _LIVE_BUFFERS * size * tiling.row_bytes
@@ -66,6 +71,17 @@ def _table_bytes(graph: Graph) -> int:
     sizes = [n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes]
     kept = [s for n, s in zip(nodes, sizes, strict=True) if any(u.section is Section.TILE for u in graph.users(n))]
     return sum(kept) + sum(sorted(sizes)[-2:])
+
+
+def naive_rows(graph: Graph, budget: int) -> int:
+    """Whole mutants per call of the model itself that fit `budget` bytes, at most 64 (more were not faster)."""
+    return int(np.clip(budget // (_LIVE_BUFFERS * _largest(graph)), 1, _NAIVE_ROWS))
+
+
+def _largest(graph: Graph) -> int:
+    """Bytes of the model's largest value, per sequence."""
+    nodes = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
+    return max((n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes), default=1)
 
 
 def _result_bytes(selection: Selection) -> int:

@@ -12,7 +12,6 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.letters import Letters
 
 _ROWS = 64
-"""Rows per call; larger batches were not faster (2 cores)."""
 
 
 class NaiveRows:
