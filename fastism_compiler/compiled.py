@@ -129,8 +129,9 @@ class CompiledISM:
         """
         arrays = self.inputs.read(x)
         placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
-        for alternate in placed.alternates:
-            self.inputs.check_tokens(alternate)
+        for _, _, alternate in variants:
+            if not isinstance(alternate, str | int | np.integer):
+                self.inputs.check_tokens(np.asarray(alternate))
         results: list[Array] | None = None
         for first, block in self._blocks(arrays):
             for width, members in placed.by_width(first, first + len(block[0])):
@@ -157,7 +158,8 @@ class CompiledISM:
         """
         tokens = isinstance(self.letters, Tokens)
         table = read_replacement(replace_with, batch, self.ranges, self.letters.columns, self._dtype, tokens=tokens)
-        self.inputs.check_tokens(table)
+        for given in replace_with if isinstance(replace_with, list | tuple) else [replace_with]:
+            self.inputs.check_tokens(np.asarray(given))  # before the cast, which rounded them
         return table
 
     # Inspection

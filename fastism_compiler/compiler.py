@@ -89,10 +89,11 @@ def compile(
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
-    inputs = input_spec(function, position, length, vocabulary(graph))
+    tokens = vocabulary(graph) or keras_graph.embedding_rows(model)
+    inputs = input_spec(function, position, length, tokens)
     sequence = graph.inputs[position]
     _check_layers(graph, stops)
-    letters = letters_of(graph, channels)
+    letters = letters_of(graph, channels, tokens)
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)

@@ -159,6 +159,6 @@ def _pad_rows(x: Array, rows: int) -> Array:
 
 def _gather(pieces: list[Array], slot: Array) -> Array:
     """Results `[N, T, ...]` of consecutive calls, in the order of the jobs."""
-    flat = [p.reshape(-1, *p.shape[2:]) for p in pieces]
+    flat = [p.reshape(p.shape[0] * p.shape[1], *p.shape[2:]) for p in pieces]
     rows = flat[0] if len(flat) == 1 else np.concatenate(flat)
     return np.ascontiguousarray(rows[slot])

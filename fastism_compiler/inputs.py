@@ -52,7 +52,6 @@ class InputSpec:
                 raise InputError(
                     "all inputs must have the same number of sequences", expected=batch, got=f"{name!r}: {len(array)}"
                 )
-        self.check_tokens(arrays[self.sequence])
         return arrays
 
     def check_tokens(self, x: Array) -> None:
@@ -63,6 +62,8 @@ class InputSpec:
         """
         if self.vocabulary is None:
             return
+        if not np.isfinite(x).all():
+            raise InputError("tokens are whole numbers inside the vocabulary", got="NaN or infinity")
         wrong = (x < 0) | (x >= self.vocabulary) | (x != np.floor(x))
         if wrong.any():
             where = np.argwhere(wrong)[0]
@@ -102,6 +103,8 @@ class InputSpec:
         if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
             raise InputTypeError("inputs are bool, integer or float arrays", got=f"{name!r}: dtype {array.dtype}")
         self._check_shape(array, name, type_)
+        if position == self.sequence:
+            self.check_tokens(array)  # before the cast, which would round them
         array = np.ascontiguousarray(array, dtype=type_.dtype)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             where = np.argwhere(~np.isfinite(array))[0]

@@ -72,8 +72,13 @@ class Tokens:
 Letters = Channels | Tokens
 
 
-def letters_of(graph: Graph, chosen: Sequence[int] | None) -> Letters:
+def letters_of(graph: Graph, chosen: Sequence[int] | None, vocabulary: int | None) -> Letters:
     """The letters of a model's sequence: `chosen` channels or tokens, all of them by default.
+
+    Args:
+        graph: the model.
+        chosen: channel numbers, or tokens.
+        vocabulary: how many tokens there are; None where nothing reads tokens.
 
     Raises:
         InputError: an input `[B, L]` that no Embedding and no one-hot encoding reads.
@@ -84,31 +89,38 @@ def letters_of(graph: Graph, chosen: Sequence[int] | None) -> Letters:
         raise InputError("the graph has no sequence")
     if sequence.type.rank == 3:
         return Channels(_chosen(chosen, sequence.type.extent(2), "channel"))
-    size = vocabulary(graph)
-    if size is None:
+    if vocabulary is None:
         raise InputError(
             "the sequence input must be [batch, length, channels], or integer tokens [batch, length] that an "
             "Embedding reads",
             expected="rank 3, or tokens",
             got=f"input {sequence.layer!r}: {sequence.type}",
         )
-    return Tokens(_chosen(chosen, size, "token"))
+    return Tokens(_chosen(chosen, vocabulary, "token"))
 
 
 def vocabulary(graph: Graph) -> int | None:
-    """How many tokens the sequence may hold: rows of the smallest embedding that reads it, else one-hot channels."""
-    readers = [graph.sequence] if graph.sequence is not None else []
+    """How many tokens the sequence may hold: rows of the smallest embedding that reads it, else one-hot channels.
+
+    It may be read through ops that keep it integer, or through a cast.
+    """
+    waiting = [graph.sequence] if graph.sequence is not None else []
+    seen = set(waiting)
     rows: list[int] = []
     depths: list[int] = []
-    for node in readers:
-        for user in graph.users(node):
-            if user.op == "cast":
-                readers.append(user)
-            elif user.op == "embedding":
+    while waiting:
+        for user in graph.users(waiting.pop()):
+            if user.op == "embedding":
                 rows.append(graph.operands(user)[1].type.extent(0))
             elif user.op == "one_hot":
                 depths.append(int(user.attrs["depth"]))
+            elif user not in seen and (user.op in _KEEP_TOKENS or user.type.dtype.startswith(("int", "uint"))):
+                seen.add(user)
+                waiting.append(user)
     return min(rows or depths, default=None)
+
+
+_KEEP_TOKENS = ("cast", "slice", "flip", "reshape", "transpose")
 
 
 def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:

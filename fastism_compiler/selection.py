@@ -81,10 +81,12 @@ class Selection:
                 chosen.append((key % len(names), index))
             else:
                 raise OptionError("no such output", expected=f"one of {[*self._keys, *names]}", got=repr(key))
+            if chosen[-1][0] in [i for i, _ in chosen[:-1]]:
+                raise OptionError("an output can be selected once", got=repr(key))
         return chosen
 
     def _selected_nest(self, structure: Any) -> Any:
-        if isinstance(structure, Mapping):
+        if isinstance(structure, Mapping) and len(structure) == len(self._keys):
             return {self._keys[i]: i for i, _ in self._chosen}
         return [i for i, _ in self._chosen] if len(self._chosen) > 1 else self._chosen[0][0]
 
@@ -103,7 +105,7 @@ class Selection:
 
 
 def _keys(structure: Any, count: int) -> list[Any]:
-    if isinstance(structure, Mapping):
+    if isinstance(structure, Mapping) and len(structure) == count:
         return sorted(structure)
     return list(range(count))
 
@@ -112,7 +114,12 @@ def _items(index: Any) -> tuple[Any, ...]:
     """One integer, slice or list per axis from 1 on."""
     if index is None:
         return ()
-    return index if isinstance(index, tuple) else (index,)
+    items = index if isinstance(index, tuple) else (index,)
+    if sum(isinstance(item, list | np.ndarray) for item in items) > 1:
+        raise OptionError(
+            "an output index may hold one list", expected="slices and integers beside it", got=repr(index)
+        )
+    return items
 
 
 def _picked(item: Any, extent: int) -> Any:

@@ -43,7 +43,7 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     windows = [(i, o.facts.axis) for i, o in changed if o.facts.axis is not None]
     effects = [effect_on(graph, node, i, axis) for i, axis in windows]
     facts.layer_class = rule_of(node).layer_class
-    reason = _stop_reason(node, effects, stop_at)
+    reason = _stop_reason(node, effects, stop_at) or _no_deltas(node)
     if reason is not None:
         facts.layer_class, facts.reason = LayerClass.STOP, reason
         return
@@ -70,6 +70,13 @@ def _stop_reason(node: Node, effects: list[Effect], stop_at: frozenset[str]) -> 
             return effect.reason
     if len({e.axis for e in effects if isinstance(e, Moves)}) > 1:
         return "operands carry positions on different axes"
+    return None
+
+
+def _no_deltas(node: Node) -> str | None:
+    """Padding and shifting run on differences, which truth values do not have."""
+    if node.type.dtype == "bool" and rule_of(node).delta_only:
+        return "truth values are not padded, shifted or reshaped as windows"
     return None
 
 

@@ -46,8 +46,8 @@ def changed_operands(graph: Graph, node: Node) -> list[Node]:
 
 def is_linear(graph: Graph, node: Node) -> bool:
     """Whether deltas pass `node` without the reference, given which operands change."""
-    if node.facts.layer_class is LayerClass.STOP:
-        return False
+    if node.facts.layer_class is LayerClass.STOP or node.type.dtype == "bool":
+        return False  # truth values have no difference
     flags = [not isinstance(o.facts.state, Constant) for o in graph.operands(node)]
     return rule_of(node).linear(call_of(graph, node), flags)
 

@@ -95,6 +95,52 @@ def wrap(layer: Any, symbol: Any) -> Any:
         del layer._inbound_nodes[recorded[0] :], layer._outbound_nodes[recorded[1] :]
 
 
+def masks_go_astray(model: Any, function: Any) -> bool:
+    """Whether a Keras mask may reach a layer without being among the recorded arguments of its call.
+
+    Masks travel as an attribute of tensors, from layer to layer, while a
+    model runs. The recorded call has the mask only where Keras filled in the
+    argument itself; never in attention, nested models and custom layers.
+    """
+    if not any(_makes_masks(layer) for layer in model._flatten_layers()):
+        return False
+    for call in calls(function):
+        inner = function_of(call.operation)
+        parts = call.operation._flatten_layers() if isinstance(call.operation, keras.layers.Layer) else []
+        if (inner is not None or is_custom(call.operation)) and any(_makes_masks(layer) for layer in parts):
+            return True
+        tensors = [t for t in keras.tree.flatten((call.args, call.kwargs)) if isinstance(t, keras.KerasTensor)]
+        masked = any(getattr(t, "_keras_mask", None) is not None for t in tensors)
+        if masked and _reads_masks(call.operation) and not _has_its_mask(call):
+            return True
+    return False
+
+
+def _makes_masks(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Embedding):
+        return bool(layer.mask_zero)
+    own = type(layer).compute_mask is not keras.layers.Layer.compute_mask
+    return isinstance(layer, keras.layers.Masking) or (own and is_custom(layer))
+
+
+def _reads_masks(operation: Any) -> bool:
+    if not isinstance(operation, keras.layers.Layer) or isinstance(operation, keras.layers.BatchNormalization):
+        return False  # batch normalisation has no use for its mask in inference
+    takes_one = any("mask" in name for name in inspect.signature(operation.call).parameters)
+    return takes_one or is_custom(operation) or function_of(operation) is not None
+
+
+def _has_its_mask(call: KerasNode) -> bool:
+    several = (keras.layers.MultiHeadAttention, keras.layers.Attention, keras.layers.AdditiveAttention)
+    return call.kwargs.get("mask") is not None and not isinstance(call.operation, several)
+
+
+def embedding_rows(model: Any) -> int | None:
+    """Rows of the smallest embedding in a model; None if it has none."""
+    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    return min((int(layer.input_dim) for layer in embeddings), default=None)
+
+
 def built_shape(model: Any) -> tuple[int | None, ...] | None:
     """The input shape a subclassed model was built with; None if it has none, or several."""
     shapes = getattr(model, "_build_shapes_dict", None) or {}

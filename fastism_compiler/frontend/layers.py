@@ -94,8 +94,10 @@ def prelu(builder: Builder, layer: Any, x: Node) -> Node:
 
 def softmax(builder: Builder, layer: Any, x: Node) -> Node:
     """Softmax over one axis or several."""
-    axes = layer.axis if isinstance(layer.axis, tuple | list) else (layer.axis,)
-    return builder.add("softmax", x, axes=tuple(sorted(a % x.type.rank for a in axes)))
+    axes = _axes(layer.axis, x.type.rank)
+    if 0 in axes:
+        raise refuse_batch(builder, "a softmax over the batch")
+    return builder.add("softmax", x, axes=axes)
 
 
 def batch_normalization(builder: Builder, layer: Any, x: Node) -> Node:

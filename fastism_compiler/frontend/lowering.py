@@ -136,8 +136,10 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
     for position, tensor in enumerate(function.inputs):
         graph.inputs.append(_input(graph, tensor, position, length if position == seq_input else None))
     graph.sequence = graph.inputs[seq_input]
-    outputs = lowering.function(function, graph.inputs, prefix="")
-    graph.outputs = list(outputs)
+    if keras_graph.masks_go_astray(model, function):
+        graph.outputs = lowering.whole(model, function)
+    else:
+        graph.outputs = lowering.function(function, graph.inputs, prefix="")
     if keras_graph.function_of(model) is None:
         lowering.note_frozen(model, 0, model.name)
     return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
@@ -225,6 +227,13 @@ class _Lowering:
             results = self.call(call.operation, args, kwargs, prefix)
             values.update({id(t): n for t, n in zip(call.outputs, results, strict=True)})
         return [values[id(t)] for t in function.outputs]
+
+    def whole(self, model: Any, function: Any) -> list[Node]:
+        """The model as one opaque call."""
+        self.builder.layer = model.name
+        self.declined[model.name] = "masks travel between its layers unrecorded"
+        nest = keras.tree.pack_sequence_as(keras_graph.input_structure(function), self.builder.graph.inputs)
+        return self._opaque(model, (nest,), {})
 
     def call(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], prefix: str) -> list[Node]:
         """Lower one call; flat results."""

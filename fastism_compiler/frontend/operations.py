@@ -10,6 +10,7 @@ from fastism_compiler.frontend.layers import resolve_shape
 from fastism_compiler.frontend.lowering import Builder, Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
+from fastism_compiler.ir.types import FLOATS
 
 
 def binary(op: str) -> Callable[..., Node]:
@@ -44,6 +45,8 @@ def reduction(op: str) -> Callable[..., Node]:
         axes = tuple(sorted(a % x.type.rank for a in axes))
         if 0 in axes:
             raise refuse_batch(builder, "a reduction over the batch")
+        if x.type.dtype not in FLOATS:
+            raise Decline(f"a reduction of {x.type.dtype}")
         return builder.add(op, x, axes=axes, keepdims=bool(operation.keepdims))
 
     return rule
@@ -67,6 +70,8 @@ def softmax(op: str) -> Callable[..., Node]:
 def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
     """Slices, flips (`::-1`) and single positions; everything else stays with Keras."""
     keys = list(key) if isinstance(key, tuple) else [key]
+    if any(k is None for k in keys):
+        return _new_axes(builder, x, keys)
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
         keys[at : at + 1] = [slice(None)] * (x.type.rank - len(keys) + 1)
@@ -86,6 +91,15 @@ def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
         else:
             raise Decline("an index that is neither a slice nor an integer")
     return _drop_axes(builder, x, dropped)
+
+
+def _new_axes(builder: Builder, x: Node, keys: Sequence[Any]) -> Node:
+    """`x[:, :, None]`: new axes and nothing else."""
+    if keys[0] != slice(None) or any(k is not None and k != slice(None) for k in keys):
+        raise Decline("new axes among slices")
+    sizes = iter(x.type.extent(i) for i in range(1, x.type.rank))
+    shape = [1 if k is None else next(sizes) for k in keys[1:]]
+    return builder.add("reshape", x, shape=(*shape, *sizes))
 
 
 def _slice(builder: Builder, x: Node, axis: int, item: slice) -> Node:
@@ -180,6 +194,8 @@ def one_hot(builder: Builder, operation: Any, tokens: Node) -> Node:
     """one_hot on a new last axis."""
     if operation.axis != -1 or operation.sparse:
         raise Decline("one_hot on another axis than the last")
+    if tokens.type.dtype not in ("int32", "int64"):
+        tokens = builder.add("cast", tokens, dtype="int32")
     return builder.add("one_hot", tokens, depth=operation.num_classes, dtype=dtype_name(operation.dtype or "float32"))
 
 

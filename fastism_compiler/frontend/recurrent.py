@@ -40,8 +40,9 @@ def bidirectional(builder: Builder, layer: Any, x: Node, initial_state: Any = No
     for inner in (layer.forward_layer, layer.backward_layer):
         if type(inner) not in _CELLS:
             raise Decline(f"Bidirectional over {type(inner).__name__}")
-        y = recurrent(builder, inner, x)
-        results.append(builder.add("flip", y, axis=1) if inner.go_backwards and layer.return_sequences else y)
+        results.append(recurrent(builder, inner, x))
+    if layer.return_sequences:  # whatever its direction, the second result is turned round
+        results[1] = builder.add("flip", results[1], axis=1)
     forward, backward = results
     if layer.merge_mode is None:
         return results

@@ -164,6 +164,7 @@ CROSS_BATCH = {
     "flip of everything": lambda x: x + keras.ops.flip(x),
     "one sequence for all": lambda x: x + x[:1, :],
     "concatenation": lambda x: keras.ops.concatenate([x, x], axis=0),
+    "Softmax": L.Softmax(axis=0),
     "Concatenate": lambda x: L.Concatenate(axis=0)([x, x]),
     "operands of different rank": lambda x: x + keras.ops.sum(x, axis=1),
 }
@@ -190,9 +191,20 @@ def _opaque(body: Any) -> keras.Model:
     return keras.Model(x, Opaque()(x))
 
 
-def test_opaque_layers_that_mix_sequences_are_found_out() -> None:
+MIXING = {
+    "mean": lambda x: x - tf.reduce_mean(x, axis=0, keepdims=True),
+    "first sequence": lambda x: x - x[:1],
+    "running sum": lambda x: tf.cumsum(x, axis=0),
+    "a little": lambda x: x + 1e-3 * tf.reduce_mean(x, axis=0, keepdims=True),
+    "row number": lambda x: x * tf.cast(tf.range(tf.shape(x)[0]), "float32")[:, None, None],
+    "noise of a fixed seed": lambda x: x + tf.random.stateless_normal(tf.shape(x), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MIXING))
+def test_opaque_layers_that_mix_sequences_are_found_out(name: str) -> None:
     with pytest.raises(fc.UnsupportedError, match="depends on the other sequences"):
-        fc.compile(_opaque(lambda x: x - tf.reduce_mean(x, axis=0, keepdims=True)), verify=False)
+        fc.compile(_opaque(MIXING[name]), verify=False)
 
 
 def test_opaque_layers_that_are_random_are_found_out() -> None:

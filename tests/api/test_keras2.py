@@ -59,7 +59,27 @@ def with_a_custom_layer() -> Any:
     return tf_keras.Model(inputs, K.GlobalAveragePooling1D()(Scaled()(K.Conv1D(4, 3)(x))))
 
 
-MODELS = [with_tensorflow_calls, nested_and_shared, sequential, with_a_custom_layer]
+def with_other_defaults() -> Any:
+    x = inputs = tf_keras.Input((LENGTH, 4), name="in/x")
+    x = K.SpatialDropout1D(0.1)(K.LeakyReLU(0.1)(K.Conv1D(4, 3)(x)))
+    x = K.BatchNormalization()(K.Activation("hard_sigmoid")(x))
+    return tf_keras.Model(inputs, K.LSTM(3, recurrent_activation="hard_sigmoid")(x))
+
+
+def with_calls_that_stay_opaque() -> Any:
+    x = inputs = tf_keras.Input((LENGTH, 4))
+    x = tf.pad(tf.clip_by_value(K.Conv1D(4, 3)(x), -0.5, 0.7), [[0, 0], [1, 1], [0, 0]])
+    return tf_keras.Model(inputs, [tf.cast(tf.argmax(x, -1), "float32"), 2 - x, tf.cumsum(x, 1)])
+
+
+MODELS = [
+    with_tensorflow_calls,
+    nested_and_shared,
+    sequential,
+    with_a_custom_layer,
+    with_other_defaults,
+    with_calls_that_stay_opaque,
+]
 
 
 def naive(model: Any) -> list[np.ndarray[Any, Any]]:
@@ -93,6 +113,23 @@ def test_a_keras_2_file_is_loaded(tmp_path: Path, suffix: str) -> None:
     scores = fc.compile(path, jit=False)(X)
     for y, z in zip(tf.nest.flatten(scores), naive(model), strict=True):
         np.testing.assert_allclose(y, z, atol=1e-6, rtol=1e-5)
+
+
+def test_masked_tokens() -> None:
+    inputs = tf_keras.Input((9,), dtype="int32")
+    model = tf_keras.Model(inputs, K.GlobalAveragePooling1D()(K.Dense(3)(K.Embedding(5, 4, mask_zero=True)(inputs))))
+    x = np.random.default_rng(0).integers(0, 5, (2, 9))
+    scores = fc.compile(model, jit=False)(x, 2)
+    for position in range(9):
+        mutant = x.copy()
+        mutant[:, position] = 2
+        np.testing.assert_allclose(scores[:, position], model(mutant), atol=1e-6)
+
+
+def test_training_mode_is_refused_by_name() -> None:
+    inputs = tf_keras.Input((LENGTH, 4))
+    with pytest.raises(fc.UnsupportedError, match="noisy"):
+        fc.compile(tf_keras.Model(inputs, K.Dropout(0.5, name="noisy")(inputs, training=True)))
 
 
 def test_without_a_graph_it_is_refused() -> None:

@@ -93,8 +93,15 @@ def test_tokens_outside_the_vocabulary_are_refused(program: fc.CompiledISM, toke
 def test_tokens_are_whole_numbers() -> None:
     x = L.Input((LENGTH,))
     program = fc.compile(keras.Model(x, L.Embedding(VOCABULARY, 2)(x)), jit=False, verify=False)
-    with pytest.raises(fc.InputError, match="whole numbers"):
-        program(X + 0.5)
+    for call in (
+        lambda: program(X + 0.5),
+        lambda: program(X.astype("int64") + (1 << 32)),
+        lambda: program(X, 1.5),
+        lambda: program(X, np.nan),
+        lambda: program.variants(X, [(0, 0, [2.5])]),
+    ):
+        with pytest.raises(fc.FastISMError, match=r"whole numbers|must be finite"):
+            call()
 
 
 def test_letters_must_be_in_the_vocabulary(model: Any) -> None:

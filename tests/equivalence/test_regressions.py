@@ -163,3 +163,62 @@ def test_an_integer_input_in_front_of_the_sequence(shape: tuple[int, ...]) -> No
     inputs = {"number": np.ones((2, *shape), "int32"), "seq": make_inputs(m, 2)["seq"]}
     naive = naive_scan(m, inputs, [(i, i + 1) for i in range(12)], lambda r: 0.5)
     assert_close(program([inputs["number"], inputs["seq"]], 0.5), naive)
+
+
+def test_bidirectional_turns_its_second_result_round_whatever_its_direction() -> None:
+    def build(x: Any) -> Any:
+        forward = L.GRU(2, return_sequences=True, go_backwards=True)
+        return L.Bidirectional(forward, backward_layer=L.GRU(2, return_sequences=True))(x)
+
+    check(model(build, 7))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: head(L.Flatten()(x[:, :, :, None])),
+        lambda x: L.GlobalMaxPooling1D()(ops.cast(ops.concatenate([x > 0.5, x < 0.2], -1), "float64")),
+        lambda x: L.GlobalMaxPooling1D()(ops.cast(ops.flip(ops.reshape(x > 0.5, (-1, 9, 4)), 1), "float64")),
+        lambda x: ops.cast(ops.sum(x > 0.5, axis=1), "float64") + ops.cast(ops.max(x > 0.5, axis=1), "float64"),
+        lambda x: ops.cast(ops.max(ops.cast(x * 9, "int32"), axis=1), "float64"),
+        lambda x: x[:, 3:3],
+    ],
+)
+def test_truth_values_integers_new_axes_and_nothing(build: Callable[[Any], Any]) -> None:
+    check(model(build, 9))
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "float32"])
+def test_one_hot_of_any_number(dtype: str) -> None:
+    tokens = L.Input((9,), dtype=dtype, name="seq")
+    m = float64_clone(randomize(keras.Model(tokens, head(L.Conv1D(3, 3)(ops.one_hot(tokens, 5))))))
+    x = np.random.default_rng(0).integers(0, 5, (2, 9)).astype(m.inputs[0].dtype)
+    naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(9)], lambda r: 3)
+    assert_close(fc.compile(m, jit=False, verify=False)(x, 3), naive, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda i: i[:, ::-1], lambda i: i[:, 2:], lambda i: ops.maximum(i, 1), lambda i: ops.where(i > 2, 0, i)]
+)
+def test_tokens_read_through_other_ops(read: Callable[[Any], Any]) -> None:
+    tokens = L.Input((9,), dtype="int32", name="seq")
+    m = float64_clone(randomize(keras.Model(tokens, head(L.Conv1D(3, 3)(L.Embedding(5, 4)(read(tokens)))))))
+    x = np.random.default_rng(0).integers(0, 5, (2, 9))
+    naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(9)], lambda r: 4)
+    assert_close(fc.compile(m, jit=False, verify=False)(x, 4), naive, atol=1e-12, rtol=1e-9)
+
+
+def test_outputs_of_a_nested_structure_are_numbered() -> None:
+    x = L.Input((6, 4))
+    m = keras.Model(x, {"a": [L.Dense(2)(x), L.Dense(3)(x)], "b": L.Dense(5, name="last")(x)})
+    with pytest.raises(fc.OptionError, match="no such output"):
+        fc.compile(m, outputs={"b": None})
+    scores = fc.compile(m, outputs={"last": None}, jit=False)(np.zeros((1, 6, 4)))
+    assert scores.shape == (1, 6, 6, 5)
+
+
+@pytest.mark.parametrize(("outputs", "rule"), [({0: ([0, 1], [0, 1])}, "one list"), ({"p": 1, 0: 0}, "selected once")])
+def test_ambiguous_selections_are_refused(outputs: Any, rule: str) -> None:
+    x = L.Input((6, 4))
+    with pytest.raises(fc.OptionError, match=rule):
+        fc.compile(keras.Model(x, L.Dense(3, name="p")(x)), outputs=outputs)
