@@ -8,7 +8,7 @@ from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.inputs import InputSpec
-from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import letters_of, vocabulary
@@ -60,7 +60,7 @@ def compile(
         alphabet: letters in the order of `channels`, for `variants`.
         batch_size: most sequences per block (default: by memory, up to 32).
         memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
-        jit: compile with XLA.
+        jit: compile with XLA (never in float64, where XLA is wrong on CPU).
         precision: `"float32"`: strict, TensorFloat-32 off.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
@@ -98,6 +98,7 @@ def compile(
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
     finish = selection.narrow(graph)
+    jit = jit and not _is_float64(graph)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
@@ -194,6 +195,15 @@ def _check_layers(graph: Any, stop_at: frozenset[str]) -> None:
         )
 
 
+def _is_float64(graph: Graph) -> bool:
+    """Whether anything is computed in float64, which XLA must be kept away from.
+
+    XLA's CPU code for padded, strided values in float64 writes outside its
+    buffers (TensorFlow 2.21; a test shows it): wrong numbers now and then.
+    """
+    return any(node.type.dtype == "float64" for node in graph)
+
+
 def _notes(lowered: Any) -> list[str]:
     """What users should know about this model, besides the table."""
     narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
@@ -201,6 +211,7 @@ def _notes(lowered: Any) -> list[str]:
     notes += [
         f"{name}: what its call computes from its weights alone is as it was at compile" for name in lowered.frozen
     ]
+    notes += ["float64 runs without XLA, whose float64 code is wrong on CPU"] if _is_float64(lowered.graph) else []
     changed = {n for n in lowered.graph.descendants(lowered.graph.sequence)} | {lowered.graph.sequence}
     for node in lowered.graph.outputs:
         if node not in changed:

@@ -81,6 +81,7 @@ class Selection:
                 chosen.append((key % len(names), index))
             else:
                 raise OptionError("no such output", expected=f"one of {[*self._keys, *names]}", got=repr(key))
+            _check_lists(index)
             if chosen[-1][0] in [i for i, _ in chosen[:-1]]:
                 raise OptionError("an output can be selected once", got=repr(key))
         return chosen
@@ -110,16 +111,17 @@ def _keys(structure: Any, count: int) -> list[Any]:
     return list(range(count))
 
 
+def _check_lists(index: Any) -> None:
+    """Two lists would be taken pairwise by numpy, crosswise here: neither is a good guess."""
+    if sum(isinstance(item, list | np.ndarray) for item in _items(index)) > 1:
+        raise OptionError("an output index may hold one list", expected="slices and integers beside it", got=index)
+
+
 def _items(index: Any) -> tuple[Any, ...]:
     """One integer, slice or list per axis from 1 on."""
     if index is None:
         return ()
-    items = index if isinstance(index, tuple) else (index,)
-    if sum(isinstance(item, list | np.ndarray) for item in items) > 1:
-        raise OptionError(
-            "an output index may hold one list", expected="slices and integers beside it", got=repr(index)
-        )
-    return items
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _picked(item: Any, extent: int) -> Any:

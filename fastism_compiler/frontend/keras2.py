@@ -207,7 +207,8 @@ def _kept(layer: Any) -> Callable[..., Any]:
         name = layer.name.replace("/", "_").replace(".", "_") + (f"_{len(calls)}" if calls else "")
         calls.append(name)
         tensors = [x for x in tf.nest.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-        return Keras2Layer(layer, (args, kwargs), name)(*tensors)
+        kept: Any = Keras2Layer(layer, (args, kwargs), name)
+        return kept(*tensors)
 
     return call
 

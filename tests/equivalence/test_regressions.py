@@ -222,3 +222,14 @@ def test_ambiguous_selections_are_refused(outputs: Any, rule: str) -> None:
     x = L.Input((6, 4))
     with pytest.raises(fc.OptionError, match=rule):
         fc.compile(keras.Model(x, L.Dense(3, name="p")(x)), outputs=outputs)
+
+
+def test_float64_is_kept_from_xla() -> None:
+    # jitted, this model gave other numbers on every second call
+    m = model(lambda x: head(L.Conv1D(2, 3, padding="same", strides=2, groups=2)(x)), 12)
+    x = make_inputs(m, 2, "float64")["seq"]
+    program = fc.compile(m, ranges=[(0, 2)], verify=False)
+    naive = naive_scan(m, {"seq": x}, [(0, 2)], lambda r: 0)
+    for _ in range(5):
+        assert_close(program(x), naive, atol=1e-12, rtol=1e-9)
+    assert "without XLA" in str(program.plan)
