@@ -172,10 +172,8 @@ class _Lowering:
         extents = [o.type.extent(axis) for o in operands]
         left, right = sum(extents[:position]), sum(extents[position + 1 :])
         rows = self._rows(operands[position], Form.DELTA, whole)
-        state = rows.facts.state
-        if isinstance(state, Window):
-            moved = state.ranges.through(map_of(self.graph, concat, position, axis))
-            state = Window(axis, moved, concat.type.extent(axis))
+        moved = rows.window.ranges.through(map_of(self.graph, concat, position, axis))
+        state = Window(axis, moved, concat.type.extent(axis))
         attrs = {"axis": axis, "left": left, "right": right}
         return self._add(concat, "pad", [rows], attrs, form=Form.DELTA, state=state)
 

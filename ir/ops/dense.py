@@ -31,10 +31,4 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Moves(axis, identity(length))
 
 
-def _work(call: Call) -> int:
-    """Multiply-adds of one position: over a contracted axis that is one kernel row."""
-    value, kernel = call.operands
-    return kernel.row_size if value.rank > 2 else kernel.extent(1)
-
-
-RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, heavy=True, work=_work),)
+RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, heavy=True),)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fastism_compiler.ir import to_text
+from fastism_compiler.ir import Section, to_text
 
 from tests.conftest import Golden
 from tests.passes.graphs import Tiny, conv_relu_pool_dense, residual_with_stop, run_until
@@ -20,3 +20,12 @@ def test_constants_meet_deltas(golden: Golden) -> None:
     y = t.op("add", t.op("reduce_sum", y, axes=(2,), keepdims=True), t.parameter(3))  # broadcast over channels
     y = t.op("concat", y, t.op("pad", y, axis=1, left=1, right=0), axis=1)  # two windows, one behind the other
     golden(to_text(run_until(t.finish(t.conv(y, 2)), "insert-slice-assign")))
+
+
+def test_a_constant_is_read_once_per_window() -> None:
+    t = Tiny(length=6)
+    table = t.parameter(6, 4)
+    y = t.op("select", t.op("greater", t.x, table), table, table)
+    graph = run_until(t.finish(t.conv(y, 2)), "insert-slice-assign")
+    reads = [n for n in graph.nodes(Section.TILE) if n.op == "reference_window" and graph.operands(n)[0] is table]
+    assert len(reads) == 2  # on the window of the comparison, and on that of the choice, which reads it twice
