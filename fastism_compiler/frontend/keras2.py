@@ -188,11 +188,11 @@ class Keras2Layer(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
         super().__init__(name=name, autocast=False)
         self._takes_training = "training" in inspect.signature(inner.call).parameters
         self._inner = inner
-        self._call = lambda: call  # hidden from Keras, which would wrap the nest
+        self._recorded: Callable[[], Any] = lambda: call  # hidden from Keras, which would wrap the nest
 
     def call(self, *tensors: Any) -> Any:
         """Whatever the Keras 2 layer does in inference."""
-        nest, remaining = self._call(), iter(tensors)
+        nest, remaining = self._recorded(), iter(tensors)
         flat = [next(remaining) if isinstance(x, keras.KerasTensor) else x for x in tf.nest.flatten(nest)]
         args, kwargs = tf.nest.pack_sequence_as(nest, flat)
         training = {"training": False} if self._takes_training else {}
