@@ -52,11 +52,12 @@ def _check(case: dict[str, Any]) -> str:
     if mode in FLOAT32:  # its verdict is statistical: a few results may all be rounded luckily
         ranges += [(i, i + 1) for i in range(case["spec"]["length"])]
     try:
-        model = _model(case, rng)
-        x = _inputs(model, rng, whole=mode == "integers")
-        model(_nest(model, x))
-    except Exception:  # whatever Keras or TensorFlow raise
-        return "invalid"  # Keras itself cannot build it, or cannot run it
+        plain = build(case["spec"])
+        plain(_nest(plain, _inputs(plain, np.random.default_rng(0), whole=False)))
+    except Exception:  # whatever Keras or TensorFlow raise: nothing of ours has run yet
+        return "invalid"
+    model = _prepared(plain, mode, rng)
+    x = _inputs(model, rng, whole=mode == "integers")
     replacement = _replacement(x["seq"], ranges, rng, whole=mode == "integers")
     try:
         # never left to Keras, however small
@@ -77,15 +78,15 @@ def _check(case: dict[str, Any]) -> str:
     return "stopped" if program.plan.stops else "windowed"
 
 
-def _model(case: dict[str, Any], rng: np.random.Generator) -> Any:
+def _prepared(model: Any, mode: str, rng: np.random.Generator) -> Any:
+    """The model with random weights, in the precision of its mode."""
     from fastism_compiler.models.randomize import randomize
 
-    model = build(case["spec"])
-    if case["mode"] == "integers":
+    if mode == "integers":
         model.set_weights([rng.integers(-1, 2, w.shape) for w in model.get_weights()])
         return model
     randomize(model, seed=int(rng.integers(1 << 30)))
-    return model if case["mode"] in FLOAT32 else _widened(model)
+    return model if mode in FLOAT32 else _widened(model)
 
 
 def _widened(model: Any) -> Any:

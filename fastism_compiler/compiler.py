@@ -198,8 +198,8 @@ def _check_layers(graph: Any, stop_at: frozenset[str]) -> None:
 def _is_float64(graph: Graph) -> bool:
     """Whether anything is computed in float64, which XLA must be kept away from.
 
-    XLA's CPU code for padded, strided values in float64 writes outside its
-    buffers (TensorFlow 2.21; a test shows it): wrong numbers now and then.
+    On CPU (TensorFlow 2.21) a padded, strided convolution in float64 gave other
+    numbers on every second call, and corrupted the heap; in float32 it did not.
     """
     return any(node.type.dtype == "float64" for node in graph)
 
@@ -211,6 +211,8 @@ def _notes(lowered: Any) -> list[str]:
     notes += [
         f"{name}: what its call computes from its weights alone is as it was at compile" for name in lowered.frozen
     ]
+    whole = lowered.declined.get(lowered.model.name)
+    notes += [f"the model runs whole: {whole}"] if whole else []
     notes += ["float64 runs without XLA, whose float64 code is wrong on CPU"] if _is_float64(lowered.graph) else []
     changed = {n for n in lowered.graph.descendants(lowered.graph.sequence)} | {lowered.graph.sequence}
     for node in lowered.graph.outputs:

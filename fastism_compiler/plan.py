@@ -73,7 +73,6 @@ class Plan:
     rows: int
     bytes: int
     notes: tuple[str, ...]
-
     speed_up: float
     naive: bool
 

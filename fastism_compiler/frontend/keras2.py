@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.frontend.keras_graph import producer
-from fastism_compiler.ir.errors import FastISMError, ModelError, UnsupportedError
+from fastism_compiler.frontend.lowering import refuse_training
+from fastism_compiler.ir.errors import FastISMError, ModelError
 
 ops = keras.ops
 
@@ -95,11 +96,7 @@ def _apply(layer: Any, args: Any, kwargs: dict[str, Any], twins: dict[int, Calla
         UnsupportedError: a layer in training mode.
     """
     if kwargs.get("training") is True:
-        raise UnsupportedError(
-            "a layer in training mode is random, or depends on the other sequences of its batch",
-            expected="training=False, or left out",
-            got=f"layer {layer.name!r} called with training=True",
-        )
+        raise refuse_training(layer.name)
     given = {k: v for k, v in kwargs.items() if v is not None and k not in ("training", "name")}
     if id(layer) in twins:
         return twins[id(layer)](*args, **given)
@@ -110,7 +107,9 @@ def _apply(layer: Any, args: Any, kwargs: dict[str, Any], twins: dict[int, Calla
             if make is _twin and not hasattr(layer, "_nodes_by_depth"):
                 twin.set_weights(layer.get_weights())
                 _compare_layers(layer, twin, args)
-        except Exception:
+        except FastISMError:
+            raise  # refused, in a nested model perhaps: no other way makes it right
+        except Exception:  # whatever stands in the way of a twin, the layer itself can be kept
             if make is _kept:
                 raise
             continue

@@ -31,6 +31,15 @@ def refuse_batch(builder: Builder, what: str) -> UnsupportedError:
     )
 
 
+def refuse_training(layer: str) -> UnsupportedError:
+    """The error for a layer that is called with `training=True` inside the model."""
+    return UnsupportedError(
+        "a layer in training mode is random, or depends on the other sequences of its batch",
+        expected="training=False, or left out",
+        got=f"layer {layer!r} called with training=True",
+    )
+
+
 Rule = Callable[..., Any]
 """`(builder, operation, *args, **kwargs) -> nest of nodes`"""
 
@@ -363,11 +372,7 @@ class _Lowering:
     @staticmethod
     def _refuse(operation: Any, kwargs: dict[str, Any]) -> None:
         if kwargs.get("training") is True:
-            raise UnsupportedError(
-                "a layer in training mode is random, or depends on the other sequences of its batch",
-                expected="training=False, or left out",
-                got=f"layer {operation.name!r} called with training=True",
-            )
+            raise refuse_training(operation.name)
         if isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional) and operation.stateful:
             raise UnsupportedError(
                 "a stateful recurrent layer gives results that depend on what ran before",

@@ -130,6 +130,9 @@ def test_training_mode_is_refused_by_name() -> None:
     inputs = tf_keras.Input((LENGTH, 4))
     with pytest.raises(fc.UnsupportedError, match="noisy"):
         fc.compile(tf_keras.Model(inputs, K.Dropout(0.5, name="noisy")(inputs, training=True)))
+    inner = tf_keras.Model(inputs, K.Dropout(0.5, name="noisy")(inputs, training=True))
+    with pytest.raises(fc.UnsupportedError, match="noisy"):
+        fc.compile(tf_keras.Model(inputs, inner(inputs)))
 
 
 def test_without_a_graph_it_is_refused() -> None:

@@ -69,6 +69,13 @@ def test_masked_models_score_as_they_do_alone(name: str) -> None:
     assert_close(program(TOKENS, 4), [np.stack(results, axis=1)], **({"atol": 1e-12, "rtol": 1e-9} if exact else {}))
 
 
+def test_the_plan_says_why_a_masked_model_runs_whole() -> None:
+    inputs = L.Input((7,), dtype="int32")
+    embedded = L.Embedding(5, 4, mask_zero=True)(inputs)
+    program = fc.compile(keras.Model(inputs, L.MultiHeadAttention(2, 3)(embedded, embedded)), jit=False)
+    assert "the model runs whole: masks travel between its layers unrecorded" in str(program.plan)
+
+
 def test_verification_draws_padding_too(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastism_compiler.frontend import keras_graph
 
