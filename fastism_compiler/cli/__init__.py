@@ -1,0 +1,25 @@
+"""The command line: `fastism-compiler COMMAND`, or `python -m fastism_compiler COMMAND`.
+
+One module per command. Needs the `cli` extra (click, rich).
+"""
+
+from __future__ import annotations
+
+try:
+    import click
+except ImportError as error:  # pragma: no cover (the extra is installed where tests run)
+    raise SystemExit("the command line needs an extra: pip install 'fastism-compiler[cli]'") from error
+
+from fastism_compiler._version import __version__
+from fastism_compiler.cli.explain import explain
+from fastism_compiler.cli.verify import verify
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Fast, exact in-silico mutagenesis for Keras 3 models."""
+
+
+for _command in (explain, verify):
+    main.add_command(_command)
