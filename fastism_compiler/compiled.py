@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.engine import Block, Engine
+from fastism_compiler.blocks import ScoreBlock, SparseDeltas
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.jobs import Jobs
 from fastism_compiler.letters import Letters, Tokens
-from fastism_compiler.naive import NaiveRows, mutated
 from fastism_compiler.progress import track
 from fastism_compiler.replacements import read_replacement
-from fastism_compiler.selection import Selection
+from fastism_compiler.scoring import Scorer
 from fastism_compiler.variants import place_variants
 
 if TYPE_CHECKING:
+    from fastism_compiler.engine import Engine
     from fastism_compiler.plan import Plan
     from fastism_compiler.verification import VerificationReport
 
@@ -33,38 +32,32 @@ class CompiledISM:
     in the model's dtype. A program may be called from several threads.
 
     Attributes:
-        rescored: rows so far whose result was not finite, or whose sequence
-            had a non-finite reference, and which the model itself scored.
+        scorer: what it does with one block of sequences.
+        alphabet: the letters, in the order of the results.
+        batch_size: most sequences per block.
+        notes: what users should know about this model.
     """
 
     def __init__(
         self,
         *,
-        inputs: InputSpec,
-        selection: Selection,
-        naive: NaiveRows,
-        make_engine: Callable[[ChangeRanges], Engine],
-        buckets: Sequence[Array],
-        ranges: ChangeRanges,
-        letters: Letters,
+        scorer_for: Callable[[bool], Scorer],
         alphabet: str,
         batch_size: int,
+        most_rows: int,
         output_dtypes: Sequence[str],
         notes: Sequence[str] = (),
     ) -> None:
-        self.inputs, self.selection, self.naive = inputs, selection, naive
-        self.ranges, self.letters, self.alphabet = ranges, letters, alphabet
-        self.batch_size, self.rescored = batch_size, 0
+        self.scorer = scorer_for(False)
+        self.alphabet, self.batch_size = alphabet, batch_size
         self.notes = tuple(notes)
-        self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
-        self._buckets = [np.asarray(b) for b in buckets]
-        self._engines = [make_engine(ranges.subset(b)) for b in self._buckets]
-        self._by_width: dict[int, Engine] = {}
+        self._scorer_for, self._most_rows, self._dtypes = scorer_for, most_rows, tuple(output_dtypes)
+        self._sparse: Scorer | None = None
         self._lock = threading.Lock()
 
     # Scoring
 
-    def __call__(self, x: Any, replace_with: Any = 0, delta: bool = False) -> Any:
+    def __call__(self, x: Any, replace_with: Any = 0, delta: bool = False, sparse: bool = False) -> Any:
         """The model's outputs with each change range replaced.
 
         Args:
@@ -73,6 +66,8 @@ class CompiledISM:
                 `[B, R, w, C]`, or a list of R arrays for unequal widths. For
                 tokens: a token, `[w]`, `[R, w]`, `[B, R, w]`, or such a list.
             delta: return mutant - reference.
+            sparse: return `SparseDeltas`: for outputs with positions, only
+                those that a range can change, and where they begin.
 
         Returns:
             `[B, R, *out]` in the nest of the model's outputs. Where the
@@ -81,34 +76,59 @@ class CompiledISM:
         Raises:
             InputError: inputs of a wrong number, shape or content.
             ReplacementError: a replacement that fits no form.
+            OptionError: `sparse` of a program with `reduce=`, or whose `outputs=` picks more than slices.
         """
         arrays = self.inputs.read(x)
         table = self.read_replacement(replace_with, len(arrays[0]))
-        blocks = [self._scan_block(b, table[i : i + len(b[0])], delta) for i, b in self._blocks(arrays)]
-        return self._finish([np.concatenate(parts) for parts in zip(*blocks, strict=True)])
+        return self._join(self._scored(arrays, table, delta, sparse, self.ranges.count), sparse)
 
-    def saturate(self, x: Any, delta: bool = False) -> Any:
+    def saturate(self, x: Any, delta: bool = False, sparse: bool = False) -> Any:
         """The model's outputs for every letter at every width-1 range.
 
         Args:
             x: the model's inputs.
             delta: return mutant - reference; the letter already there scores 0.
+            sparse: return `SparseDeltas`, as in a call.
 
         Returns:
             `[B, R, C, *out]`, letters in the order of `alphabet`.
 
         Raises:
             RangeError: the program was compiled for ranges of another width.
+            OptionError: as in a call.
         """
-        if (self.ranges.widths != 1).any():
-            raise RangeError(
-                "saturate substitutes single letters",
-                expected="ranges of width 1",
-                got=f"widths up to {self.ranges.max_width}",
-            )
+        self._check_single_letters()
+        return self._join(self._scored(self.inputs.read(x), None, delta, sparse, self.ranges.count), sparse)
+
+    def stream(
+        self, x: Any, replace_with: Any = 0, delta: bool = False, *, saturate: bool = False, sparse: bool = False
+    ) -> Iterator[ScoreBlock]:
+        """The same scores block by block, so that `[B, R, C, *out]` never exists at once.
+
+        Blocks hold up to `batch_size` sequences, and as many ranges as their
+        share of the memory budget allows.
+
+        Args:
+            x: the model's inputs.
+            replace_with: as in a call; not used where `saturate`.
+            delta: return mutant - reference.
+            saturate: every letter at every range, as in `saturate`.
+            sparse: as in a call.
+
+        Yields:
+            Blocks, sequences first, ranges in order.
+
+        Raises:
+            The errors of a call, before the first block.
+        """
+        if saturate:
+            self._check_single_letters()
         arrays = self.inputs.read(x)
-        blocks = [self._saturate_block(block, delta) for _, block in self._blocks(arrays)]
-        return self._finish([np.concatenate(parts) for parts in zip(*blocks, strict=True)])
+        table = None if saturate else self.read_replacement(replace_with, len(arrays[0]))
+        self._scorer(sparse)
+        per_range = self.batch_size * (self.letters.count if saturate else 1)
+        blocks = self._scored(arrays, table, delta, sparse, max(self._most_rows // per_range, 1))
+        return (ScoreBlock(rows, span, self._finish(flat)) for rows, span, flat in blocks)
 
     def variants(self, x: Any, variants: Sequence[tuple[int, int, Any]], delta: bool = False) -> Any:
         """The model's outputs for listed substitutions, independent of `ranges`.
@@ -135,9 +155,9 @@ class CompiledISM:
         results: list[Array] | None = None
         for first, block in self._blocks(arrays):
             for width, members in placed.by_width(first, first + len(block[0])):
-                engine = self._engine_of_width(width)
+                engine = self.scorer.engine_of_width(width)
                 jobs = placed.jobs(members, first, width, block[self.inputs.sequence])
-                scored = self._score(engine, block, jobs, delta)
+                scored = self.scorer.score(engine, block, jobs, delta)
                 if results is None:
                     results = [np.zeros((len(variants), *y.shape[1:]), y.dtype) for y in scored.outputs]
                 for result, y in zip(results, scored.outputs, strict=True):
@@ -147,7 +167,7 @@ class CompiledISM:
     def reference(self, x: Any) -> Any:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
         arrays = self.inputs.read(x)
-        return self._finish(self._references(arrays))
+        return self._finish(self.scorer.references(arrays))
 
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
         """Every form of `replace_with` as one table `[B, R, w, columns]` (see `__call__`).
@@ -157,7 +177,8 @@ class CompiledISM:
             InputError: a token that does not exist.
         """
         tokens = isinstance(self.letters, Tokens)
-        table = read_replacement(replace_with, batch, self.ranges, self.letters.columns, self._dtype, tokens=tokens)
+        dtype = self.inputs.types[self.inputs.sequence].dtype
+        table = read_replacement(replace_with, batch, self.ranges, self.letters.columns, dtype, tokens=tokens)
         for given in replace_with if isinstance(replace_with, list | tuple) else [replace_with]:
             self.inputs.check_tokens(np.asarray(given))  # before the cast, which rounded them
         return table
@@ -165,14 +186,34 @@ class CompiledISM:
     # Inspection
 
     @property
+    def inputs(self) -> InputSpec:
+        """What the model takes."""
+        return self.scorer.inputs
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        """The change ranges, in the order of the results."""
+        return self.scorer.ranges
+
+    @property
+    def letters(self) -> Letters:
+        """What replacements are given for."""
+        return self.scorer.letters
+
+    @property
+    def rescored(self) -> int:
+        """Rows so far that the model itself scored: not finite, or of a sequence with a non-finite reference."""
+        return self.scorer.rescored + (self._sparse.rescored if self._sparse else 0)
+
+    @property
     def graph(self) -> Graph:
         """The annotated graph; `print(program.graph)` is its canonical text."""
-        return self._engines[0].graph
+        return self.engines[0].graph
 
     @property
     def function(self) -> Any:
         """The traced `tf.function` of a scan of one full block."""
-        engine = self._engines[0]
+        engine = self.engines[0]
         spec = engine.spec(self.batch_size, 1, delta=False)
         return engine.program(spec)
 
@@ -186,7 +227,7 @@ class CompiledISM:
     @property
     def engines(self) -> list[Engine]:
         """One engine per bucket of ranges."""
-        return list(self._engines)
+        return list(self.scorer.engines)
 
     def verify(
         self,
@@ -222,173 +263,55 @@ class CompiledISM:
         """The canonical text of the annotated graph."""
         return to_text(self.graph)
 
-    # One block
-
-    @property
-    def _dtype(self) -> str:
-        return self.inputs.types[self.inputs.sequence].dtype
+    # Blocks
 
     def _blocks(self, arrays: list[Array]) -> Iterator[tuple[int, list[Array]]]:
         count = len(arrays[0])
         for begin in track(range(0, count, self.batch_size), "sequences", per_step=self.batch_size):
             yield begin, [x[begin : begin + self.batch_size] for x in arrays]
 
-    def _scan_block(self, block: list[Array], table: Array, delta: bool) -> list[Array]:
-        """`[b, R, *out]` per output."""
-        batch, results = len(block[0]), None
-        for members, engine in zip(self._buckets, self._engines, strict=True):
-            width = engine.ranges.max_width
-            sequence, change = _pairs(batch, len(members))
-            replacement = table[:, members, :width].reshape(-1, width, self.letters.columns)
-            scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
-            if results is None:
-                shape = (batch, self.ranges.count)
-                results = [np.empty((*shape, *y.shape[1:]), y.dtype) for y in scored.outputs]
-            for result, y in zip(results, scored.outputs, strict=True):
-                result[:, members] = y.reshape(batch, len(members), *y.shape[1:])
-        return results or []
+    def _scored(
+        self, arrays: list[Array], table: Array | None, delta: bool, sparse: bool, most_ranges: int
+    ) -> Iterator[tuple[slice, slice, list[Any]]]:
+        """Sequences, ranges and flat results of every block; no table: all letters."""
+        scorer, count = self._scorer(sparse), self.ranges.count
+        letters = () if table is not None else (self.letters.count,)
+        for first, block in self._blocks(arrays):
+            rows = slice(first, first + len(block[0]))
+            for begin in range(0, count, most_ranges):
+                span = slice(begin, min(begin + most_ranges, count))
+                if table is None:
+                    placed = scorer.saturate_jobs(block, span)
+                else:
+                    placed = scorer.scan_jobs(block, table[rows], span)
+                shape = (span.stop - span.start, *letters)
+                if sparse:
+                    yield rows, span, scorer.fill_windows(block, placed, shape)
+                else:
+                    yield rows, span, scorer.fill(block, placed, shape, delta)
 
-    def _saturate_block(self, block: list[Array], delta: bool) -> list[Array]:
-        """`[b, R, C, *out]` per output: a job for every letter that is not there already."""
-        alone = self.letters.alone(self._dtype)
-        current = self.letters.read(block[self.inputs.sequence])
-        results: list[Array] | None = None
-        for members, engine in zip(self._buckets, self._engines, strict=True):
-            here = current[:, engine.ranges.lo]
-            differs = (here[:, :, None] != alone).any(-1)
-            sequence, change, letter = (a.astype(np.int32) for a in np.nonzero(differs))
-            replacement = alone[letter][:, None]
-            scored = self._score(engine, block, Jobs(sequence, change, replacement), delta)
-            if results is None:
-                results = [
-                    self._unchanged(y, (self.ranges.count, self.letters.count), delta) for y in scored.references
-                ]
-            for result, y in zip(results, scored.outputs, strict=True):
-                result[sequence, members[change], letter] = y
-        return results or []
-
-    @staticmethod
-    def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
-        """The result where nothing is replaced: the reference, or no effect."""
-        batch, out = len(reference), reference.shape[1:]
-        if delta:
-            return np.zeros((batch, *shape, *out), reference.dtype)
-        return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
-
-    def _score(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
-        """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
-        if engine.naive:
-            return self._score_whole(engine, block, jobs, delta)
-        scored = engine.run(block, jobs, delta=delta)
-        doubtful = np.flatnonzero(~scored.trusted)
-        if len(doubtful):
-            exact = self._score_whole(engine, block, _take(jobs, doubtful), delta)
-            for y, better in zip(scored.outputs, exact.outputs, strict=True):
-                y[doubtful] = better
-            with self._lock:
-                self.rescored += len(doubtful)
-        return scored
-
-    def _score_whole(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
-        """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
-        references = self._references(block)
-        outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
-        unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
-        for scores, reference in zip(outputs, references, strict=True):
-            scores[unchanged] = reference[jobs.sequence[unchanged]]
-            if delta:
-                scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
-                scores[unchanged] = 0
-        return Block(outputs, np.ones(len(jobs), bool), references)
-
-    def _references(self, arrays: list[Array]) -> list[Array]:
-        return [y.numpy() for y in self.selection([_constant(y) for y in self.naive(arrays)])]
-
-    def _unchanged_rows(self, engine: Engine, x: Array, jobs: Jobs) -> Array:
-        """Which jobs replace a sequence by itself: `[n]` bool."""
-        unchanged = np.empty(len(jobs), bool)
-        for rows in _slices(len(jobs)):
-            part = _take(jobs, rows)
-            same = mutated(x, self.letters, engine.ranges, part) == x[part.sequence]
-            unchanged[rows] = same.reshape(len(part), -1).all(axis=1)
-        return unchanged
-
-    def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """Score `jobs` over the program's ranges: flat `[n, *out]`."""
-        results: list[Array] | None = None
-        bucket_of, place = np.empty((2, self.ranges.count), dtype=np.int64)
-        for number, members in enumerate(self._buckets):
-            bucket_of[members], place[members] = number, np.arange(len(members))
-        for number, engine in enumerate(self._engines):
-            rows = np.flatnonzero(bucket_of[jobs.change] == number)
-            if not len(rows):
-                continue
-            width = engine.ranges.max_width
-            change = place[jobs.change[rows]].astype(np.int32)
-            chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows][:, :width])
-            scored = self._score(engine, arrays, chosen, delta=False)
-            if results is None:
-                results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
-            for result, y in zip(results, scored.outputs, strict=True):
-                result[rows] = y
-        return results or []
-
-    def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """The same by the model itself."""
-        return self._naive_rows(self.naive, self.ranges, arrays, jobs)
-
-    def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """The same by a float64 clone of the model."""
-        return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
-
-    def _naive_rows(self, naive: NaiveRows, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        pieces = []
-        for rows in _slices(len(jobs)):
-            part = _take(jobs, rows)
-            inputs = [x[part.sequence] for x in arrays]
-            inputs[self.inputs.sequence] = mutated(arrays[self.inputs.sequence], self.letters, ranges, part)
-            pieces.append([y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])])
-        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
-
-    def _engine_of_width(self, width: int) -> Engine:
-        """An engine for every position at one width."""
+    def _scorer(self, sparse: bool) -> Scorer:
+        if not sparse:
+            return self.scorer
         with self._lock:
-            if width not in self._by_width:
-                length = self.inputs.types[self.inputs.sequence].extent(1)
-                lo = np.arange(length - width + 1, dtype=np.int64)
-                everywhere = ChangeRanges(lo, lo + width)
-                same = [e for e in self._engines if e.ranges.equals(everywhere)]
-                self._by_width[width] = same[0] if same else self._make_engine(everywhere)
-            return self._by_width[width]
+            self._sparse = self._sparse or self._scorer_for(True)
+            return self._sparse
+
+    def _check_single_letters(self) -> None:
+        if (self.ranges.widths != 1).any():
+            raise RangeError(
+                "saturate substitutes single letters",
+                expected="ranges of width 1",
+                got=f"widths up to {self.ranges.max_width}",
+            )
+
+    def _join(self, blocks: Iterator[tuple[slice, slice, list[Any]]], sparse: bool) -> Any:
+        """Blocks of all ranges, one after the other."""
+        join = SparseDeltas.concatenate if sparse else np.concatenate
+        return self._finish([join(parts) for parts in zip(*[flat for *_, flat in blocks], strict=True)])
 
     def _finish(self, flat: list[Any]) -> Any:
-        arrays = [np.asarray(y) for y in flat]
-        if len(arrays) == len(self._dtypes):
-            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(arrays, self._dtypes, strict=True)]
-            arrays = [y.astype(d, copy=False) for y, d in zip(arrays, narrow, strict=True)]
-        return self.selection.pack(arrays)
-
-
-def _slices(count: int) -> Iterator[Array]:
-    """Row numbers in pieces, so that few whole mutants exist at once."""
-    for begin in range(0, count, _MUTANTS):
-        yield np.arange(begin, min(begin + _MUTANTS, count))
-
-
-_MUTANTS = 512
-
-
-def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:
-    """Every (sequence, range) of a block."""
-    sequence = np.repeat(np.arange(batch, dtype=np.int32), ranges)
-    return sequence, np.tile(np.arange(ranges, dtype=np.int32), batch)
-
-
-def _take(jobs: Jobs, rows: Array) -> Jobs:
-    return Jobs(jobs.sequence[rows], jobs.change[rows], jobs.replacement[rows])
-
-
-def _constant(x: Array) -> Any:
-    import tensorflow as tf
-
-    return tf.constant(x)
+        if len(flat) == len(self._dtypes):
+            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(flat, self._dtypes, strict=True)]
+            flat = [y.astype(d, copy=False) for y, d in zip(flat, narrow, strict=True)]
+        return self.scorer.selection.pack(flat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
@@ -13,8 +14,8 @@ from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, 
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import letters_of, vocabulary
 from fastism_compiler.loading import load_model
-from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget
-from fastism_compiler.passes import Context, Pipeline, default_pipeline
+from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within
+from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
 
 _MOST_SEQUENCES = 32
@@ -76,10 +77,11 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
-    from fastism_compiler.engine import Engine
+    from fastism_compiler.engine import Engine, EngineFactory
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.naive import NaiveRows
+    from fastism_compiler.scoring import Scorer
     from fastism_compiler.selection import Selection
 
     _check_options(precision, batch_size)
@@ -102,23 +104,28 @@ def compile(
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
-    def engine_for(block: int) -> Callable[[ChangeRanges], Engine]:
-        return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, finish)
-
+    factory = EngineFactory(
+        lowered, passes, stops, jit, letters, finish, selection.contiguous, rows_within(selection, budget)
+    )
     buckets = split_ranges(table)
-    most = batch_size or _MOST_SEQUENCES
-    block = choose_batch_size(lambda n: [engine_for(n)(table.subset(b)) for b in buckets], selection, most, budget)
+
+    @cache
+    def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
+        return [factory(table.subset(b), sequences, sparse) for b in buckets]
+
+    block = choose_batch_size(engines_for, selection, batch_size or _MOST_SEQUENCES, budget)
+    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
+
+    def scorer_for(sparse: bool) -> Scorer:
+        engines = engines_for(block, sparse)
+        return Scorer(inputs, selection, naive, engines, lambda r: factory(r, block), buckets, table, letters)
+
     program = CompiledISM(
-        inputs=inputs,
-        selection=selection,
-        naive=NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget)),
-        make_engine=engine_for(block),
-        buckets=buckets,
-        ranges=table,
-        letters=letters,
+        scorer_for=scorer_for,
         alphabet=alphabet,
         batch_size=block,
+        most_rows=factory.most_rows,
         output_dtypes=dtypes,
         notes=_notes(lowered),
     )

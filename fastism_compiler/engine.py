@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.blocks import OutputWindow
 from fastism_compiler.emit.program import Finish, ProgramSpec, build, strict_float32
 from fastism_compiler.frontend.lowering import Lowered
 from fastism_compiler.inputs import Array
-from fastism_compiler.ir import ChangeRanges, Graph
-from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir import ChangeRanges, Graph, Window
+from fastism_compiler.ir.errors import IRError, OptionError
 from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.jobs import Jobs, cut_tiles
 from fastism_compiler.letters import Letters
@@ -39,16 +40,24 @@ class Engine:
         context: what they may know.
         letters: what replacements are given for.
         finish: selection and reduction of the outputs.
+        most_rows: rows whose results may exist at once on the device.
     """
 
     def __init__(
-        self, lowered: Lowered, pipeline: Pipeline, context: Context, letters: Letters, finish: Finish
+        self,
+        lowered: Lowered,
+        pipeline: Pipeline,
+        context: Context,
+        letters: Letters,
+        finish: Finish,
+        most_rows: int,
     ) -> None:
         self.ranges: ChangeRanges = context.ranges
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
         self.context = context
         self._length = sequence_length(lowered.graph)
         self.letters = letters
+        self.most_rows = most_rows
         self._lowered, self._finish = lowered, finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -66,6 +75,14 @@ class Engine:
         """Whether the model itself is expected to be faster than the tile section."""
         return self.graph.prediction is not None and self.graph.prediction.naive
 
+    @property
+    def windows(self) -> list[OutputWindow | None]:
+        """Per output of a sparse program: where its rows are; None where rows are whole."""
+        states = [(n, n.facts.state) for n in self.graph.outputs]
+        return [
+            OutputWindow(s.axis, n.carrier.start, n.carrier.width) if isinstance(s, Window) else None for n, s in states
+        ]
+
     def program(self, spec: ProgramSpec) -> Any:
         """The `tf.function` for these static sizes; made once."""
         with self._lock:
@@ -82,12 +99,13 @@ class Engine:
         """The program that runs about `tiles` tiles over up to `sequences` sequences.
 
         Blocks are powers of two; tiles are one, two or four full scans of a
-        block, so that few programs serve every job list.
+        block, or as many as memory allows, so that few programs serve every job list.
         """
         block = block_size(sequences)
         rows, scan = self.tile_sizes(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
-        return ProgramSpec(block, times * scan, rows, self.letters.numbers, delta, self.context.jit)
+        most = max(self.most_rows // rows, 1)
+        return ProgramSpec(block, min(times * scan, most), rows, self.letters.numbers, delta, self.context.jit)
 
     def tile_sizes(self, block: int) -> tuple[int, int]:
         """Rows per tile, and tiles of a full scan, for blocks of this many sequences."""
@@ -128,6 +146,46 @@ class Engine:
             tf.constant(active, tf.int32),
         )
         return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFactory:
+    """Specialises one lowered model: to change ranges, a block size, and the form of the results.
+
+    Attributes:
+        lowered: the model from the frontend.
+        pipeline: the passes to run.
+        stop_at: layers from which on everything is recomputed.
+        jit: compile with XLA.
+        letters: what replacements are given for.
+        finish: selection and reduction of the outputs.
+        contiguous: sparse programs need no selection but what the graph has.
+        most_rows: rows whose results may exist at once on the device.
+    """
+
+    lowered: Lowered
+    pipeline: Pipeline
+    stop_at: frozenset[str]
+    jit: bool
+    letters: Letters
+    finish: Finish
+    contiguous: bool
+    most_rows: int
+
+    def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
+        """An engine for blocks of this many sequences.
+
+        Raises:
+            OptionError: sparse results where outputs are reduced, or picked by lists and integers.
+        """
+        if sparse and not self.contiguous:
+            raise OptionError(
+                "sparse results are of whole outputs, or of slices of them",
+                expected="no reduce=, no lists and no integers in outputs=",
+            )
+        context = Context(ranges, self.stop_at, self.jit, sequences, sparse=sparse)
+        finish = list if sparse else self.finish
+        return Engine(self.lowered, self.pipeline, context, self.letters, finish, self.most_rows)
 
 
 def sequence_length(graph: Graph) -> int:

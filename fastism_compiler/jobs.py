@@ -24,6 +24,10 @@ class Jobs:
     def __len__(self) -> int:
         return len(self.sequence)
 
+    def take(self, rows: Array) -> Jobs:
+        """The jobs of these numbers, in this order."""
+        return Jobs(self.sequence[rows], self.change[rows], self.replacement[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Tiles:

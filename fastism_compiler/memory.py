@@ -19,6 +19,7 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, 
 _LIVE_BUFFERS = 3
 """Buffers of the widest step that XLA keeps alive at once (measured)."""
 _SHARE_OF_FREE = 0.5
+_SHARE_OF_RESULTS = 0.25
 _NAIVE_ROWS = 64
 
 
@@ -60,7 +61,7 @@ def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
     size = tiling.rows(sequences)
     tile = _LIVE_BUFFERS * size * tiling.row_bytes
     rows = tiling.tiles(sequences) * size
-    results = 2 * rows * _result_bytes(selection)
+    results = 2 * min(rows, engine.most_rows) * _result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
     return tables + tile + results + jobs
 
@@ -71,6 +72,11 @@ def _table_bytes(graph: Graph) -> int:
     sizes = [n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes]
     kept = [s for n, s in zip(nodes, sizes, strict=True) if any(u.section is Section.TILE for u in graph.users(n))]
     return sum(kept) + sum(sorted(sizes)[-2:])
+
+
+def rows_within(selection: Selection, budget: int) -> int:
+    """Rows whose results, held twice, take their share of the budget (at least one)."""
+    return max(int(_SHARE_OF_RESULTS * budget) // (2 * _result_bytes(selection)), 1)
 
 
 def naive_rows(graph: Graph, budget: int) -> int:

@@ -26,6 +26,9 @@ class Selection:
         outputs: `{key: index}`; key is a dict key, an output-layer name or a
             number, index a numpy index into `*out` (None: all of it).
         reduce: callable on the selected outputs (same nest, leading axis rows).
+
+    Attributes:
+        contiguous: nothing is left to do with a narrowed graph's outputs (see `narrow`).
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Selection:
         reduce: Callable[[Any], Any] | None,
     ) -> None:
         self._reduce = reduce
+        self.contiguous = False
         self._keys = _keys(structure, len(names))
         self._chosen = self._choose(names, outputs)
         self._nest = structure if outputs is None else self._selected_nest(structure)
@@ -56,6 +60,7 @@ class Selection:
         """
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
         graph.outputs = [node for node, _ in narrowed]
+        self.contiguous = self._reduce is None and all(index is None for _, index in narrowed)
 
         def finish(flat: list[Any]) -> list[Any]:
             return self._finish([_index(x, index) for x, (_, index) in zip(flat, narrowed, strict=True)])
@@ -142,7 +147,7 @@ def _picked(item: Any, extent: int) -> Any:
 
 
 def _narrow(graph: Graph, node: Node, index: Any) -> tuple[Node, Any]:
-    """Slice `node` to the hull of what `index` picks; the index that is left."""
+    """Slice `node` to the hull of what `index` picks; the index that is left (None: all of it)."""
     left: list[Any] = []
     for axis, item in enumerate(_items(index), start=1):
         extent = node.type.extent(axis)
@@ -152,7 +157,8 @@ def _narrow(graph: Graph, node: Node, index: Any) -> tuple[Node, Any]:
             attrs = {"axis": axis, "begin": begin, "end": end}
             node = graph.add("slice", (node,), attrs, layer=node.layer, name=node.name)
         left.append(int(picked) - begin if picked.ndim == 0 else (picked - begin).tolist())
-    return node, None if index is None else tuple(left)
+    whole = all(item == list(range(node.type.extent(axis))) for axis, item in enumerate(left, start=1))
+    return node, None if whole else tuple(left)
 
 
 def _index(x: Any, index: Any) -> Any:

@@ -86,7 +86,7 @@ def verify_program(
     change = np.array([p[1] for p in pairs], dtype=np.int32)
     jobs = Jobs(sequence, change, table[sequence, change])
     with strict_float32():
-        ours, naive = program.score_jobs(arrays, jobs), program.score_jobs_naively(arrays, jobs)
+        ours, naive = program.scorer.score_jobs(arrays, jobs), program.scorer.score_jobs_naively(arrays, jobs)
     exact: list[Array] | None = None
     outputs = []
     for k, (y, z) in enumerate(zip(ours, naive, strict=True)):
@@ -112,8 +112,8 @@ def check_independence(program: CompiledISM) -> None:
         UnsupportedError: a model that is random, or mixes the sequences of a batch.
     """
     arrays = random_inputs(program)
-    together, again = program.naive(arrays), program.naive(arrays)
-    alone = [program.naive([x[i : i + 1] for x in arrays]) for i in range(2)]
+    together, again = program.scorer.naive(arrays), program.scorer.naive(arrays)
+    alone = [program.scorer.naive([x[i : i + 1] for x in arrays]) for i in range(2)]
     for k, y in enumerate(together):
         largest = np.abs(y[np.isfinite(y)]).max(initial=0)
         for seen, rule in (
@@ -130,7 +130,7 @@ def check_independence(program: CompiledISM) -> None:
 def _exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list[Array]:
     """Scores by a float64 clone; none where the model cannot be cloned."""
     try:
-        return program.score_jobs_in_float64(arrays, jobs)
+        return program.scorer.score_jobs_in_float64(arrays, jobs)
     except (ValueError, TypeError, NotImplementedError):
         return []
 

@@ -25,7 +25,7 @@ class ChooseProgramPass(Pass):
     2. The tile: the multiply-adds that are left, every stored window written
        and read, weights read anew.
     3. Where the ratio is below `break_even`, the program is naive: each mutant
-       is scored whole by the model.
+       is scored whole by the model. A sparse program never is: it has windows to return.
     """
 
     name: ClassVar[str] = "choose-program"
@@ -37,7 +37,7 @@ class ChooseProgramPass(Pass):
     def run(self, graph: Graph, context: Context) -> None:
         changed = any(not isinstance(n.facts.state, Constant) for n in graph.references)
         speed_up = naive_cost(graph) / tile_cost(graph, context) if changed else float("inf")
-        graph.prediction = Prediction(speed_up, naive=speed_up < self.break_even)
+        graph.prediction = Prediction(speed_up, naive=speed_up < self.break_even and not context.sparse)
 
 
 def naive_cost(graph: Graph) -> float:

@@ -35,8 +35,9 @@ class InsertSliceAssignPass(Pass):
     3. A window that a stop reads is materialised: the whole reference, overlaid.
     4. Constants with positions, or one per sequence, are read through a window.
     5. A recurrence resumes from the table of the reference's states.
-    6. Each output ends as a whole value per row. The model's own outputs stay
-       as `graph.references`.
+    6. Each output ends as a whole value per row; in a sparse program, one with
+       positions ends as a window of deltas. The model's own outputs stay as
+       `graph.references`.
 
     Reference nodes that nothing reads any more are left to dead code removal.
     """
@@ -51,7 +52,11 @@ class InsertSliceAssignPass(Pass):
             if not isinstance(node.facts.state, Constant):
                 lowering.lower(node)
         graph.references = list(graph.outputs)
-        graph.outputs = [lowering.whole(n, Form.VALUE) for n in graph.references]
+        windows = [context.sparse and isinstance(n.facts.state, Window) for n in graph.references]
+        graph.outputs = [
+            lowering.window(n, Form.DELTA) if window else lowering.whole(n, Form.VALUE)
+            for n, window in zip(graph.references, windows, strict=True)
+        ]
         graph.prune()
 
 

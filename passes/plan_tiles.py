@@ -33,7 +33,7 @@ class PlanTilesPass(Pass):
     3. A Dense over a flattened window needs one start per tile: starts are
        rounded down, and ranges of equal start form a group.
     4. Where an op reads rows on another carrier than they are stored on, a
-       `realign` node goes between.
+       `realign` node goes between. Windows that are outputs are pulled inside.
     """
 
     name: ClassVar[str] = "plan-tiles"
@@ -47,6 +47,7 @@ class PlanTilesPass(Pass):
             _widen_operands(graph, node)
         for node in graph.nodes(Section.TILE):
             _align_operands(graph, node, context)
+        graph.outputs = [_output_inside(graph, node) for node in graph.outputs]
         graph.tiling = _tiling(graph, context)
 
 
@@ -119,6 +120,15 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
         if not needed.same_as(operand.carrier):
             made = _insert_realign(graph, operand, [node], needed, only_position=i)
             made.facts.state = _read_part(made.window, needed)
+
+
+def _output_inside(graph: Graph, node: Node) -> Node:
+    """An output of a sparse program, stored within its positions, as narrow as its changes."""
+    if not isinstance(node.facts.state, Window):
+        return node
+    state = node.window
+    inside = Carrier.inside(state.length, max(state.ranges.max_width, 1), state.ranges)
+    return node if node.carrier.same_as(inside) else _insert_realign(graph, node, [], inside)
 
 
 def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node) -> Carrier:

@@ -14,7 +14,7 @@ from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir import Graph, Node, Section, Window
 
 Finish = Callable[[list[Tensor]], list[Tensor]]
 """Selects and reduces the model's outputs; leading axis: rows or sequences."""
@@ -29,7 +29,7 @@ class ProgramSpec:
         tiles: tiles per block; fewer may be active (N).
         rows: mutated rows per tile (T).
         letters: channels that replacements are given for.
-        delta: return mutant - reference instead of the mutant's outputs.
+        delta: return mutant - reference instead of the mutant's outputs (sparse programs always do).
         jit: compile with XLA.
     """
 
@@ -93,6 +93,8 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         values = Values(graph, bindings, inputs).run()
         prepared = Prepared(graph, values)
         references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
+        windows = {k: n for k, n in enumerate(graph.outputs) if isinstance(n.facts.state, Window)}
+        results = [(r.dtype, _row_shape(r, windows.get(k))) for k, r in enumerate(references)]
         finite = _finite_tables(graph, values, spec.sequences)
 
         store = stored(active >= 0) if spec.jit else tf.identity
@@ -103,7 +105,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
             outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
             outputs = finish(outputs)
             unchanged = _unchanged(step)
-            own = [rows.whole(r) for r in references]
+            own = [tf.zeros_like(outputs[k]) if k in windows else rows.whole(r) for k, r in enumerate(references)]
             trusted = rows.whole(finite) & _all_finite(outputs)
             for lost in step.cancelled:
                 trusted = trusted & (unchanged | ~lost)
@@ -113,19 +115,22 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
                 outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
             return outputs, trusted
 
-        outputs, trusted = _loop(tile, references, spec, active)
+        outputs, trusted = _loop(tile, results, spec, active)
         return outputs, trusted, references
 
     return tf.function(run, jit_compile=spec.jit, autograph=False, reduce_retracing=False)
 
 
 def _loop(
-    tile: Callable[[Tensor], tuple[list[Tensor], Tensor]], references: list[Tensor], spec: ProgramSpec, active: Tensor
+    tile: Callable[[Tensor], tuple[list[Tensor], Tensor]],
+    results: list[tuple[Any, list[int]]],
+    spec: ProgramSpec,
+    active: Tensor,
 ) -> tuple[list[Tensor], Tensor]:
-    """Run `tile` for `0 <= i < active`; rows of tiles that do not run are zero."""
+    """Run `tile`, whose results have these dtypes and row shapes, for `0 <= i < active`; other tiles' rows are zero."""
     stores = [
-        tf.TensorArray(r.dtype, size=spec.tiles, element_shape=[spec.rows, *r.shape[1:]], clear_after_read=False)
-        for r in references
+        tf.TensorArray(dtype, size=spec.tiles, element_shape=[spec.rows, *shape], clear_after_read=False)
+        for dtype, shape in results
     ]
     stores.append(tf.TensorArray(tf.bool, size=spec.tiles, element_shape=[spec.rows], clear_after_read=False))
 
@@ -145,6 +150,14 @@ def _loop(
     )
     *outputs, trusted = [s.stack() for s in stores]
     return outputs, trusted
+
+
+def _row_shape(reference: Tensor, window: Node | None) -> list[int]:
+    """The shape of one row of a result: a whole output, or in a sparse program its window of deltas."""
+    shape = list(reference.shape[1:])
+    if window is not None:
+        shape[window.window.axis - 1] = window.carrier.width
+    return shape
 
 
 def _batched(x: Tensor, node: Node, sequences: int) -> Tensor:
