@@ -8,15 +8,18 @@ from functools import cache
 from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.engine import Engine, EngineFactory
 from fastism_compiler.inputs import InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import letters_of, vocabulary
 from fastism_compiler.loading import load_model
-from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within
+from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
+from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
+from fastism_compiler.scoring import Parts, Scorer
 
 _MOST_SEQUENCES = 32
 
@@ -77,11 +80,8 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
-    from fastism_compiler.engine import Engine, EngineFactory
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
-    from fastism_compiler.naive import NaiveRows
-    from fastism_compiler.scoring import Scorer
     from fastism_compiler.selection import Selection
 
     _check_options(precision, batch_size)
@@ -104,33 +104,45 @@ def compile(
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
-    factory = EngineFactory(
-        lowered, passes, stops, jit, letters, finish, selection.contiguous, rows_within(selection, budget)
-    )
-    buckets = split_ranges(table)
+    rows, size = rows_within(selection, budget), tile_bytes(budget)
+    factory = EngineFactory(lowered, passes, stops, jit, letters, finish, selection.contiguous, rows, size)
+    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
+    dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
+    parts = Parts(inputs, selection, naive, table, letters)
+    program = _assemble(factory, parts, batch_size or _MOST_SEQUENCES, budget, alphabet, dtypes, _notes(lowered))
+    _prove(program, verify)
+    return program
+
+
+def _assemble(
+    factory: EngineFactory,
+    parts: Parts,
+    most_sequences: int,
+    budget: int,
+    alphabet: str,
+    dtypes: Sequence[str],
+    notes: Sequence[str],
+) -> CompiledISM:
+    """Choose the block size, and make the program of one engine per bucket of ranges."""
+    buckets = split_ranges(parts.ranges)
 
     @cache
     def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
-        return [factory(table.subset(b), sequences, sparse) for b in buckets]
+        return [factory(parts.ranges.subset(b), sequences, sparse) for b in buckets]
 
-    block = choose_batch_size(engines_for, selection, batch_size or _MOST_SEQUENCES, budget)
-    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
-    dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
+    block = choose_batch_size(engines_for, parts.selection, most_sequences, budget)
 
     def scorer_for(sparse: bool) -> Scorer:
-        engines = engines_for(block, sparse)
-        return Scorer(inputs, selection, naive, engines, lambda r: factory(r, block), buckets, table, letters)
+        return Scorer(parts, buckets, engines_for(block, sparse), lambda ranges: factory(ranges, block))
 
-    program = CompiledISM(
+    return CompiledISM(
         scorer_for=scorer_for,
         alphabet=alphabet,
         batch_size=block,
         most_rows=factory.most_rows,
         output_dtypes=dtypes,
-        notes=_notes(lowered),
+        notes=notes,
     )
-    _prove(program, verify)
-    return program
 
 
 def _prove(program: CompiledISM, verify: bool) -> None:

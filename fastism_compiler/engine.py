@@ -161,6 +161,7 @@ class EngineFactory:
         finish: selection and reduction of the outputs.
         contiguous: sparse programs need no selection but what the graph has.
         most_rows: rows whose results may exist at once on the device.
+        tile_bytes: memory that the widest step of a tile should stay below.
     """
 
     lowered: Lowered
@@ -171,6 +172,7 @@ class EngineFactory:
     finish: Finish
     contiguous: bool
     most_rows: int
+    tile_bytes: int
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """An engine for blocks of this many sequences.
@@ -183,7 +185,7 @@ class EngineFactory:
                 "sparse results are of whole outputs, or of slices of them",
                 expected="no reduce=, no lists and no integers in outputs=",
             )
-        context = Context(ranges, self.stop_at, self.jit, sequences, sparse=sparse)
+        context = Context(ranges, self.stop_at, self.jit, sequences, self.tile_bytes, sparse)
         finish = list if sparse else self.finish
         return Engine(self.lowered, self.pipeline, context, self.letters, finish, self.most_rows)
 

@@ -20,6 +20,8 @@ _LIVE_BUFFERS = 3
 """Buffers of the widest step that XLA keeps alive at once (measured)."""
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
+_TILE_BYTES = 16 << 20
+_TILE_PARTS = 8
 _NAIVE_ROWS = 64
 
 
@@ -77,6 +79,11 @@ def _table_bytes(graph: Graph) -> int:
 def rows_within(selection: Selection, budget: int) -> int:
     """Rows whose results, held twice, take their share of the budget (at least one)."""
     return max(int(_SHARE_OF_RESULTS * budget) // (2 * _result_bytes(selection)), 1)
+
+
+def tile_bytes(budget: int) -> int:
+    """Memory that the widest step of a tile should stay below: what is fastest, or a part of a small budget."""
+    return min(_TILE_BYTES, max(budget // _TILE_PARTS, 1))
 
 
 def naive_rows(graph: Graph, budget: int) -> int:

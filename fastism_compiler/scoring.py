@@ -31,33 +31,44 @@ class Placed:
     at: tuple[Array, ...]
 
 
-class Scorer:
-    """What a program does with one block of sequences (flat inputs `[b, ...]`).
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What scoring needs besides engines.
 
-    Args:
+    Attributes:
         inputs: what the model takes.
         selection: which outputs are returned, and how they are reduced.
         naive: the model itself.
-        engines: one per bucket of ranges.
-        make_engine: specialises the model to other ranges.
-        buckets: range numbers, one array for each engine.
         ranges: all change ranges.
         letters: what replacements are given for.
     """
 
+    inputs: InputSpec
+    selection: Selection
+    naive: NaiveRows
+    ranges: ChangeRanges
+    letters: Letters
+
+
+class Scorer:
+    """What a program does with one block of sequences (flat inputs `[b, ...]`).
+
+    Args:
+        parts: what is the same whatever the engines return.
+        buckets: range numbers, one array for each engine.
+        engines: one per bucket.
+        make_engine: specialises the model to other ranges.
+    """
+
     def __init__(
         self,
-        inputs: InputSpec,
-        selection: Selection,
-        naive: NaiveRows,
+        parts: Parts,
+        buckets: Sequence[Array],
         engines: Sequence[Engine],
         make_engine: Callable[[ChangeRanges], Engine],
-        buckets: Sequence[Array],
-        ranges: ChangeRanges,
-        letters: Letters,
     ) -> None:
-        self.inputs, self.selection, self.naive = inputs, selection, naive
-        self.ranges, self.letters = ranges, letters
+        self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
+        self.ranges, self.letters = parts.ranges, parts.letters
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
         self.engines = list(engines)
@@ -93,7 +104,8 @@ class Scorer:
         for scores, reference in zip(outputs, references, strict=True):
             scores[unchanged] = reference[jobs.sequence[unchanged]]
             if delta:
-                scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
+                with np.errstate(invalid="ignore"):  # infinite less infinite: not a number, and returned as that
+                    scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
                 scores[unchanged] = 0
         return Block(outputs, np.ones(len(jobs), bool), references)
 

@@ -63,7 +63,7 @@ def test_windows_of_rows_that_the_model_scores_itself(x: Any) -> None:
 
 
 @pytest.mark.parametrize("saturate", [False, True])
-@pytest.mark.parametrize("budget", [None, 400_000])
+@pytest.mark.parametrize("budget", [None, 100_000])
 def test_a_stream_covers_every_cell_once(model: Any, x: Any, saturate: bool, budget: int | None) -> None:
     program = fc.compile(model, batch_size=2, memory_budget=budget)
     whole = program.saturate(x, delta=True) if saturate else program(x, delta=True)
@@ -79,7 +79,7 @@ def test_a_stream_covers_every_cell_once(model: Any, x: Any, saturate: bool, bud
 
 
 def test_a_stream_of_windows(model: Any, x: Any) -> None:
-    program = fc.compile(model, batch_size=2, memory_budget=400_000)
+    program = fc.compile(model, batch_size=2, memory_budget=100_000)
     whole = program(x, delta=True)["profile"]
     for block in program.stream(x, sparse=True):
         np.testing.assert_allclose(block.scores["profile"].dense(), whole[block.sequences, block.ranges], atol=2e-6)
@@ -94,8 +94,8 @@ def test_a_stream_checks_before_the_first_block(model: Any, x: Any) -> None:
 
 
 def test_results_may_need_several_calls_of_the_program(model: Any, x: Any) -> None:
-    roomy, tight = fc.compile(model), fc.compile(model, memory_budget=400_000, batch_size=1)
-    assert tight.plan.bytes < 400_000 < roomy.plan.bytes
+    roomy, tight = fc.compile(model), fc.compile(model, memory_budget=100_000, batch_size=1)
+    assert tight.plan.bytes < 100_000 < roomy.plan.bytes
     spec = tight.engines[0].spec(1, 1000, delta=False)
     assert spec.tiles * spec.rows < LENGTH
     for name, scores in roomy(x).items():
