@@ -20,6 +20,7 @@ from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
 from fastism_compiler.scoring import Parts, Scorer
+from fastism_compiler.verification import EFFECT_SHARE
 
 _MOST_SEQUENCES = 32
 
@@ -65,7 +66,9 @@ def compile(
         batch_size: most sequences per block (default: by memory, up to 32).
         memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
         jit: compile with XLA (never in float64, where XLA is wrong on CPU).
-        precision: `"float32"`: strict, TensorFloat-32 off.
+        precision: `"float32"`: strict, TensorFloat-32 off. `"tf32"`, `"bfloat16"`: the
+            products of differences and weights alone are rounded, relative to the
+            differences; the reference and everything else stay float32.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.
@@ -100,16 +103,19 @@ def compile(
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
     finish = selection.narrow(graph)
+    _check_precision(graph, precision)
     jit = jit and not _is_float64(graph)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
     rows, size = rows_within(selection, budget), tile_bytes(budget)
-    factory = EngineFactory(lowered, passes, stops, jit, letters, finish, selection.contiguous, rows, size)
+    factory = EngineFactory(lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size)
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
-    program = _assemble(factory, parts, batch_size or _MOST_SEQUENCES, budget, alphabet, dtypes, _notes(lowered))
+    program = _assemble(
+        factory, parts, batch_size or _MOST_SEQUENCES, budget, alphabet, dtypes, _notes(lowered, precision)
+    )
     _prove(program, verify)
     return program
 
@@ -156,8 +162,8 @@ def _prove(program: CompiledISM, verify: bool) -> None:
 
 
 def _check_options(precision: str, batch_size: int | None) -> None:
-    if precision != "float32":
-        raise UnsupportedError("only strict float32 is available", expected='"float32"', got=repr(precision))
+    if precision not in EFFECT_SHARE:
+        raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(precision))
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise OptionError("batch_size must be a positive integer", got=batch_size)
 
@@ -223,10 +229,19 @@ def _is_float64(graph: Graph) -> bool:
     return any(node.type.dtype == "float64" for node in graph)
 
 
-def _notes(lowered: Any) -> list[str]:
+def _check_precision(graph: Graph, precision: str) -> None:
+    if precision != "float32" and _is_float64(graph):
+        raise UnsupportedError(
+            "a float64 model runs in float64", expected='precision="float32" (the default)', got=repr(precision)
+        )
+
+
+def _notes(lowered: Any, precision: str) -> list[str]:
     """What users should know about this model, besides the table."""
     narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
     notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in narrow]
+    if precision != "float32":
+        notes.append(f"products of differences and weights are rounded to {precision}")
     notes += [
         f"{name}: what its call computes from its weights alone is as it was at compile" for name in lowered.frozen
     ]

@@ -105,7 +105,10 @@ class Engine:
         rows, scan = self.tile_sizes(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
         most = max(self.most_rows // rows, 1)
-        return ProgramSpec(block, min(times * scan, most), rows, self.letters.numbers, delta, self.context.jit)
+        context = self.context
+        return ProgramSpec(
+            block, min(times * scan, most), rows, self.letters.numbers, delta, context.jit, context.precision
+        )
 
     def tile_sizes(self, block: int) -> tuple[int, int]:
         """Rows per tile, and tiles of a full scan, for blocks of this many sequences."""
@@ -157,6 +160,7 @@ class EngineFactory:
         pipeline: the passes to run.
         stop_at: layers from which on everything is recomputed.
         jit: compile with XLA.
+        precision: how products of deltas and weights are rounded.
         letters: what replacements are given for.
         finish: selection and reduction of the outputs.
         contiguous: sparse programs need no selection but what the graph has.
@@ -168,6 +172,7 @@ class EngineFactory:
     pipeline: Pipeline
     stop_at: frozenset[str]
     jit: bool
+    precision: str
     letters: Letters
     finish: Finish
     contiguous: bool
@@ -185,7 +190,9 @@ class EngineFactory:
                 "sparse results are of whole outputs, or of slices of them",
                 expected="no reduce=, no lists and no integers in outputs=",
             )
-        context = Context(ranges, self.stop_at, self.jit, sequences, self.tile_bytes, sparse)
+        context = Context(
+            ranges, self.stop_at, self.jit, sequences, self.tile_bytes, precision=self.precision, sparse=sparse
+        )
         finish = list if sparse else self.finish
         return Engine(self.lowered, self.pipeline, context, self.letters, finish, self.most_rows)
 

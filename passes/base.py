@@ -28,6 +28,7 @@ class Context:
         jit: whether the program will be compiled by XLA.
         batch_size: sequences per block the tiling is planned for.
         tile_bytes: memory that the widest step of a tile should stay below.
+        precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
     """
 
@@ -36,6 +37,7 @@ class Context:
     jit: bool = True
     batch_size: int = 8
     tile_bytes: int = 16 << 20
+    precision: str = "float32"
     sparse: bool = False
 
 

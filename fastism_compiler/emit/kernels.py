@@ -13,13 +13,25 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
+from fastism_compiler.emit.precision import Product, Rounding, product_of, rounding_of
 from fastism_compiler.ir import Node
 from fastism_compiler.passes.select_kernels import DIRECT, SCATTER_GEMM, TOEPLITZ
 
 Prepare = Callable[[Node, Tensor, int], Tensor]
 """`(node, weights, window width) -> arranged weights`"""
-Apply = Callable[[Node, Tensor, Tensor], Tensor]
-"""`(node, rows, arranged weights) -> rows`"""
+Apply = Callable[[Node, Tensor, Tensor, "Arithmetic"], Tensor]
+"""`(node, rows, arranged weights, arithmetic) -> rows`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How a precision multiplies: GEMMs, and the operands of everything else."""
+
+    product: Product
+    rounding: Rounding
+
+
+STRICT = Arithmetic(product_of("float32", jit=False), rounding_of("float32", jit=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Kernel:
     apply: Apply
 
 
-def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tensor:
+def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int, product: Product = STRICT.product) -> Tensor:
     """Every position adds `x[a] @ weights[:, t]` at `a*stride + t*dilation`.
 
     Args:
@@ -38,6 +50,7 @@ def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tens
         weights: `[Cin, k, Cout]`.
         stride: distance between the contributions of neighbouring positions.
         dilation: distance between taps.
+        product: what multiplies.
 
     Returns:
         `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`, one GEMM and an
@@ -47,30 +60,30 @@ def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int) -> Tens
     width, channels = x.shape[1], x.shape[2]
     _, taps, filters = weights.shape
     if filters < _FEW_FILTERS and stride == 1:
-        return _scatter_taps_first(x, weights, dilation)
-    product = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(weights, [channels, taps * filters]))
-    product = tf.reshape(product, [-1, width, taps, filters])
+        return _scatter_taps_first(x, weights, dilation, product)
+    terms = product(tf.reshape(x, [-1, channels]), tf.reshape(weights, [channels, taps * filters]))
+    terms = tf.reshape(terms, [-1, width, taps, filters])
     if stride == 1 and dilation == 1 and width < taps:
-        return tf.add_n([pad_positions(product[:, i], i, width - 1 - i) for i in range(width)])
+        return tf.add_n([pad_positions(terms[:, i], i, width - 1 - i) for i in range(width)])
     if stride > 1:
-        product = _spread(product, stride)
+        terms = _spread(terms, stride)
     reach = (taps - 1) * dilation
-    return tf.add_n([pad_positions(product[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
+    return tf.add_n([pad_positions(terms[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
 
 
 _FEW_FILTERS = 8
 """Below this, positions make the better innermost axis for vector instructions."""
 
 
-def _scatter_taps_first(x: Tensor, weights: Tensor, dilation: int) -> Tensor:
+def _scatter_taps_first(x: Tensor, weights: Tensor, dilation: int, product: Product) -> Tensor:
     """The same with positions innermost, for profile heads of one or a few filters."""
     width, channels = x.shape[1], x.shape[2]
     _, taps, filters = weights.shape
     flat = tf.transpose(tf.reshape(weights, [channels, taps * filters]))
-    product = tf.matmul(flat, tf.reshape(x, [-1, channels]), transpose_b=True)
-    product = tf.reshape(product, [taps, filters, -1, width])
+    terms = product(flat, tf.reshape(x, [-1, channels]), transpose_b=True)
+    terms = tf.reshape(terms, [taps, filters, -1, width])
     reach = (taps - 1) * dilation
-    shifted = [tf.pad(product[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)]
+    shifted = [tf.pad(terms[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)]
     return tf.transpose(tf.add_n(shifted), [1, 2, 0])
 
 
@@ -88,9 +101,9 @@ def _prepare_scatter(node: Node, weights: Tensor, width: int) -> Tensor:
     return tf.transpose(tf.reverse(weights, [0]), [1, 0, 2])
 
 
-def _apply_scatter(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+def _apply_scatter(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
     stride = node.attrs["stride"] if node.op == "conv_transpose" else 1
-    return scatter_taps(x, weights, stride, node.attrs["dilation"])
+    return scatter_taps(x, weights, stride, node.attrs["dilation"], arithmetic.product)
 
 
 def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
@@ -104,19 +117,19 @@ def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
     return tf.reshape(tf.transpose(banded, [0, 2, 1, 3]), [width * channels, out_width * filters])
 
 
-def _apply_toeplitz(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+def _apply_toeplitz(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
     width, channels = x.shape[1], x.shape[2]
-    product = tf.matmul(tf.reshape(x, [-1, width * channels]), weights)
+    rows = arithmetic.product(tf.reshape(x, [-1, width * channels]), weights)
     filters = node.type.extent(2)
-    return tf.reshape(product, [-1, weights.shape[1] // filters, filters])
+    return tf.reshape(rows, [-1, weights.shape[1] // filters, filters])
 
 
-def _apply_direct(node: Node, x: Tensor, weights: Tensor) -> Tensor:
+def _apply_direct(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
     """The ordinary op on the window: zeros beside it where it is not phase-aligned already."""
     attrs = node.attrs
     taps = weights.shape[0]
     reach = (taps - 1) * attrs["dilation"] if attrs["stride"] == 1 else 0
-    x = pad_positions(x, reach, reach)
+    x, weights = arithmetic.rounding(pad_positions(x, reach, reach)), arithmetic.rounding(weights)
     if node.op == "depthwise_conv":
         return depthwise_conv(x, weights, attrs)
     if attrs["groups"] != 1:

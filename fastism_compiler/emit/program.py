@@ -10,7 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.kernels import Arithmetic
 from fastism_compiler.emit.ops import OPS
+from fastism_compiler.emit.precision import product_of, rounding_of
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
@@ -31,6 +33,7 @@ class ProgramSpec:
         letters: channels that replacements are given for.
         delta: return mutant - reference instead of the mutant's outputs (sparse programs always do).
         jit: compile with XLA.
+        precision: of the products of deltas and weights: `float32`, `tf32` or `bfloat16`.
     """
 
     sequences: int
@@ -39,6 +42,7 @@ class ProgramSpec:
     letters: tuple[int, ...]
     delta: bool
     jit: bool
+    precision: str = "float32"
 
 
 class Values:
@@ -86,12 +90,13 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
+    arithmetic = Arithmetic(product_of(spec.precision, spec.jit), rounding_of(spec.precision, spec.jit))
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
         values = Values(graph, bindings, inputs).run()
-        prepared = Prepared(graph, values)
+        prepared = Prepared(graph, values, arithmetic)
         references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
         windows = {k: n for k, n in enumerate(graph.outputs) if isinstance(n.facts.state, Window)}
         results = [(r.dtype, _row_shape(r, windows.get(k))) for k, r in enumerate(references)]

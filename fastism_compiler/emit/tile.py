@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.kernels import KERNELS
+from fastism_compiler.emit.kernels import KERNELS, Arithmetic
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
@@ -26,10 +26,11 @@ class Prepared:
     Args:
         graph: the lowered graph.
         values: the reference section's tensors by node.
+        arithmetic: how deltas meet weights.
     """
 
-    def __init__(self, graph: Graph, values: Mapping[Node, Tensor]) -> None:
-        self.graph, self.values = graph, values
+    def __init__(self, graph: Graph, values: Mapping[Node, Tensor], arithmetic: Arithmetic) -> None:
+        self.graph, self.values, self.arithmetic = graph, values, arithmetic
         self.arranged: dict[Node, Tensor] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
         self.guarded = _after_explosive_ops(graph)
@@ -185,7 +186,7 @@ class Step:
 
     def _convolution(self, node: Node, x: Tensor) -> Tensor:
         kernel = KERNELS[node.facts.kernel or ""]
-        return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node]))
+        return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
 
     def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
         """A registered layer on a window: zeros outside the sequence, and what it pads itself cut off."""
@@ -198,13 +199,15 @@ class Step:
         return self.masked(node, y) if node.facts.form is Form.DELTA else y
 
     def dense(self, node: Node, x: Tensor, kernel: Tensor) -> Tensor:
-        if node.facts.kernel != KERNEL_ROWS:
+        if node.facts.form is not Form.DELTA:
             return OPS["dense"](node, x, kernel)
-        carrier = self.graph.operands(node)[0].carrier
-        start = tf.reshape(self.rows.start(carrier), [-1])[0]
-        if not carrier.spans(kernel.shape[0]):
-            kernel = tf.slice(kernel, [start, 0], [carrier.width, kernel.shape[1]])
-        return OPS["dense"](node, x, kernel)
+        if node.facts.kernel == KERNEL_ROWS:
+            carrier = self.graph.operands(node)[0].carrier
+            start = tf.reshape(self.rows.start(carrier), [-1])[0]
+            if not carrier.spans(kernel.shape[0]):
+                kernel = tf.slice(kernel, [start, 0], [carrier.width, kernel.shape[1]])
+        rows = self.prepared.arithmetic.product(tf.reshape(x, [-1, kernel.shape[0]]), kernel)
+        return tf.reshape(rows, [-1, *x.shape[1:-1], kernel.shape[1]])
 
     def max_pool(self, node: Node, x: Tensor) -> Tensor:
         if not isinstance(node.facts.state, Window):

@@ -1,0 +1,72 @@
+"""Products of deltas and weights, in strict float32 or with operands of fewer digits.
+
+Rounding an operand of a difference is relative to the difference: an effect
+keeps as many digits as the format has, however large the values are that it
+is the difference of. Sums are float32 in every case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from fastism_compiler.emit.functions import Tensor
+
+Product = Callable[..., Tensor]
+"""`(a [m, k], b [k, n], transpose_b=False) -> [m, n]`; with `transpose_b`, b is `[n, k]`."""
+
+Rounding = Callable[[Tensor], Tensor]
+"""Operands as the product sees them, still float32."""
+
+_TF32_DIGITS = 10
+"""Bits of a TensorFloat-32 mantissa; bfloat16 has 7."""
+
+
+def product_of(precision: str, jit: bool) -> Product:
+    """The product of a precision's name, for programs with or without XLA."""
+    if precision == "bfloat16" and jit:
+        return _bfloat16_product
+    rounding = rounding_of(precision, jit)
+
+    def product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
+        return tf.matmul(rounding(a), rounding(b), transpose_b=transpose_b)
+
+    return product
+
+
+def rounding_of(precision: str, jit: bool) -> Rounding:
+    """How operands of other linear ops (ordinary convolutions) are rounded."""
+    if precision == "bfloat16":
+        return _reduced(7) if jit else lambda x: tf.cast(tf.cast(x, tf.bfloat16), x.dtype)
+    if precision == "tf32":
+        return _reduced(_TF32_DIGITS) if jit else _to_tf32
+    return lambda x: x
+
+
+def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
+    """What accelerators, and CPUs with AVX512-BF16, have an instruction for."""
+    from tensorflow.compiler.tf2xla.python import xla
+    from tensorflow.compiler.xla import xla_data_pb2
+
+    axes = xla_data_pb2.DotDimensionNumbers(
+        lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[1 if transpose_b else 0]
+    )
+    a, b = tf.cast(a, tf.bfloat16), tf.cast(b, tf.bfloat16)
+    return xla.dot_general(a, b, axes, preferred_element_type=tf.float32)
+
+
+def _reduced(mantissa_bits: int) -> Rounding:
+    from tensorflow.compiler.tf2xla.python import xla
+
+    return lambda x: xla.reduce_precision(x, 8, mantissa_bits)
+
+
+def _to_tf32(x: Tensor) -> Tensor:
+    """Round to nearest, ties to even, on the bits of a float32."""
+    bits = tf.bitcast(x, tf.uint32)
+    dropped = 23 - _TF32_DIGITS
+    last = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, tf.constant(dropped, tf.uint32)), 1)
+    bits = bits + ((1 << (dropped - 1)) - 1) + last
+    bits = tf.bitwise.bitwise_and(bits, tf.constant((0xFFFFFFFF >> dropped) << dropped, tf.uint32))
+    return tf.where(tf.math.is_finite(x), tf.bitcast(bits, tf.float32), x)
