@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from fastism_compiler.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.engine import Engine, EngineFactory
 from fastism_compiler.inputs import InputSpec
@@ -20,7 +22,7 @@ from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import split_ranges
 from fastism_compiler.scoring import Parts, Scorer
-from fastism_compiler.verification import EFFECT_SHARE
+from fastism_compiler.verification import EFFECT_SHARE, random_inputs
 
 _MOST_SEQUENCES = 32
 
@@ -39,6 +41,7 @@ def compile(
     memory_budget: int | str | None = None,
     jit: bool = True,
     precision: str = "float32",
+    autotune: bool = False,
     verify: bool = True,
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
@@ -69,6 +72,8 @@ def compile(
         precision: `"float32"`: strict, TensorFloat-32 off. `"tf32"`, `"bfloat16"`: the
             products of differences and weights alone are rounded, relative to the
             differences; the reference and everything else stay float32.
+        autotune: time kernels and tile sizes at the model's shapes, once; results are kept
+            in `FASTISM_COMPILER_CACHE` (default: the user's cache folder).
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.
@@ -113,9 +118,10 @@ def compile(
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
-    program = _assemble(
-        factory, parts, batch_size or _MOST_SEQUENCES, budget, alphabet, dtypes, _notes(lowered, precision)
-    )
+    most = batch_size or _MOST_SEQUENCES
+    if autotune:
+        factory = _tuned(factory, parts, most)
+    program = _assemble(factory, parts, most, budget, alphabet, dtypes, _notes(lowered, precision))
     _prove(program, verify)
     return program
 
@@ -149,6 +155,21 @@ def _assemble(
         output_dtypes=dtypes,
         notes=notes,
     )
+
+
+def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactory:
+    """The factory with the kernels and the tile size that are fastest here for the largest bucket of ranges."""
+    tuner = Tuner(factory.jit, factory.precision, Timings(cache_folder() / "timings.json"))
+    timed = replace(factory, measure=tuner.kernel_seconds)
+    largest = parts.ranges.subset(max(split_ranges(parts.ranges), key=len))
+    if timed(largest, sequences).naive:
+        return timed
+
+    def engine_for(size: int) -> Engine:
+        return replace(timed, tile_bytes=size)(largest, sequences)
+
+    inputs = random_inputs(parts, sequences)
+    return replace(timed, tile_bytes=tuner.fastest_tile_bytes(engine_for, inputs, timed.tile_bytes))
 
 
 def _prove(program: CompiledISM, verify: bool) -> None:

@@ -13,12 +13,13 @@ from fastism_compiler.blocks import OutputWindow
 from fastism_compiler.emit.program import Finish, ProgramSpec, build, strict_float32
 from fastism_compiler.frontend.lowering import Lowered
 from fastism_compiler.inputs import Array
-from fastism_compiler.ir import ChangeRanges, Graph, Window
+from fastism_compiler.ir import ChangeRanges, Graph, TensorType, Window
 from fastism_compiler.ir.errors import IRError, OptionError
 from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.jobs import Jobs, cut_tiles
 from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
+from fastism_compiler.passes.base import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Engine:
         self.ranges: ChangeRanges = context.ranges
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
         self.context = context
-        self._length = sequence_length(lowered.graph)
+        self.sequence_type = sequence_type(lowered.graph)
         self.letters = letters
         self.most_rows = most_rows
         self._lowered, self._finish = lowered, finish
@@ -123,7 +124,7 @@ class Engine:
         spec = self.spec(len(inputs[0]), len(tiles.job), delta)
         program = self.program(spec)
         block = [_pad_rows(x, spec.sequences) for x in inputs]
-        replacement = _on_carrier(jobs.replacement, self.ranges, jobs.change, self._length)
+        replacement = _on_carrier(jobs.replacement, self.ranges, jobs.change, self.sequence_type.extent(1))
         pieces = []
         with strict_float32():
             for begin in range(0, len(tiles.job), spec.tiles):
@@ -166,6 +167,7 @@ class EngineFactory:
         contiguous: sparse programs need no selection but what the graph has.
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
+        measure: times kernels; None: the cost model decides.
     """
 
     lowered: Lowered
@@ -178,6 +180,7 @@ class EngineFactory:
     contiguous: bool
     most_rows: int
     tile_bytes: int
+    measure: Measure | None = None
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """An engine for blocks of this many sequences.
@@ -191,17 +194,17 @@ class EngineFactory:
                 expected="no reduce=, no lists and no integers in outputs=",
             )
         context = Context(
-            ranges, self.stop_at, self.jit, sequences, self.tile_bytes, precision=self.precision, sparse=sparse
+            ranges, self.stop_at, self.jit, sequences, self.tile_bytes, self.precision, sparse, self.measure
         )
         finish = list if sparse else self.finish
         return Engine(self.lowered, self.pipeline, context, self.letters, finish, self.most_rows)
 
 
-def sequence_length(graph: Graph) -> int:
-    """Positions of the mutated input."""
+def sequence_type(graph: Graph) -> TensorType:
+    """The type of the mutated input."""
     if graph.sequence is None:
         raise IRError("the graph has no sequence")
-    return graph.sequence.type.extent(1)
+    return graph.sequence.type
 
 
 def _on_carrier(replacement: Array, ranges: ChangeRanges, change: Array, length: int) -> Array:

@@ -16,6 +16,7 @@ from fastism_compiler.letters import Channels
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
+    from fastism_compiler.scoring import Parts
 
 _EPSILON_FACTOR = 8
 _EFFECT_FACTOR = 2e-5
@@ -138,7 +139,7 @@ def _exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list
         return []
 
 
-def random_inputs(program: CompiledISM, sequences: int = 2, seed: int = 0) -> list[Array]:
+def random_inputs(program: CompiledISM | Parts, sequences: int = 2, seed: int = 0) -> list[Array]:
     """Random letters (fixed channels random), and random numbers for other inputs."""
     rng = np.random.default_rng(seed)
     arrays = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
@@ -19,6 +20,38 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One lowering of one plain convolution, at the shape it would run at.
+
+    Attributes:
+        kernel: its name (see `select-kernels`).
+        rows: mutated rows per tile.
+        width: positions of a window.
+        taps: kernel size.
+        channels: input channels.
+        filters: output channels.
+        dilation: distance between taps.
+    """
+
+    kernel: str
+    rows: int
+    width: int
+    taps: int
+    channels: int
+    filters: int
+    dilation: int
+
+    @property
+    def out_width(self) -> int:
+        """Positions of the result's window."""
+        return self.width + (self.taps - 1) * self.dilation
+
+
+Measure = Callable[[Candidate], float]
+"""A stopwatch: seconds that a candidate takes on the machine at hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What the passes may know besides the graph.
 
@@ -30,6 +63,7 @@ class Context:
         tile_bytes: memory that the widest step of a tile should stay below.
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
+        measure: times kernels; None: the cost model decides.
     """
 
     ranges: ChangeRanges
@@ -39,6 +73,7 @@ class Context:
     tile_bytes: int = 16 << 20
     precision: str = "float32"
     sparse: bool = False
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from fastism_compiler.ir.graph import Form, Graph, Node, Section
 from fastism_compiler.ir.ops import Aggregates, effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
-from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
 
 SCATTER_GEMM = "scatter-gemm"
 """one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, then overlap-add: minimal arithmetic"""
@@ -30,13 +31,20 @@ _DIRECT_OVERHEAD = 1.8
 channels, width 279, 70 us against 45 us for scatter-gemm including its overlap-add)."""
 
 
+_HOPELESS = 4.0
+"""A candidate predicted to cost this many times the cheapest one is not worth timing (a wide
+window's banded kernel would not even fit in memory)."""
+_MOST_ROWS = 256
+
+
 @dataclass(frozen=True)
 class SelectKernelsPass(Pass):
     """Name a kernel for every heavy op that runs on deltas.
 
     1. A Dense over a flattened window reads the `kernel-rows` it needs.
     2. A plain convolution (stride 1, one group) takes the cheapest of
-       `scatter-gemm`, `toeplitz` and `direct`.
+       `kernels`: by the cost model, or by time where the context has a
+       stopwatch (`Context.measure`).
     3. Every other linear op runs `direct` on the phase-aligned window.
     """
 
@@ -44,53 +52,71 @@ class SelectKernelsPass(Pass):
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
 
+    kernels: tuple[str, ...] = (SCATTER_GEMM, TOEPLITZ, DIRECT)
+
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
             if rule_of(node).heavy and node.facts.form is Form.DELTA:
-                node.facts.kernel = _select(graph, node, context)
+                node.facts.kernel = _fixed(graph, node) or self._cheapest(graph, node, context)
+
+    def _cheapest(self, graph: Graph, node: Node, context: Context) -> str:
+        candidates = [candidate_for(graph, node, kernel, context) for kernel in self.kernels]
+        return cheapest(candidates, context).kernel
 
 
-def _select(graph: Graph, node: Node, context: Context) -> str:
-    rows = graph.operands(node)[0]
-    state = rows.facts.state
+def _fixed(graph: Graph, node: Node) -> str | None:
+    """The kernel of an op that has only one; None for a plain convolution."""
+    state = graph.operands(node)[0].facts.state
     if not isinstance(state, Window):
         return DIRECT
     if node.op == "dense" and isinstance(effect_on(graph, node, 0, state.axis), Aggregates):
         return KERNEL_ROWS
     if node.op == "conv_transpose":
         return SCATTER_GEMM
-    if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
-        return DIRECT
-    costs = {kernel: cost(graph, node, state, context) for kernel, cost in _COSTS.items()}
-    return min(costs, key=lambda kernel: costs[kernel])
+    return None if node.op == "conv" and node.attrs["stride"] == 1 and node.attrs["groups"] == 1 else DIRECT
 
 
-def _shape(graph: Graph, node: Node, state: Window) -> tuple[int, int, int, int, int]:
-    """Window width, output width, taps, input and output channels."""
-    kernel = graph.operands(node)[1].type
-    taps, channels, filters = (kernel.extent(i) for i in range(3))
-    width = max(state.ranges.max_width, 1)
-    return width, width + (taps - 1) * node.attrs["dilation"], taps, channels, filters
+def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Candidate:
+    """What running a plain convolution's windows with `kernel` would mean."""
+    rows, weights = graph.operands(node)
+    taps, channels, filters = (weights.type.extent(i) for i in range(3))
+    width, dilation = max(rows.window.ranges.max_width, 1), node.attrs["dilation"]
+    out_width = width + (taps - 1) * dilation
+    size = 4 * (width * channels + out_width * filters + width * taps * filters)
+    tile = int(np.clip(context.tile_bytes // size, 1, _MOST_ROWS))
+    return Candidate(kernel, tile, width, taps, channels, filters, dilation)
 
 
-def _scatter_gemm(graph: Graph, node: Node, state: Window, context: Context) -> float:
-    width, out_width, taps, channels, filters = _shape(graph, node, state)
-    moved = 4 * filters * (width * taps + out_width)
-    return width * taps * channels * filters + moved * _MULTIPLY_ADDS_PER_BYTE[context.jit]
+def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
+    """The candidate with the lowest predicted cost, or the shortest time if there is a stopwatch."""
+    costs = {c: predicted_cost(c, context) for c in candidates}
+    measure = context.measure
+    if measure is None:
+        return min(costs, key=lambda c: costs[c])
+    hopeful = [c for c, cost in costs.items() if cost <= _HOPELESS * min(costs.values())]
+    return hopeful[0] if len(hopeful) == 1 else min(hopeful, key=measure)
 
 
-def _toeplitz(graph: Graph, node: Node, state: Window, context: Context) -> float:
-    width, out_width, _, channels, filters = _shape(graph, node, state)
-    banded_kernel = width * channels * out_width * filters / context.batch_size
-    return width * out_width * channels * filters + banded_kernel
+def predicted_cost(candidate: Candidate, context: Context) -> float:
+    """Cost per row, in multiply-adds."""
+    return _COSTS[candidate.kernel](candidate, context)
 
 
-def _direct(graph: Graph, node: Node, state: Window, context: Context) -> float:
-    _, out_width, taps, channels, filters = _shape(graph, node, state)
-    return _DIRECT_OVERHEAD * out_width * taps * channels * filters
+def _scatter_gemm(c: Candidate, context: Context) -> float:
+    moved = 4 * c.filters * (c.width * c.taps + c.out_width)
+    return c.width * c.taps * c.channels * c.filters + moved * _MULTIPLY_ADDS_PER_BYTE[context.jit]
 
 
-_COSTS: dict[str, Callable[[Graph, Node, Window, Context], float]] = {
+def _toeplitz(c: Candidate, context: Context) -> float:
+    banded_kernel = c.width * c.channels * c.out_width * c.filters
+    return banded_kernel + banded_kernel / context.batch_size
+
+
+def _direct(c: Candidate, context: Context) -> float:
+    return _DIRECT_OVERHEAD * c.out_width * c.taps * c.channels * c.filters
+
+
+_COSTS: dict[str, Callable[[Candidate, Context], float]] = {
     SCATTER_GEMM: _scatter_gemm,
     TOEPLITZ: _toeplitz,
     DIRECT: _direct,

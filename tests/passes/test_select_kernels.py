@@ -1,8 +1,14 @@
 from __future__ import annotations
 
-from fastism_compiler.ir import to_text
+from dataclasses import replace
+
+from fastism_compiler.ir import ChangeRanges, Section, to_text
+from fastism_compiler.passes import Context, default_pipeline
+from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.select_kernels import SelectKernelsPass, cheapest, predicted_cost
 
 from tests.conftest import Golden
+from tests.passes.graphs import context as context_of
 from tests.passes.graphs import conv_relu_pool_dense, residual_with_stop, run_until
 
 
@@ -12,3 +18,46 @@ def test_conv_relu_pool_dense(golden: Golden) -> None:
 
 def test_residual_with_stop(golden: Golden) -> None:
     golden(to_text(run_until(residual_with_stop(), "select-kernels")))
+
+
+RECORDED = {"scatter-gemm": 37e-6, "toeplitz": 60e-6, "direct": 87e-6}
+"""Seconds a row for Basset's second convolution (w=7, k=11, 300 -> 200), measured once."""
+
+
+def test_recorded_times_and_the_cost_model_agree() -> None:
+    """Toeplitz and scatter-GEMM do the arithmetic of the window; direct does the padding's too."""
+    context = Context(ChangeRanges.of(None, 1000), jit=True, batch_size=8)
+    costs = {k: predicted_cost(Candidate(k, 128, 7, 11, 300, 200, 1), context) for k in RECORDED}
+    assert min(costs, key=costs.__getitem__) == min(RECORDED, key=RECORDED.__getitem__) == "scatter-gemm"
+
+
+def test_a_stopwatch_decides_where_there_is_one() -> None:
+    asked = []
+
+    def measure(candidate: Candidate) -> float:
+        asked.append(candidate)
+        return {"direct": 1.0, "toeplitz": 2.0, "scatter-gemm": 3.0}[candidate.kernel]
+
+    graph = conv_relu_pool_dense()
+    default_pipeline().run(graph, replace(context_of(graph), measure=measure))
+    kernels = {n.facts.kernel for n in graph.nodes(Section.TILE) if n.op == "conv"}
+    assert kernels == {"direct"}
+    assert {c.kernel for c in asked} > {"direct"}, "it had a choice"
+
+
+def test_hopeless_candidates_are_not_timed() -> None:
+    """A banded kernel for a window of 535 positions would take gigabytes."""
+    wide = [Candidate(k, 8, 535, 3, 64, 64, 256) for k in RECORDED]
+
+    def measure(candidate: Candidate) -> float:
+        assert candidate.kernel != "toeplitz"
+        return 1.0 if candidate.kernel == "direct" else 2.0
+
+    context = Context(ChangeRanges.of(None, 1000), measure=measure)
+    assert cheapest(wide, context).kernel == "direct"
+
+
+def test_the_kernels_to_choose_from_are_an_option() -> None:
+    pipeline = default_pipeline().replace("select-kernels", SelectKernelsPass(kernels=("direct",)))
+    graph = pipeline.run(conv_relu_pool_dense(), Context(ChangeRanges.of(None, 12)))
+    assert {n.facts.kernel for n in graph.nodes(Section.TILE) if n.op == "conv"} == {"direct"}
