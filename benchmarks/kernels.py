@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-
 MODELS = ["basset", "factorized_basset", "bpnet", "deepstarr", "scbasset"]
 
 

@@ -30,9 +30,11 @@ from fastism_compiler.ir.errors import (
     VerificationError,
 )
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
+from fastism_compiler.xla_cache import use_compilation_cache
 
 if TYPE_CHECKING:
     from fastism_compiler import models
+    from fastism_compiler.blocks import ScoreBlock, SparseDeltas
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "CompiledISM": "compiled",
+    "ScoreBlock": "blocks",
+    "SparseDeltas": "blocks",
     "compile": "compiler",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
@@ -78,6 +82,8 @@ __all__ = [
     "RangeError",
     "ReceptiveField",
     "ReplacementError",
+    "ScoreBlock",
+    "SparseDeltas",
     "UnsupportedError",
     "VerificationError",
     "__version__",
@@ -88,4 +94,5 @@ __all__ = [
     "passes",
     "register_layer",
     "unregister_layer",
+    "use_compilation_cache",
 ]

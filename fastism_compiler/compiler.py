@@ -107,7 +107,7 @@ def compile(
     structure = keras_graph.output_structure(function)
     output_types = [n.type for n in graph.outputs]
     selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
-    finish = selection.narrow(graph)
+    finish = selection.narrow(lowered)
     _check_precision(graph, precision)
     jit = jit and not _is_float64(graph)
     table = ChangeRanges.of(ranges, sequence.type.extent(1))

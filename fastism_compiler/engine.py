@@ -191,7 +191,7 @@ class EngineFactory:
         if sparse and not self.contiguous:
             raise OptionError(
                 "sparse results are of whole outputs, or of slices of them",
-                expected="no reduce=, no lists and no integers in outputs=",
+                expected="no lists and no integers in outputs=, a reduce= of Keras operations or none",
             )
         context = Context(
             ranges, self.stop_at, self.jit, sequences, self.tile_bytes, self.precision, sparse, self.measure

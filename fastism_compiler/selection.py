@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.frontend.lowering import Lowered
+from fastism_compiler.frontend.reduction import fuse_reduction
 from fastism_compiler.ir import Graph, Node, TensorType
 from fastism_compiler.ir.errors import OptionError
 
@@ -52,15 +54,22 @@ class Selection:
         """Flat selected and reduced outputs."""
         return self._finish([_index(flat[i], index) for i, index in self._chosen])
 
-    def narrow(self, graph: Graph) -> Finish:
-        """Let `graph` compute only what is selected: other outputs go, positions outside are cut off.
+    def narrow(self, lowered: Lowered) -> Finish:
+        """Let the graph compute only what is selected: other outputs go, positions outside are cut off.
+
+        A reduction of known operations becomes part of the graph.
 
         Returns:
             What is left to do with the graph's outputs as they are then.
         """
+        graph = lowered.graph
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
         graph.outputs = [node for node, _ in narrowed]
-        self.contiguous = self._reduce is None and all(index is None for _, index in narrowed)
+        self.contiguous = all(index is None for _, index in narrowed)
+        if self.contiguous and self._reduce is not None:
+            self.contiguous = fuse_reduction(lowered, self._reduce, self._pack_selected)
+        if self.contiguous:
+            return list
 
         def finish(flat: list[Any]) -> list[Any]:
             return self._finish([_index(x, index) for x, (_, index) in zip(flat, narrowed, strict=True)])

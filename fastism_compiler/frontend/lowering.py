@@ -154,6 +154,11 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
     return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
 
 
+def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
+    """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
+    return _Lowering(Builder(lowered.graph, lowered.bindings)).function(function, nodes, prefix)
+
+
 def functional_graph(model: Any) -> Any:
     """The functional graph of a model.
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
@@ -102,11 +103,29 @@ def test_results_may_need_several_calls_of_the_program(model: Any, x: Any) -> No
         np.testing.assert_allclose(tight(x)[name], scores, atol=2e-6)
 
 
-@pytest.mark.parametrize("options", [{"outputs": {"profile": (slice(None), 0)}}, {"reduce": lambda y: y["count"]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"outputs": {"profile": (slice(None), 0)}}, {"reduce": lambda y: tf.reduce_sum(y["profile"], 1)}],
+)
 def test_sparse_results_are_of_whole_outputs(model: Any, x: Any, options: Any) -> None:
     program = fc.compile(model, **options)
     with pytest.raises(fc.OptionError, match="sparse"):
         program(x, sparse=True)
+
+
+def test_a_reduction_of_keras_operations_is_part_of_the_graph(model: Any, x: Any) -> None:
+    """Its sum over positions reads the window of the profile that changed, not all of it."""
+
+    def total(outputs: Any) -> Any:
+        return {"total": keras.ops.sum(outputs["profile"], axis=1), "both": outputs["count"] * 2.0}
+
+    ours = fc.compile(model, reduce=total)
+    theirs = fc.compile(model, reduce=lambda y: {"total": tf.reduce_sum(y["profile"], 1), "both": y["count"] * 2.0})
+    for delta in (False, True):
+        for name, scores in theirs(x, delta=delta).items():
+            np.testing.assert_allclose(ours(x, delta=delta)[name], scores, atol=5e-6, rtol=1e-5)
+    assert "materialise" in theirs.text() and "materialise" not in ours.text()
+    assert ours(x, sparse=True)["total"].axis is None
 
 
 def test_sparse_results_of_a_slice(model: Any, x: Any) -> None:
