@@ -59,7 +59,7 @@ class Engine:
         self.sequence_type = sequence_type(lowered.graph)
         self.letters = letters
         self.most_rows = most_rows
-        self._lowered, self._finish = lowered, finish
+        self.bindings, self._finish = lowered.bindings, finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Engine:
         """The `tf.function` for these static sizes; made once."""
         with self._lock:
             if spec not in self._programs:
-                self._programs[spec] = build(self.graph, self._lowered.bindings, spec, self._finish)
+                self._programs[spec] = build(self.graph, self.bindings, spec, self._finish)
             return self._programs[spec]
 
     @property
