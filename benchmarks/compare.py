@@ -97,7 +97,6 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
     from benchmarks.floor import floor_seconds, shape_floor_seconds
     from benchmarks.memory import measure_child
     from benchmarks.naive import best_naive
-    from fastism_compiler.memory import predict_bytes
 
     case = CASES[name]
     model = getattr(fc.models, name)(**case.build)
@@ -127,7 +126,7 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
         predicted=program.plan.speed_up,
         over_floor=ours / floor,
         over_shape_floor=ours / shape_floor,
-        predicted_mb=predict_bytes(program.engines[0], program.scorer.selection, sequences) / 1e6,
+        predicted_mb=program.plan.bytes / 1e6,
         measured_mb=measure_child(name, sequences) / 1e6 if with_memory and case.memory else float("nan"),
         compile_s=compile_s,
         error=report.worst,

@@ -14,6 +14,7 @@ from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import Letters, Tokens
+from fastism_compiler.memory import check_result_fits
 from fastism_compiler.progress import track
 from fastism_compiler.replacements import read_replacement
 from fastism_compiler.scoring import Scorer
@@ -76,10 +77,12 @@ class CompiledISM:
         Raises:
             InputError: inputs of a wrong number, shape or content.
             ReplacementError: a replacement that fits no form.
-            OptionError: `sparse` of a program with `reduce=`, or whose `outputs=` picks more than slices.
+            OptionError: `sparse` where `outputs=` picks more than slices, or `reduce=` is not made of Keras operations.
+            MemoryBudgetError: a result that does not fit into free memory.
         """
         arrays = self.inputs.read(x)
         table = self.read_replacement(replace_with, len(arrays[0]))
+        self._check_fits(len(arrays[0]), sparse)
         return self._join(self._scored(arrays, table, delta, sparse, self.ranges.count), sparse)
 
     def saturate(self, x: Any, delta: bool = False, sparse: bool = False) -> Any:
@@ -95,10 +98,12 @@ class CompiledISM:
 
         Raises:
             RangeError: the program was compiled for ranges of another width.
-            OptionError: as in a call.
+            OptionError, MemoryBudgetError: as in a call.
         """
         self._check_single_letters()
-        return self._join(self._scored(self.inputs.read(x), None, delta, sparse, self.ranges.count), sparse)
+        arrays = self.inputs.read(x)
+        self._check_fits(len(arrays[0]) * self.letters.count, sparse)
+        return self._join(self._scored(arrays, None, delta, sparse, self.ranges.count), sparse)
 
     def stream(
         self, x: Any, replace_with: Any = 0, delta: bool = False, *, saturate: bool = False, sparse: bool = False
@@ -296,6 +301,10 @@ class CompiledISM:
         with self._lock:
             self._sparse = self._sparse or self._scorer_for(True)
             return self._sparse
+
+    def _check_fits(self, scans: int, sparse: bool) -> None:
+        if not sparse:
+            check_result_fits(self.scorer.selection, scans * self.ranges.count)
 
     def _check_single_letters(self) -> None:
         if (self.ranges.widths != 1).any():

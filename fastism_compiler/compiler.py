@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from fastism_compiler.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.engine import Engine, EngineFactory
-from fastism_compiler.inputs import InputSpec
+from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
@@ -20,7 +19,7 @@ from fastism_compiler.loading import load_model
 from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
 from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
-from fastism_compiler.passes.buckets import split_ranges
+from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
 from fastism_compiler.scoring import Parts, Scorer
 from fastism_compiler.verification import EFFECT_SHARE, random_inputs
 
@@ -136,11 +135,16 @@ def _assemble(
     notes: Sequence[str],
 ) -> CompiledISM:
     """Choose the block size, and make the program of one engine per bucket of ranges."""
-    buckets = split_ranges(parts.ranges)
+    make = _remembered(factory, parts.ranges)
+    buckets = split_by_width(parts.ranges)
+    if not any(make(b, most_sequences).naive for b in buckets):
+        length = parts.inputs.types[parts.inputs.sequence].extent(1)
+        buckets = split_by_edge(
+            parts.ranges, length, buckets, lambda b: scan_cost(make(b, most_sequences).graph, len(b))
+        )
 
-    @cache
     def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
-        return [factory(parts.ranges.subset(b), sequences, sparse) for b in buckets]
+        return [make(b, sequences, sparse) for b in buckets]
 
     block = choose_batch_size(engines_for, parts.selection, most_sequences, budget)
 
@@ -157,11 +161,24 @@ def _assemble(
     )
 
 
+def _remembered(factory: EngineFactory, ranges: ChangeRanges) -> Callable[..., Engine]:
+    """`(range numbers, sequences, sparse=False) -> engine`, each made once."""
+    made: dict[tuple[bytes, int, bool], Engine] = {}
+
+    def make(members: Array, sequences: int, sparse: bool = False) -> Engine:
+        key = (members.tobytes(), sequences, sparse)
+        if key not in made:
+            made[key] = factory(ranges.subset(members), sequences, sparse)
+        return made[key]
+
+    return make
+
+
 def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactory:
     """The factory with the kernels and the tile size that are fastest here for the largest bucket of ranges."""
     tuner = Tuner(factory.jit, factory.precision, Timings(cache_folder() / "timings.json"))
     timed = replace(factory, measure=tuner.kernel_seconds)
-    largest = parts.ranges.subset(max(split_ranges(parts.ranges), key=len))
+    largest = parts.ranges.subset(max(split_by_width(parts.ranges), key=len))
     if timed(largest, sequences).naive:
         return timed
 

@@ -52,18 +52,25 @@ def free_memory() -> int:
         return 4 << 30
 
 
-def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
-    """Peak memory of one block besides the weights: tables, a tile, the results twice."""
+def predict_bytes(engine: Engine, selection: Selection, sequences: int, naive_rows: int) -> int:
+    """Peak memory of one block besides the weights: tables, a tile, the results twice.
+
+    Args:
+        engine: what runs.
+        selection: what of the outputs is returned.
+        sequences: sequences of the block.
+        naive_rows: whole mutants per call of the model itself.
+    """
     graph, tiling = engine.graph, engine.tiling
     if engine.naive:
         mutants = sequences * engine.ranges.count
-        whole = _LIVE_BUFFERS * _NAIVE_ROWS * _largest(graph)
-        return whole + mutants * (2 * _result_bytes(selection) + 8)
+        whole = _LIVE_BUFFERS * naive_rows * _largest(graph)
+        return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
     tables = sequences * _table_bytes(graph)
     size = tiling.rows(sequences)
     tile = _LIVE_BUFFERS * size * tiling.row_bytes
     rows = tiling.tiles(sequences) * size
-    results = 2 * min(rows, engine.most_rows) * _result_bytes(selection)
+    results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
     return tables + tile + results + jobs
 
@@ -78,7 +85,7 @@ def _table_bytes(graph: Graph) -> int:
 
 def rows_within(selection: Selection, budget: int) -> int:
     """Rows whose results, held twice, take their share of the budget (at least one)."""
-    return max(int(_SHARE_OF_RESULTS * budget) // (2 * _result_bytes(selection)), 1)
+    return max(int(_SHARE_OF_RESULTS * budget) // (2 * result_bytes(selection)), 1)
 
 
 def tile_bytes(budget: int) -> int:
@@ -97,7 +104,24 @@ def _largest(graph: Graph) -> int:
     return max((n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes), default=1)
 
 
-def _result_bytes(selection: Selection) -> int:
+def check_result_fits(selection: Selection, results: int) -> None:
+    """Check that a call's results fit into the memory that is free.
+
+    Raises:
+        MemoryBudgetError: they do not; they can be streamed, selected or reduced.
+    """
+    need, free = results * result_bytes(selection), free_memory()
+    if need > free:
+        raise MemoryBudgetError(
+            "the result of this call does not fit into memory; program.stream(...) yields it in blocks, and "
+            "outputs=, reduce= or sparse=True make it smaller",
+            expected=f"at most {free / (1 << 30):.1f} GiB",
+            got=f"{results} results of {result_bytes(selection)} bytes: {need / (1 << 30):.1f} GiB",
+        )
+
+
+def result_bytes(selection: Selection) -> int:
+    """Bytes of one mutant's results."""
     import keras
 
     leaves: list[Any] = keras.tree.flatten(selection.structure)
@@ -120,7 +144,7 @@ def choose_batch_size(
     """
     size = 1 << (most.bit_length() - 1)
     while True:
-        need = max(predict_bytes(e, selection, size) for e in engines_for(size))
+        need = max(predict_bytes(e, selection, size, naive_rows(e.graph, budget)) for e in engines_for(size))
         if need <= budget:
             return size
         if size == 1:

@@ -118,7 +118,9 @@ def make_plan(program: CompiledISM) -> Plan:
         multiply_adds=sum(delta_total(e.graph, e.ranges.count) for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
         rows=engines[0].tiling.rows(program.batch_size),
-        bytes=max(predict_bytes(e, program.scorer.selection, program.batch_size) for e in engines),
+        bytes=max(
+            predict_bytes(e, program.scorer.selection, program.batch_size, program.scorer.naive.rows) for e in engines
+        ),
         notes=tuple(program.notes),
         **_prediction(engines),
     )

@@ -2,15 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from fastism_compiler.ir.graph import Form, Graph, Node, Section
+from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
+from fastism_compiler.passes.choose_program import PER_BYTE, naive_cost
+from fastism_compiler.passes.plan_tiles import row_bytes, stored_size
+
+_PROGRAM = 0.05
+"""What one more program must save of a scan's cost to be worth compiling."""
+_MOST = 4
+_FEWEST = 64
+"""Ranges of a bucket that is worth splitting."""
 
 
-def split_ranges(ranges: ChangeRanges) -> list[Table]:
+def split_by_width(ranges: ChangeRanges) -> list[Table]:
     """Range numbers by bucket: widths within a factor of two of each other share one.
 
     A row costs what the widest range of its bucket costs.
     """
     octave = np.ceil(np.log2(ranges.widths)).astype(np.int64)
     return [np.flatnonzero(octave == o) for o in np.unique(octave)]
+
+
+def split_by_edge(
+    ranges: ChangeRanges, length: int, buckets: list[Table], cost: Callable[[Table], float]
+) -> list[Table]:
+    """Split buckets into ranges near an edge of the sequence and the others, where that is predicted to pay.
+
+    Windows are clipped at the edges, so a mutation near one costs less, but
+    only in a program that does not also have to hold the widest windows.
+
+    Args:
+        ranges: all change ranges.
+        length: positions of the sequence.
+        buckets: range numbers by bucket.
+        cost: of a scan of one bucket, its reference pass included.
+
+    Returns:
+        Buckets; parts of one bucket in a row, that farthest from the edges first.
+    """
+    room = np.minimum(ranges.lo, length - ranges.hi)
+    return [part for bucket in buckets for part in _split(bucket[np.argsort(-room[bucket], kind="stable")], cost)]
+
+
+def _split(by_room: Table, cost: Callable[[Table], float]) -> list[Table]:
+    """Range numbers, farthest from the edges first, cut into as many equal parts as cost least."""
+    if len(by_room) < _FEWEST:
+        return [np.sort(by_room)]
+    ways = [[np.sort(part) for part in np.array_split(by_room, count)] for count in range(1, _MOST + 1)]
+    return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + _PROGRAM * (len(parts) - 1)))
+
+
+def scan_cost(graph: Graph, count: int) -> float:
+    """Multiply-adds, and traffic in their currency, of one reference pass and `count` rows as they are stored."""
+    nodes = graph.nodes(Section.TILE)
+    traffic = sum(row_bytes(graph, n) for n in nodes if not rule_of(n).elementwise)
+    return naive_cost(graph) + count * (sum(_stored_work(graph, n) for n in nodes) + PER_BYTE * traffic)
+
+
+def _stored_work(graph: Graph, node: Node) -> int:
+    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
+    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
+        return 0
+    rows, kernel = graph.operands(node)[:2]
+    if node.op == "dense":
+        return stored_size(rows) * kernel.type.extent(1)
+    channels = rows.type.extent(rows.type.rank - 1)
+    return stored_size(rows) // channels * kernel.type.row_size

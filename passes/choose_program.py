@@ -12,7 +12,7 @@ from fastism_compiler.ir.ranges import Constant
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.plan_tiles import row_bytes
 
-_PER_BYTE = 3.5
+PER_BYTE = 3.5
 """Multiply-adds in the time that one byte of a result takes (fitted to twelve published models on 2 cores)."""
 
 
@@ -44,7 +44,7 @@ def naive_cost(graph: Graph) -> float:
     """One forward pass of one sequence, in multiply-adds."""
     nodes = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
     written = sum(n.type.row_size for n in nodes if not rule_of(n).elementwise)
-    return naive_total(graph) + _PER_BYTE * 4 * written
+    return naive_total(graph) + PER_BYTE * 4 * written
 
 
 def tile_cost(graph: Graph, context: Context) -> float:
@@ -54,7 +54,7 @@ def tile_cost(graph: Graph, context: Context) -> float:
     traffic = sum(row_bytes(graph, n) for n in nodes if not rule_of(n).elementwise)
     weights = sum(_weights(graph, n) for n in nodes)
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
-    return delta_total(graph, count) / count + _PER_BYTE * (traffic + 4 * weights / rows)
+    return delta_total(graph, count) / count + PER_BYTE * (traffic + 4 * weights / rows)
 
 
 def _weights(graph: Graph, node: Node) -> int:

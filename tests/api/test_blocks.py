@@ -133,3 +133,12 @@ def test_sparse_results_of_a_slice(model: Any, x: Any) -> None:
     sparse, dense = program(x, sparse=True)["profile"], program(x, delta=True)["profile"]
     assert sparse.length == 20
     np.testing.assert_allclose(sparse.dense(), dense, atol=2e-6)
+
+
+def test_a_result_that_cannot_exist_is_refused_with_advice(model: Any, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = fc.compile(model)
+    monkeypatch.setattr("fastism_compiler.memory.free_memory", lambda: 50_000)
+    for call in (program, program.saturate):
+        with pytest.raises(fc.MemoryBudgetError, match=r"program\.stream"):
+            call(x)
+    assert len(list(program.stream(x))) > 0
