@@ -139,8 +139,8 @@ def _draw_windows(ax: Any, rows: Sequence[Row], change: int | None) -> None:
         left, right, label = extent
         left, right = _STRIP + left * _STRIP_WIDTH, _STRIP + right * _STRIP_WIDTH
         y = number * _STEP
-        place = {"facecolor": "#f0f0f0", "edgecolor": "#bbbbbb", "linewidth": 0.6}
-        ax.add_patch(Rectangle((_STRIP, y - 0.16), _STRIP_WIDTH, 0.32, **place))
+        whole = Rectangle((_STRIP, y - 0.16), _STRIP_WIDTH, 0.32, facecolor="#f0f0f0", edgecolor="#bbbbbb")
+        ax.add_patch(whole)
         strip = Rectangle((left, y - 0.16), max(right - left, 0.02), 0.32, facecolor=_CHANGE, edgecolor=_CHANGE_LINE)
         strip.set(linewidth=0.5, gid=f"change:{row.layer}")
         ax.add_patch(strip)

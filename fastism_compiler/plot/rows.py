@@ -108,11 +108,11 @@ def rows_of(graph: Graph) -> Rows:
         rows[place[node]].tile.append(node)
     edges: dict[Section, set[tuple[int, int]]] = {s: set() for s in Section}
     reads: set[tuple[int, int]] = set()
-    for node in place:
+    for node, row in place.items():
         for producer in graph.operands(node):
             if producer not in place:
                 continue
-            pair = (place[producer], place[node])
+            pair = (place[producer], row)
             if producer.section is not node.section:
                 reads.add(pair)
             elif pair[0] != pair[1]:
@@ -121,6 +121,8 @@ def rows_of(graph: Graph) -> Rows:
 
 
 def _shown(node: Node) -> bool:
+    if node.op in ("parameter", "literal"):
+        return False
     return node.op == "input" or node.facts.layer_class is not LayerClass.CONSTANT or node.type.batched
 
 

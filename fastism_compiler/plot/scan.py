@@ -200,7 +200,7 @@ class Scan:
         cells = self._read(row, output.name, self.chosen(window))
         axes = 2 if self.saturated else 1
         if output.index is not None:
-            cells = cells[(..., *output.index)]
+            cells = cells[(*[slice(None)] * axes, *output.index)]
         return cells.reshape(*cells.shape[:axes], -1)
 
     def number(self, output: Output) -> Output:

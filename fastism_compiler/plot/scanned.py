@@ -108,7 +108,12 @@ def track_effects(scan: Scan, row: int, output: Output, window: tuple[int, int] 
 def _lollipop(scan: Scan, row: int, choice: Choice) -> Any:
     output = scan.output(choice.output)
     title = f"{scan.sequence(row).title} · {output}"
-    style = {"label_top": choice.top, "title": title, "ylabel": scan.score, "region": _region(choice.window)}
+    style: dict[str, Any] = {
+        "label_top": choice.top,
+        "title": title,
+        "ylabel": scan.score,
+        "region": _region(choice.window),
+    }
     if not scan.saturated:
         effects = scan.effects(row, scan.number(output), choice.window)[:, 0]
         ranges = scan.ranges[scan.chosen(choice.window)]
