@@ -120,22 +120,26 @@ class Scan:
         """The shape of one output's value: `*out`."""
         return tuple(self.group[f"scores/{output}"].shape[3 if self.saturated else 2 :])
 
+    def names(self) -> list[str]:
+        """The sequences' names; their numbers where they have none."""
+        return [str(name) or str(row) for row, name in enumerate(self.group["name"][:])]
+
     def find(self, sequence: str) -> int:
         """The row of a sequence, by name, else by number.
 
         Raises:
             InputError: no such sequence, or several of that name.
         """
-        names = self.group["name"][:].astype(str)
-        rows = np.flatnonzero(names == sequence)
+        names = self.names()
+        rows = [row for row, name in enumerate(names) if name == sequence]
         if len(rows) > 1:
-            several = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
+            several = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
             raise InputError("several sequences have this name: give a number", expected=several, got=sequence)
-        if len(rows):
-            return int(rows[0])
+        if rows:
+            return rows[0]
         if sequence.isdigit() and int(sequence) < self.count:
             return int(sequence)
-        known = ", ".join(names[:5].tolist()) + (", ..." if len(names) > 5 else "")
+        known = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise InputError(
             "no such sequence in the store", expected=f"a name ({known}) or 0 .. {self.count - 1}", got=sequence
         )
@@ -200,7 +204,8 @@ class Scan:
         cells = self._read(row, output.name, self.chosen(window))
         axes = 2 if self.saturated else 1
         if output.index is not None:
-            cells = cells[(*[slice(None)] * axes, *output.index)]
+            place: tuple[Any, ...] = (..., *output.index)
+            cells = cells[place]
         return cells.reshape(*cells.shape[:axes], -1)
 
     def number(self, output: Output) -> Output:
