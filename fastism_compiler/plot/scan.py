@@ -15,7 +15,7 @@ from fastism_compiler.ir.errors import InputError, OptionError, RangeError
 from fastism_compiler.plot.style import missing
 
 FORMAT, VERSION = "fastism-scan", 1
-_ARRAYS = ("sequence", "name", "chrom", "start", "end", "strand")
+_COLUMNS = ("name", "chrom", "start", "end", "strand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,6 @@ class ScannedSequence:
         start: first genomic position, 0-based.
         end: one behind the last.
         strand: `+` or `-`; on `-`, offset 0 is the last genomic position.
-        letters: `[L]`, indices into the alphabet, 255 for unknown letters.
     """
 
     index: int
@@ -38,7 +37,6 @@ class ScannedSequence:
     start: int
     end: int
     strand: str
-    letters: Array
 
     @property
     def place(self) -> str:
@@ -58,13 +56,15 @@ class Output:
     Attributes:
         name: its name in the store.
         index: which of its numbers; None: all of them.
+        alone: it has one number only, which needs no index in its name.
     """
 
     name: str
     index: tuple[int, ...] | None = None
+    alone: bool = False
 
     def __str__(self) -> str:
-        return self.name if self.index is None else f"{self.name}:{','.join(map(str, self.index))}"
+        return self.name if self.index is None or self.alone else f"{self.name}:{','.join(map(str, self.index))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,17 @@ class Scan:
         )
 
     def sequence(self, row: int) -> ScannedSequence:
-        """One sequence's name, place and letters."""
-        name, chrom, start, end, strand = (self.group[key][row] for key in _ARRAYS[1:])
-        letters = np.asarray(self.group["sequence"][row])
-        return ScannedSequence(row, str(name) or str(row), str(chrom), int(start), int(end), str(strand), letters)
+        """One sequence's name and place."""
+        return _sequence(row, *(self.group[key][row] for key in _COLUMNS))
+
+    def sequences(self) -> list[ScannedSequence]:
+        """All of them, in one read."""
+        columns = (self.group[key][:] for key in _COLUMNS)
+        return [_sequence(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
+
+    def letters(self, row: int) -> Array:
+        """One sequence: `[L]`, indices into the alphabet, 255 for unknown letters."""
+        return np.asarray(self.group["sequence"][row])
 
     def output(self, text: str | None) -> Output:
         """`NAME`, or `NAME:3` and `NAME:3,5` for one number of it; None is the only output there is.
@@ -166,7 +173,8 @@ class Scan:
             raise OptionError("no such output in the store", expected=known, got=text)
         shape = self.shape(name)
         if not colon:
-            return Output(name, (0,) * len(shape) if np.prod(shape, dtype=int) == 1 else None)
+            alone = int(np.prod(shape)) == 1
+            return Output(name, (0,) * len(shape) if alone else None, alone)
         parts = numbers.split(",")
         index = tuple(int(n) for n in parts if n.strip().isdigit())
         if (
@@ -197,16 +205,18 @@ class Scan:
         first, stop = int(at[0]), int(at[-1]) + 1
         effects = np.full((stop - first, cells.shape[1]), np.nan, dtype=cells.dtype)
         effects[at - first] = cells
-        return Saturation(first, effects, np.asarray(self.group["sequence"][row, first:stop]))
+        return Saturation(first, effects, self.letters(row)[first:stop])
 
     def effects(self, row: int, output: Output, window: tuple[int, int] | None = None) -> Array:
         """The scanned cells alone, outputs flattened: `[P, C, K]`, or `[R, K]` of a scan of ranges."""
-        cells = self._read(row, output.name, self.chosen(window))
-        axes = 2 if self.saturated else 1
-        if output.index is not None:
-            place: tuple[Any, ...] = (..., *output.index)
-            cells = cells[place]
-        return cells.reshape(*cells.shape[:axes], -1)
+        chosen = self.chosen(window)
+        begin, stop = int(chosen.min()), int(chosen.max()) + 1
+        cells = np.asarray(self.group[f"scores/{output.name}"][row, begin:stop])[chosen - begin]
+        return self._flattened(cells[None], output)[0]
+
+    def block(self, rows: range, output: Output) -> Array:
+        """All scanned cells of consecutive sequences: `[n, P, C, K]`, or `[n, R, K]`."""
+        return self._flattened(np.asarray(self.group[f"scores/{output.name}"][rows.start : rows.stop]), output)
 
     def number(self, output: Output) -> Output:
         """`output`, which must be one number.
@@ -244,10 +254,19 @@ class Scan:
             raise RangeError("nothing was scanned at these positions", expected=scanned, got=f"{lo}-{hi}")
         return inside[np.argsort(self.ranges[inside, 0], kind="stable")]
 
-    def _read(self, row: int, name: str, chosen: Array) -> Array:
-        """The scores of some ranges: one slice of the store, then the ranges in it."""
-        begin, stop = int(chosen.min()), int(chosen.max()) + 1
-        return np.asarray(self.group[f"scores/{name}"][row, begin:stop])[chosen - begin]
+    def letter(self, index: int) -> str:
+        """The letter of an index; N where it is unknown."""
+        return self.alphabet[index] if index < len(self.alphabet) else "N"
+
+    def _flattened(self, cells: Array, output: Output) -> Array:
+        if output.index is not None:
+            place: tuple[Any, ...] = (..., *output.index)
+            cells = cells[place]
+        return cells.reshape(*cells.shape[: 3 if self.saturated else 2], -1)
+
+
+def _sequence(row: int, name: Any, chrom: Any, start: Any, end: Any, strand: Any) -> ScannedSequence:
+    return ScannedSequence(row, str(name) or str(row), str(chrom), int(start), int(end), str(strand))
 
 
 def open_scan(path: str | os.PathLike[str]) -> Scan:
@@ -284,7 +303,7 @@ def read_scan(group: Any, path: str = "") -> Scan:
         )
     outputs = tuple(attributes.get("outputs", ()))
     saturated = "positions" in group
-    wanted = (*_ARRAYS, "positions" if saturated else "ranges", *(f"scores/{o}" for o in outputs))
+    wanted = ("sequence", *_COLUMNS, "positions" if saturated else "ranges", *(f"scores/{o}" for o in outputs))
     absent = [key for key in wanted if key not in group]
     if absent or not outputs:
         raise InputError("parts of the store are missing", expected=", ".join(wanted), got=f"no {', '.join(absent)}")

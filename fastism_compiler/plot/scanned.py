@@ -100,7 +100,7 @@ def track_effects(scan: Scan, row: int, output: Output, window: tuple[int, int] 
     effects = scan.effects(row, output, window)
     if not scan.saturated:
         return effects
-    letters = scan.sequence(row).letters[scan.ranges[scan.chosen(window), 0]]
+    letters = scan.letters(row)[scan.ranges[scan.chosen(window), 0]]
     reference = np.repeat(letters[:, None], effects.shape[2], axis=1)
     return importance(np.moveaxis(effects, 1, 2), reference, method)
 
@@ -122,7 +122,7 @@ def _lollipop(scan: Scan, row: int, choice: Choice) -> Any:
     cells = scan.saturation(row, output, choice.window)
     position, letter = np.nonzero(np.arange(cells.effects.shape[1]) != cells.reference[:, None])
     alternates = [scan.alphabet[c] for c in letter]
-    before = [scan.alphabet[i] if i < len(scan.alphabet) else "N" for i in cells.reference[position].tolist()]
+    before = [scan.letter(i) for i in cells.reference[position].tolist()]
     position += cells.first
     labels = [f"{a}{p}{b}" for a, p, b in zip(before, position.tolist(), alternates, strict=True)]
     effects = cells.effects[position - cells.first, letter]

@@ -89,7 +89,7 @@ def test_outputs_of_a_scan_are_importances(store: Path) -> None:
     for name, row in zip(names, rows, strict=True):
         np.testing.assert_allclose(row, -group["scores/head"][2, :, :, int(name[-1])].sum(-1) / 3, rtol=1e-5)
     everything = draw(scan, "outputs", Choice("2"))
-    assert {t.get_text() for t in everything.axes[0].get_yticklabels()} == {"scalar:0", *names}
+    assert {t.get_text() for t in everything.axes[0].get_yticklabels()} == {"scalar", *names}
 
 
 def test_a_scan_of_ranges(ranges_store: Path, tmp_path: Path) -> None:

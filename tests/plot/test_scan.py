@@ -38,7 +38,8 @@ def test_gaps_are_nan_and_cells_are_the_stores(store: Path) -> None:
 
 def test_outputs_and_their_numbers(store: Path) -> None:
     scan = open_scan(store)
-    assert scan.output("scalar") == Output("scalar", (0,))
+    assert scan.output("scalar") == Output("scalar", (0,), alone=True)
+    assert str(scan.output("scalar")) == "scalar"
     assert scan.output("head") == Output("head", None)
     assert str(scan.output("head:3")) == "head:3"
     assert [str(n) for n in scan.numbers(scan.output("head"))] == ["head:0", "head:1", "head:2", "head:3"]
