@@ -60,7 +60,8 @@ def draw_logo(ax: Any, scores: Array, alphabet: str = "ACGT", first: int = 0) ->
     ax.axhline(0, color="black", linewidth=0.6)
     ax.set_xlim(first - 0.6, first + len(scores) - 0.4)
     top, bottom = np.clip(scores, 0, None).sum(-1).max(initial=0), np.clip(scores, None, 0).sum(-1).min(initial=0)
-    room = 0.05 * max(top - bottom, 1e-12)
+    top = top if top > bottom else 1.0  # nothing but zeros
+    room = 0.05 * (top - bottom)
     ax.set_ylim(bottom - room, top + 3 * room)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.spines[["top", "right"]].set_visible(False)

@@ -44,3 +44,9 @@ def test_positions_that_were_not_computed_are_marked() -> None:
 def test_refuses_scores_of_other_letters() -> None:
     with pytest.raises(fc.InputError, match=r"any, 4"):
         logo_figure({"one": np.zeros((7, 5))})
+
+
+def test_nothing_but_zeros_and_a_single_position() -> None:
+    (ax,) = logo_figure({"zeros": np.zeros((1, 4))}).axes
+    assert not letters(ax)
+    assert ax.get_ylim()[1] == pytest.approx(1.15)
