@@ -68,7 +68,7 @@ def draw_programs(folder: Path) -> None:
     usual = fc.default_pipeline()
     always = [ChooseProgramPass(break_even=0) if p.name == "choose-program" else p for p in usual.passes]
     for name, build in PROGRAMS.items():
-        program = fc.compile(build(), verify=False, jit=False, pipeline=fc.Pipeline(tuple(always)))
+        program = fc.compile(build(), verify=False, pipeline=fc.Pipeline(tuple(always)))
         plot.save(plot.graph_figure(program.graph), folder / f"{name}.svg")
 
 

@@ -31,9 +31,9 @@ def lollipop_figure(
         effects: `[N]`; NaN is drawn as a grey cross on the line.
         labels: N labels, such as `A17G`.
         letters: N alternate letters, which colour the heads.
-        region: first and last position of the axis (default: around the variants).
-        label_top: how many labels to write at most, strongest first; a label that
-            would cover another is left out.
+        region: first and last position of the axis, a little room beside them (default: around the variants).
+        label_top: how many labels to write at most, strongest first; variants beside
+            a stronger one go without.
         title: written above.
         ylabel: what the heights are.
 
@@ -62,7 +62,8 @@ def lollipop_figure(
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.margins(x=0.03, y=0.14)
     if region is not None:
-        ax.set_xlim(region[0] - 0.5, region[1] + 0.5)
+        room = max(0.5, 0.03 * (region[1] - region[0]))
+        ax.set_xlim(region[0] - room, region[1] + room)
     if labels is not None:
         _write_labels(ax, positions, effects, labels, label_top)
     _legend(ax, [c for c, k in zip(letters, known, strict=True) if k])
@@ -70,21 +71,23 @@ def lollipop_figure(
 
 
 def _write_labels(ax: Any, positions: Array, effects: Array, labels: Sequence[str], top: int) -> None:
-    """Label the strongest variants. Around a label only weaker ones stand, whose stems end before it."""
+    """Label the strongest variants that no stronger one on their side stands beside: stems end before labels."""
     left, right = ax.get_xlim()
-    strength = np.where(np.isfinite(effects), np.abs(effects), -1.0)
-    written: list[tuple[float, bool]] = []
-    for variant in np.argsort(-strength, kind="stable"):
-        if len(written) == top or strength[variant] < 0:
-            break
+    room = _LABEL_ROOM * (right - left)
+    written = 0
+    order = np.argsort(-np.where(np.isfinite(effects), np.abs(effects), 0.0), kind="stable")
+    for number, variant in enumerate(order):
         x, y = float(positions[variant]), float(effects[variant])
-        above = y >= 0
-        if not left <= x <= right or any(abs(x - p) < _LABEL_ROOM * (right - left) and a == above for p, a in written):
+        if written == top or not abs(y) > 0:
+            break
+        stronger = order[:number]
+        beside = (np.abs(positions[stronger] - x) < room) & (effects[stronger] * y > 0)
+        if beside.any() or not left <= x <= right:
             continue
-        written.append((x, above))
+        written += 1
         ax.annotate(
-            labels[variant], (x, y), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=8,
-            ha="center", va="bottom" if above else "top",
+            labels[variant], (x, y), xytext=(0, 5 if y > 0 else -5), textcoords="offset points", fontsize=8,
+            ha="center", va="bottom" if y > 0 else "top",
         )  # fmt: skip
 
 

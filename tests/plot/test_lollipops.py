@@ -30,6 +30,8 @@ def test_labels_are_the_strongest_that_have_room() -> None:
     texts = [t.get_text() for t in ax.texts]
     assert texts == ["v3", "v1", "v5"], "v0 and v2 stand beside the stronger v1, v4 was not computed"
     assert ax.get_legend() is None
+    (ax,) = lollipop_figure(np.array([0, 4, 8, 100]), np.array([3.0, 2.0, 1.0, 0.0]), list("abcd")).axes
+    assert [t.get_text() for t in ax.texts] == ["a"], "c stands beside b, which has no label; d has no effect"
     (ax,) = lollipop_figure(POSITIONS, EFFECTS, LABELS, label_top=1).axes
     assert [t.get_text() for t in ax.texts] == ["v3"]
 
