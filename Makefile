@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint docs bench clean
 
 run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda, draw logos into out/
 	$(BIN)/python examples/lambda_promoters.py --out out
@@ -19,6 +19,11 @@ lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
 	$(BIN)/python -m pip install -q --no-deps --target build/typecheck .
 	MYPYPATH=build/typecheck $(BIN)/mypy
 
+docs: $(VENV)/installed  ## the documentation site, into out/site
+	$(BIN)/python -m docs.draw
+	$(BIN)/python -m docs.benchmarks
+	$(BIN)/python -m mkdocs build --strict
+
 bench: $(VENV)/installed  ## the benchmark table of this README
 	$(BIN)/python -m benchmarks.compare
 
@@ -28,4 +33,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build out docs/generated .pytest_cache .mypy_cache .ruff_cache

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from fastism_compiler.cli.model import ModelOptions, model_options
+from fastism_compiler.cli.refusals import refusals
 
 
 @click.command()
 @model_options
 @click.option("--graph", is_flag=True, help="Print the annotated graph instead of the table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def explain(model: ModelOptions, graph: bool, as_json: bool) -> None:
+@click.option("--draw", type=click.Path(dir_okay=False), help="Also draw the graph, as a .svg, .png or .pdf file.")
+def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None) -> None:
     """Say what a compiled MODEL (.keras or .h5) will do: layers, windows, kernels, arithmetic, memory.
 
-    Example: fastism-compiler explain model.keras
+    Example: fastism-compiler explain model.keras --draw model.svg
     """
+    if draw is not None:
+        _check(draw)
     program = model.compile()
     if graph:
         click.echo(program.text())
@@ -26,3 +31,20 @@ def explain(model: ModelOptions, graph: bool, as_json: bool) -> None:
         click.echo(json.dumps(asdict(program.plan), indent=2))
     else:
         click.echo(str(program.plan))
+    if draw is not None:
+        _draw(program.graph, draw)
+
+
+def _check(path: str) -> None:
+    """Refuse a file that cannot be drawn before compiling for it."""
+    from fastism_compiler.plot.style import check_target
+
+    with refusals():
+        check_target(path)
+
+
+def _draw(graph: Any, path: str) -> None:
+    from fastism_compiler.plot import graph_figure, save
+
+    with refusals():
+        save(graph_figure(graph), path)

@@ -1,0 +1,93 @@
+"""Write the benchmarks page from `benchmarks/results/*.json`.
+
+python -m docs.benchmarks [FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from docs.pages import FOLDER
+
+RESULTS = FOLDER.parent / "benchmarks" / "results"
+
+_INTRODUCTION = """# Benchmarks
+
+This page is written by `python -m docs.benchmarks` from the files in `benchmarks/results/`, which the benchmarks
+themselves wrote. Absolute times of different machines or runs are not comparable; ratios of one row are.
+"""
+
+_ABOUT = {
+    "compare": """Published models with random weights. One zero mutation per position, seconds per sequence: the best
+naive run (mutants made on the device, batched, with and without XLA, best batch size) against the compiled program,
+and against two floors: the least multiply-adds over the machine's peak rate, and the same with each op at the rate its
+own shape allows. In brackets behind the speed-up: what the plan had predicted.""",
+    "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
+    "faults": """Faults injected into the compiler on purpose, and whether the fuzzer caught them:
+`python -m benchmarks.fuzz --faults`.""",
+}
+
+
+def page() -> str:
+    """The page, one section per file of results."""
+    parts = [_INTRODUCTION]
+    for path in sorted(RESULTS.glob("*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        render = _RENDERERS.get(path.stem, _facts)
+        parts.append(f"## {path.stem.replace('_', ' ').capitalize()}\n")
+        parts += [_ABOUT[path.stem] + "\n"] if path.stem in _ABOUT else []
+        parts.append(render(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _compare(rows: list[dict[str, Any]]) -> str:
+    from benchmarks.compare import Result, table
+
+    return table([Result(**row) for row in rows])
+
+
+def _facts(rows: Any) -> str:
+    """A table of names and values; of records, one row each."""
+    if isinstance(rows, list) and rows and all(isinstance(r, dict) for r in rows):
+        heads = list(dict.fromkeys(key for row in rows for key in row))
+        lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+        return "\n".join(lines + ["| " + " | ".join(_cell(row.get(h, "")) for h in heads) + " |" for row in rows])
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in _flat(rows))])
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield prefix, value
+        return
+    for key, inner in value.items():
+        yield from _flat(inner, f"{prefix}: {key}" if prefix else str(key))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return f"{len(value)} (listed in the file)" if value else "none"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+_RENDERERS: dict[str, Callable[[Any], str]] = {"compare": _compare}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER / "generated")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmarks.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`fastism-compiler plot SCORES OUTPUT`: one picture of one scanned sequence."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from fastism_compiler.cli.refusals import refusals
+
+
+@click.command()
+@click.argument("scores", type=click.Path())
+@click.argument("output_file", metavar="OUTPUT", type=click.Path(dir_okay=False))
+@click.option(
+    "--kind", type=click.Choice(["logo", "heatmap", "outputs", "lollipop"]), default="logo", show_default=True,
+    help="Letters as high as their importance; letters x positions; outputs x positions, clustered; effects on stems.",
+)  # fmt: skip
+@click.option("--sequence", default="0", show_default=True, metavar="NAME|INDEX", help="Which sequence.")
+@click.option("--output", metavar="NAME[:INDEX]", help="Which output, or which number of it, as head:3.")
+@click.option("--positions", metavar="A-B", help="Positions of the sequence, 0-based, B exclusive; default: all.")
+@click.option(
+    "--method", type=click.Choice(["mean", "loss", "gain", "mean-centred"]), default="mean", show_default=True,
+    help="Importance: minus the mean effect of the alternatives, the lowest, the highest; mean-centred: all letters.",
+)  # fmt: skip
+@click.option("--top", default=30, show_default=True, help="Most outputs shown, or variants labelled.")
+def plot(
+    scores: str,
+    output_file: str,
+    kind: str,
+    sequence: str,
+    output: str | None,
+    positions: str | None,
+    method: str,
+    top: int,
+) -> None:
+    """Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
+
+    Example: fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
+    """
+    with refusals():
+        from fastism_compiler.plot import save
+        from fastism_compiler.plot.scan import open_scan
+        from fastism_compiler.plot.scanned import Choice, draw
+        from fastism_compiler.plot.style import check_target
+
+        check_target(output_file)
+        choice = Choice(sequence, output, _window(positions), method, top)
+        save(draw(open_scan(scores), kind, choice), output_file)
+
+
+def _window(positions: str | None) -> tuple[int, int] | None:
+    """`A-B` as two numbers."""
+    if positions is None:
+        return None
+    match = re.fullmatch(r"(\d+)-(\d+)", positions.strip())
+    if match is None:
+        raise click.BadParameter("two numbers and a dash, such as 80-160", param_hint="--positions")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,108 @@
+"""What all pictures share: colours, new figures, limits, files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir.errors import InputError, OptionError, UnsupportedError
+
+COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
+"""The colours sequence logos are usually drawn in; other letters are grey."""
+OTHER = "#555555"
+MISSING = "#b0b0b0"
+"""Cells that could not be computed."""
+DIVERGING = "RdBu_r"
+FORMATS = ("png", "svg", "pdf")
+"""File formats of `save`, by extension."""
+_WIDEST = 30.0
+"""Inches."""
+
+
+def letter_colour(letter: str) -> str:
+    """The colour of a letter in every picture."""
+    return COLOURS.get(letter.upper(), OTHER)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty Figure of `width x height` inches, outside of pyplot's registry.
+
+    Raises:
+        UnsupportedError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("pictures need matplotlib", "plot") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def width_for(columns: int, per_column: float) -> float:
+    """Inches for so many columns, within what can be looked at."""
+    return float(np.clip(per_column * columns + 1.2, 6.0, _WIDEST))
+
+
+def missing(rule: str, extra: str) -> UnsupportedError:
+    """The error for a library that is not installed."""
+    return UnsupportedError(rule, expected=f"pip install 'fastism-compiler[{extra}]'", got="not installed")
+
+
+def check_shape(name: str, values: Array, expected: Sequence[int | None]) -> Array:
+    """`values` as an array of the expected shape; None stands for any extent.
+
+    Raises:
+        InputError: another shape.
+    """
+    values = np.asarray(values)
+    fits = values.ndim == len(expected) and all(e in (None, s) for e, s in zip(expected, values.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if e is None else str(e) for e in expected)
+        raise InputError(f"{name} has a shape of its own", expected=f"[{wanted}]", got=list(values.shape))
+    return values
+
+
+def symmetric_limit(values: Array) -> float:
+    """The largest absolute finite value, for colours centred on 0; 1 where there is none."""
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max(initial=0.0)) or 1.0
+
+
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Write a Figure to a `.png`, `.svg` or `.pdf` file; the same Figure gives the same bytes.
+
+    Raises:
+        OptionError: another extension, or a file that cannot be written.
+    """
+    import matplotlib as mpl
+
+    target = check_target(path)
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(_extension(target))
+    try:
+        with mpl.rc_context({"svg.hashsalt": "fastism"}):
+            figure.savefig(target, dpi=160, metadata=metadata)
+    except OSError as error:
+        raise OptionError("the file could not be written", got=f"{path}: {error}") from error
+
+
+def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> Path:
+    """A path that can be written to, asked before the work begins.
+
+    Raises:
+        OptionError: an extension that is not in `formats`, or a folder that does not exist.
+    """
+    target = Path(path)
+    if _extension(target) not in formats:
+        known = " or ".join(f".{f}" for f in formats)
+        raise OptionError("the file's extension says its format", expected=known, got=str(path))
+    if not target.absolute().parent.is_dir():
+        raise OptionError("the folder of a new file must exist", expected=f"a folder {target.parent}", got=str(path))
+    return target
+
+
+def _extension(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")

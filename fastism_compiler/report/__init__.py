@@ -1,0 +1,61 @@
+"""A scan as one HTML file: a table of all sequences, and pictures of the strongest. Needs the `plot` extra."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.plot.scan import Scan, open_scan
+from fastism_compiler.plot.style import check_target
+from fastism_compiler.report.page import page
+from fastism_compiler.report.sections import figures
+from fastism_compiler.report.summary import Summary, summarise
+
+_LISTED = 2000
+"""Rows of the table: more make browsers slow."""
+
+
+def write_report(
+    store: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    top: int = 10,
+    output: str | None = None,
+) -> None:
+    """Write a self-contained HTML report of a scan.
+
+    The table lists the sequences by their strongest effect (the strongest 2,000 of more). The strongest `top`
+    get a logo and a heatmap around that effect, or the effects of all ranges in a scan of ranges. The file holds
+    everything it needs, pictures included, and is readable on light and on dark ground.
+
+    Args:
+        store: what a scan wrote.
+        path: an `.html` file; replaced if it exists.
+        top: how many sequences get pictures.
+        output: `NAME`, or `NAME:INDEX` for one number of it (default: all outputs count).
+
+    Raises:
+        InputError: not a store.
+        OptionError: an unknown output, `top` below 0, or a file that cannot be written.
+    """
+    target = check_target(path, ("html", "htm"))
+    if top < 0:
+        raise OptionError("a number of sequences is needed", expected="top >= 0", got=top)
+    scan = open_scan(store)
+    outputs = [scan.output(name) for name in (scan.outputs if output is None else [output])]
+    summaries = summarise(scan, outputs)
+    try:
+        with open(target, "w", encoding="utf-8") as file:
+            file.writelines(page(scan, summaries, _sections(scan, summaries, top), _LISTED))
+    except OSError as error:
+        raise OptionError("the file could not be written", got=f"{path}: {error}") from error
+
+
+def _sections(scan: Scan, summaries: Sequence[Summary], top: int) -> Iterator[tuple[Summary, Mapping[str, Any]]]:
+    for summary in summaries[:top]:
+        if summary.change:
+            yield summary, figures(scan, summary)
+
+
+__all__ = ["write_report"]

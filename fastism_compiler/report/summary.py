@@ -1,0 +1,99 @@
+"""What a report says of every sequence: its strongest effect, and how much could not be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastism_compiler.inputs import Array
+from fastism_compiler.plot.scan import Output, Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The strongest effect on one sequence.
+
+    Attributes:
+        row: its row in the store.
+        effect: the effect with the largest absolute value; NaN where nothing was computed.
+        output: the number it was on.
+        position: where it starts.
+        change: such as `A17G`, or `10-20` of a range.
+        missing: how many effects could not be computed.
+    """
+
+    row: int
+    effect: float
+    output: Output
+    position: int
+    change: str
+    missing: int
+
+
+def summarise(scan: Scan, outputs: Sequence[Output]) -> list[Summary]:
+    """One summary per sequence, strongest first; sequences without any effect last.
+
+    Reads the store chunk by chunk, so that memory does not grow with the number of sequences.
+
+    Args:
+        scan: an opened store.
+        outputs: which outputs count.
+    """
+    found = [summary for rows in _chunks(scan, outputs[0].name) for summary in _summarise_rows(scan, rows, outputs)]
+    return sorted(found, key=lambda s: (np.isnan(s.effect), -abs(s.effect), s.row))
+
+
+def _chunks(scan: Scan, output: str) -> Iterator[range]:
+    step = int(scan.group[f"scores/{output}"].chunks[0])
+    for begin in range(0, scan.count, step):
+        yield range(begin, min(begin + step, scan.count))
+
+
+def _summarise_rows(scan: Scan, rows: range, outputs: Sequence[Output]) -> list[Summary]:
+    letters = np.asarray(scan.group["sequence"][rows.start : rows.stop])
+    best: list[Summary | None] = [None] * len(rows)
+    missing = np.zeros(len(rows), dtype=np.int64)
+    for output in outputs:
+        scores = scan.block(rows, output)
+        counted = _counted(scan, scores, letters)
+        missing += (counted & ~np.isfinite(scores)).reshape(len(rows), -1).sum(axis=1)
+        for i, row in enumerate(rows):
+            summary = _strongest(scan, row, output, np.where(counted[i], scores[i], np.nan), letters[i])
+            if best[i] is None or _stronger(summary, best[i]):
+                best[i] = summary
+    return [
+        Summary(s.row, s.effect, s.output, s.position, s.change, int(m))
+        for s, m in zip(best, missing, strict=True)
+        if s is not None
+    ]
+
+
+def _counted(scan: Scan, scores: Array, letters: Array) -> Array:
+    """Which cells say something: all but the reference letters' own."""
+    if not scan.saturated:
+        return np.ones(scores.shape, dtype=bool)
+    here = letters[:, scan.ranges[:, 0]]
+    alternates = np.arange(len(scan.alphabet)) != here[..., None]
+    return np.broadcast_to(alternates[..., None], scores.shape)
+
+
+def _stronger(new: Summary, old: Summary | None) -> bool:
+    if old is None or np.isnan(old.effect):
+        return not np.isnan(new.effect)
+    return abs(new.effect) > abs(old.effect)
+
+
+def _strongest(scan: Scan, row: int, output: Output, scores: Array, letters: Array) -> Summary:
+    """Of one sequence and one output: `scores [P, C, K]` or `[R, K]`."""
+    strength = np.where(np.isfinite(scores), np.abs(scores), -1.0)
+    place = np.unravel_index(int(strength.argmax()), strength.shape)
+    effect = float(scores[place]) if strength[place] >= 0 else float("nan")
+    start, stop = scan.ranges[place[0]].tolist()
+    number = scan.numbers(output)[int(place[-1])]
+    change = f"{start}-{stop}"
+    if scan.saturated:
+        before = scan.letter(int(letters[start]))
+        change = f"{before}{start}{scan.alphabet[int(place[1])]}"
+    return Summary(row, effect, number, start, "" if np.isnan(effect) else change, 0)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.plot import COLOURS, logo_figure, save
+from fastism_compiler.plot.style import OTHER, letter_colour, symmetric_limit, width_for
+
+
+def test_letters_of_any_case_and_alphabet_have_colours() -> None:
+    assert letter_colour("a") == COLOURS["A"]
+    assert letter_colour("U") == letter_colour("T")
+    assert letter_colour("W") == OTHER
+
+
+def test_limits_and_widths() -> None:
+    assert symmetric_limit(np.array([np.nan, -3.0, np.inf, 2.0])) == 3.0
+    assert symmetric_limit(np.array([np.nan])) == symmetric_limit(np.zeros(0)) == 1.0
+    assert width_for(10, 0.1) == 6.0
+    assert width_for(100_000, 0.1) == 30.0, "no wider than a file format allows"
+
+
+def test_very_long_logos_can_be_saved(tmp_path: Path) -> None:
+    scores = np.zeros((3000, 4))
+    scores[::100, 2] = 1.0
+    save(logo_figure({"long": scores}), tmp_path / "long.png")
+    assert (tmp_path / "long.png").stat().st_size > 1000
+
+
+def test_no_picture_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **options: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(fc.UnsupportedError, match=r"fastism-compiler\[plot\]"):
+        logo_figure({"one": np.zeros((3, 4))})
+
+
+def test_extensions_and_folders(tmp_path: Path) -> None:
+    figure = logo_figure({"one": np.eye(4)})
+    save(figure, tmp_path / "UPPER.PNG")
+    for path, message in ((tmp_path / "p", "extension"), (tmp_path / "no" / "p.svg", "folder")):
+        with pytest.raises(fc.OptionError, match=message):
+            save(figure, path)
