@@ -126,6 +126,10 @@ def make_plan(program: CompiledISM) -> Plan:
     )
 
 
+def _bytes(program: CompiledISM, engine: Engine) -> int:
+    return predict_bytes(engine, program.scorer.selection, program.batch_size, program.scorer.naive.rows)
+
+
 def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:
     """Speed-up over all ranges: times add up, and naive ranges take what naive ISM takes."""
     speeds = [
