@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.engine import Block, Engine
+from fastism_compiler.engine import Block, Engine, Scorer
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
@@ -43,7 +43,7 @@ class CompiledISM:
         inputs: InputSpec,
         selection: Selection,
         naive: NaiveRows,
-        make_engine: Callable[[ChangeRanges], Engine],
+        make_engine: Callable[[ChangeRanges], Scorer],
         buckets: Sequence[Array],
         ranges: ChangeRanges,
         letters: Letters,
@@ -59,7 +59,7 @@ class CompiledISM:
         self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
         self._buckets = [np.asarray(b) for b in buckets]
         self._engines = [make_engine(ranges.subset(b)) for b in self._buckets]
-        self._by_width: dict[int, Engine] = {}
+        self._by_width: dict[int, Scorer] = {}
         self._lock = threading.Lock()
 
     # Scoring
@@ -167,12 +167,12 @@ class CompiledISM:
     @property
     def graph(self) -> Graph:
         """The annotated graph; `print(program.graph)` is its canonical text."""
-        return self._engines[0].graph
+        return self.engines[0].graph
 
     @property
     def function(self) -> Any:
         """The traced `tf.function` of a scan of one full block."""
-        engine = self._engines[0]
+        engine = self.engines[0]
         spec = engine.spec(self.batch_size, 1, delta=False)
         return engine.program(spec)
 
@@ -186,7 +186,12 @@ class CompiledISM:
     @property
     def engines(self) -> list[Engine]:
         """One engine per bucket of ranges."""
-        return list(self._engines)
+        return [e for e in self._engines if isinstance(e, Engine)]
+
+    @property
+    def buckets(self) -> list[Array]:
+        """The range numbers that each engine serves."""
+        return list(self._buckets)
 
     def verify(
         self,
@@ -275,7 +280,7 @@ class CompiledISM:
             return np.zeros((batch, *shape, *out), reference.dtype)
         return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
 
-    def _score(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+    def _score(self, engine: Scorer, block: list[Array], jobs: Jobs, delta: bool) -> Block:
         """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
         if engine.naive:
             return self._score_whole(engine, block, jobs, delta)
@@ -289,7 +294,7 @@ class CompiledISM:
                 self.rescored += len(doubtful)
         return scored
 
-    def _score_whole(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+    def _score_whole(self, engine: Scorer, block: list[Array], jobs: Jobs, delta: bool) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
         references = self._references(block)
         outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
@@ -304,7 +309,7 @@ class CompiledISM:
     def _references(self, arrays: list[Array]) -> list[Array]:
         return [y.numpy() for y in self.selection([_constant(y) for y in self.naive(arrays)])]
 
-    def _unchanged_rows(self, engine: Engine, x: Array, jobs: Jobs) -> Array:
+    def _unchanged_rows(self, engine: Scorer, x: Array, jobs: Jobs) -> Array:
         """Which jobs replace a sequence by itself: `[n]` bool."""
         unchanged = np.empty(len(jobs), bool)
         for rows in _slices(len(jobs)):
@@ -350,7 +355,7 @@ class CompiledISM:
             pieces.append([y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])])
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
-    def _engine_of_width(self, width: int) -> Engine:
+    def _engine_of_width(self, width: int) -> Scorer:
         """An engine for every position at one width."""
         with self._lock:
             if width not in self._by_width:

@@ -75,6 +75,74 @@ def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: di
     return tf.cast(calls[name][node.attrs.get("output", 0)], node.type.dtype)
 
 
+def whole(
+    graph: Graph, bindings: Bindings, finish: Finish, inputs: Sequence[Tensor], sequences: int | Tensor
+) -> tuple[Mapping[Node, Tensor], list[Tensor]]:
+    """The model itself on whole sequences: every value of the reference section, and the finished outputs."""
+    values = Values(graph, bindings, inputs).run()
+    return values, finish([_batched(values[n], n, sequences) for n in graph.references])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One tile's results, one entry per row.
+
+    Attributes:
+        outputs: the mutants' finished outputs, `[T, *out]` each.
+        own: the finished outputs of each row's own sequence, `[T, *out]` each.
+        unchanged: `[T]` bool, rows whose replacement equals the sequence.
+        trusted: `[T]` bool, rows whose numbers stand; the model itself must score the others.
+    """
+
+    outputs: list[Tensor]
+    own: list[Tensor]
+    unchanged: Tensor
+    trusted: Tensor
+
+    def outputs_or_reference(self) -> list[Tensor]:
+        """The outputs; the reference's, bit for bit, where nothing changes."""
+        return [_where(self.unchanged, r, y) for y, r in zip(self.outputs, self.own, strict=True)]
+
+    def effects(self) -> list[Tensor]:
+        """Mutant - reference; exactly 0 where nothing changes."""
+        return [_where(self.unchanged, tf.zeros_like(y), y - r) for y, r in zip(self.outputs, self.own, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference pass over one block of sequences: what every tile of it reads.
+
+    Attributes:
+        outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
+    """
+
+    bindings: Bindings
+    finish: Finish
+    prepared: Prepared
+    outputs: list[Tensor]
+    finite: Tensor
+
+    @staticmethod
+    def of(
+        graph: Graph, bindings: Bindings, finish: Finish, inputs: Sequence[Tensor], sequences: int | Tensor
+    ) -> Reference:
+        """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
+        values, outputs = whole(graph, bindings, finish, inputs, sequences)
+        finite = _finite_tables(graph, values, sequences)
+        return Reference(bindings, finish, Prepared(graph, values), outputs, finite)
+
+    def score(self, rows: Rows, replacement: Tensor, letters: Sequence[int]) -> Scores:
+        """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
+        step = Step(self.prepared, rows, replacement, list(letters))
+        outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
+        outputs = self.finish(outputs)
+        unchanged = _unchanged(step)
+        trusted = rows.whole(self.finite) & _all_finite(outputs)
+        for lost in step.cancelled:
+            trusted = trusted & (unchanged | ~lost)
+        return Scores(outputs, [rows.whole(r) for r in self.outputs], unchanged, trusted)
+
+
 def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -> Any:
     """Emit the program of a lowered graph.
 
@@ -90,31 +158,16 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        values = Values(graph, bindings, inputs).run()
-        prepared = Prepared(graph, values)
-        references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
-        finite = _finite_tables(graph, values, spec.sequences)
-
+        reference = Reference.of(graph, bindings, finish, inputs, spec.sequences)
         store = stored(active >= 0) if spec.jit else tf.identity
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
             rows = Rows(sequence[i], change[i], store)
-            step = Step(prepared, rows, replacement[i], list(spec.letters))
-            outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
-            outputs = finish(outputs)
-            unchanged = _unchanged(step)
-            own = [rows.whole(r) for r in references]
-            trusted = rows.whole(finite) & _all_finite(outputs)
-            for lost in step.cancelled:
-                trusted = trusted & (unchanged | ~lost)
-            if spec.delta:
-                outputs = [_where(unchanged, tf.zeros_like(y), y - r) for y, r in zip(outputs, own, strict=True)]
-            else:
-                outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
-            return outputs, trusted
+            scores = reference.score(rows, replacement[i], spec.letters)
+            return scores.effects() if spec.delta else scores.outputs_or_reference(), scores.trusted
 
-        outputs, trusted = _loop(tile, references, spec, active)
-        return outputs, trusted, references
+        outputs, trusted = _loop(tile, reference.outputs, spec, active)
+        return outputs, trusted, reference.outputs
 
     return tf.function(run, jit_compile=spec.jit, autograph=False, reduce_retracing=False)
 
@@ -147,7 +200,7 @@ def _loop(
     return outputs, trusted
 
 
-def _batched(x: Tensor, node: Node, sequences: int) -> Tensor:
+def _batched(x: Tensor, node: Node, sequences: int | Tensor) -> Tensor:
     """An output that no input reaches, repeated for every sequence."""
     return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
 
@@ -159,7 +212,7 @@ def _unchanged(step: Step) -> Tensor:
     return tf.reduce_all(step.change == 0, axis=list(range(1, len(step.change.shape))))
 
 
-def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int) -> Tensor:
+def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
     """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
     finite = tf.ones([sequences], tf.bool)
     for node in graph.nodes(Section.REFERENCE):
