@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +17,14 @@ from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.letters import Letters, Tokens
-from fastism_compiler.naive import NaiveRows, mutated
+from fastism_compiler.naive import WholeScorer, mutated
 from fastism_compiler.progress import track
 from fastism_compiler.replacements import read_replacement
-from fastism_compiler.selection import Selection
+from fastism_compiler.selection import Packer
 from fastism_compiler.variants import place_variants
 
 if TYPE_CHECKING:
+    from fastism_compiler.export.manifest import Manifest
     from fastism_compiler.plan import Plan
     from fastism_compiler.verification import VerificationReport
 
@@ -41,8 +44,8 @@ class CompiledISM:
         self,
         *,
         inputs: InputSpec,
-        selection: Selection,
-        naive: NaiveRows,
+        selection: Packer,
+        naive: WholeScorer,
         make_engine: Callable[[ChangeRanges], Scorer],
         buckets: Sequence[Array],
         ranges: ChangeRanges,
@@ -56,7 +59,7 @@ class CompiledISM:
         self.ranges, self.letters, self.alphabet = ranges, letters, alphabet
         self.batch_size, self.rescored = batch_size, 0
         self.notes = tuple(notes)
-        self._make_engine, self._dtypes = make_engine, tuple(output_dtypes)
+        self._make_engine, self.output_dtypes = make_engine, tuple(output_dtypes)
         self._buckets = [np.asarray(b) for b in buckets]
         self._engines = [make_engine(ranges.subset(b)) for b in self._buckets]
         self._by_width: dict[int, Scorer] = {}
@@ -220,6 +223,31 @@ class CompiledISM:
 
         return verify_program(self, x, replace_with, atol, rtol, ranges)
 
+    def export(self, path: str | os.PathLike[str], format: str = "savedmodel", **options: Any) -> Manifest:
+        """Write the program as an artifact that runs without this package.
+
+        Args:
+            path: a file or directory that does not exist yet; its folder does.
+            format: `savedmodel` (a directory; runs with TensorFlow alone),
+                `ism` (the same in one file, for `fastism_compiler.load`),
+                `onnx` (a file; runs with ONNX Runtime), or `stablehlo` (a
+                directory; runs with JAX).
+            options: `overwrite=True` to replace an exported program, and for
+                `stablehlo` `batch_size=` (default 1).
+
+        Returns:
+            What the artifact says about itself.
+
+        Raises:
+            ArtifactError: a target that exists or cannot be written.
+            UnsupportedError: a layer that the format cannot express, by name.
+            VerificationError: the artifact disagrees with the program (a bug; nothing is left behind).
+            OptionError: no such format.
+        """
+        from fastism_compiler.export.write import export_program
+
+        return export_program(self, Path(path), format, **options)
+
     def __repr__(self) -> str:
         return f"<CompiledISM of {self.graph.name!r}: {self.ranges.count} ranges>"
 
@@ -319,23 +347,25 @@ class CompiledISM:
         return unchanged
 
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """Score `jobs` over the program's ranges: flat `[n, *out]`."""
+        """Score `jobs` over the program's ranges, block by block: flat `[n, *out]`."""
         results: list[Array] | None = None
         bucket_of, place = np.empty((2, self.ranges.count), dtype=np.int64)
         for number, members in enumerate(self._buckets):
             bucket_of[members], place[members] = number, np.arange(len(members))
-        for number, engine in enumerate(self._engines):
-            rows = np.flatnonzero(bucket_of[jobs.change] == number)
-            if not len(rows):
-                continue
-            width = engine.ranges.max_width
-            change = place[jobs.change[rows]].astype(np.int32)
-            chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows][:, :width])
-            scored = self._score(engine, arrays, chosen, delta=False)
-            if results is None:
-                results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
-            for result, y in zip(results, scored.outputs, strict=True):
-                result[rows] = y
+        for first, block in self._blocks(arrays):
+            here = (jobs.sequence >= first) & (jobs.sequence < first + len(block[0]))
+            for number, engine in enumerate(self._engines):
+                rows = np.flatnonzero(here & (bucket_of[jobs.change] == number))
+                if not len(rows):
+                    continue
+                change = place[jobs.change[rows]].astype(np.int32)
+                replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
+                chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
+                scored = self._score(engine, block, chosen, delta=False)
+                if results is None:
+                    results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
+                for result, y in zip(results, scored.outputs, strict=True):
+                    result[rows] = y
         return results or []
 
     def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
@@ -346,7 +376,7 @@ class CompiledISM:
         """The same by a float64 clone of the model."""
         return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
 
-    def _naive_rows(self, naive: NaiveRows, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
+    def _naive_rows(self, naive: WholeScorer, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
         pieces = []
         for rows in _slices(len(jobs)):
             part = _take(jobs, rows)
@@ -368,8 +398,8 @@ class CompiledISM:
 
     def _finish(self, flat: list[Any]) -> Any:
         arrays = [np.asarray(y) for y in flat]
-        if len(arrays) == len(self._dtypes):
-            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(arrays, self._dtypes, strict=True)]
+        if len(arrays) == len(self.output_dtypes):
+            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(arrays, self.output_dtypes, strict=True)]
             arrays = [y.astype(d, copy=False) for y, d in zip(arrays, narrow, strict=True)]
         return self.selection.pack(arrays)
 

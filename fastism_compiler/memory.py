@@ -13,7 +13,7 @@ from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
-    from fastism_compiler.selection import Selection
+    from fastism_compiler.selection import Packer
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _LIVE_BUFFERS = 3
@@ -49,7 +49,7 @@ def free_memory() -> int:
         return 4 << 30
 
 
-def predict_bytes(engine: Engine, selection: Selection, sequences: int) -> int:
+def predict_bytes(engine: Engine, selection: Packer, sequences: int) -> int:
     """Peak memory of one block besides the weights: tables, a tile, the results twice."""
     graph, tiling = engine.graph, engine.tiling
     if engine.naive:
@@ -84,7 +84,7 @@ def _largest(graph: Graph) -> int:
     return max((n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes), default=1)
 
 
-def _result_bytes(selection: Selection) -> int:
+def _result_bytes(selection: Packer) -> int:
     import keras
 
     leaves: list[Any] = keras.tree.flatten(selection.structure)
@@ -92,7 +92,7 @@ def _result_bytes(selection: Selection) -> int:
 
 
 def choose_batch_size(
-    engines_for: Callable[[int], Sequence[Engine]], selection: Selection, most: int, budget: int
+    engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int
 ) -> int:
     """The largest power of two up to `most` whose predicted memory fits `budget`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -14,6 +14,24 @@ from fastism_compiler.ir.errors import OptionError
 
 Finish = Callable[[list[Any]], list[Any]]
 """Selected and reduced outputs, flat; leading axis: rows or sequences."""
+
+
+class Packer(Protocol):
+    """What becomes of a model's flat outputs.
+
+    Attributes:
+        structure: the nest of the results, with a sample of each.
+        names: flat names of the results.
+    """
+
+    structure: Any
+    names: list[str]
+
+    def __call__(self, flat: list[Any]) -> list[Any]:
+        """Flat selected and reduced outputs."""
+
+    def pack(self, flat: Sequence[Any]) -> Any:
+        """Flat results in the nest that users see."""
 
 
 class Selection:

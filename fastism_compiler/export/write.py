@@ -1,0 +1,36 @@
+"""`CompiledISM.export`: one writer per format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastism_compiler.export.bundle import pack_bundle
+from fastism_compiler.export.manifest import Manifest
+from fastism_compiler.export.savedmodel import write_savedmodel
+from fastism_compiler.export.target import check_format, new_artifact
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+
+def export_program(
+    program: CompiledISM, path: Path, format: str, *, overwrite: bool = False, **options: Any
+) -> Manifest:
+    """See `CompiledISM.export`."""
+    write = _WRITERS[check_format(format)]
+    with new_artifact(path, overwrite=overwrite) as scratch:
+        return write(program, scratch, **options)
+
+
+def _savedmodel(program: CompiledISM, scratch: Path) -> Manifest:
+    return write_savedmodel(program, scratch / "artifact")
+
+
+def _bundle(program: CompiledISM, scratch: Path) -> Manifest:
+    manifest = write_savedmodel(program, scratch / "savedmodel")
+    pack_bundle(scratch / "savedmodel", manifest, scratch / "artifact")
+    return manifest
+
+
+_WRITERS = {"savedmodel": _savedmodel, "ism": _bundle}
