@@ -9,11 +9,9 @@ nobody to turn to. Its floating outputs are NaN, the mark of a failed cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -201,13 +199,6 @@ def mutated(x: Tensor, rows: Rows, replacement: Tensor, engine: Engine) -> Tenso
         source = [numbers.index(c) if c in numbers else len(numbers) + c for c in range(channels)]
         there = tf.gather(tf.concat([there, x], axis=2), source, axis=2)
     return tf.where(inside[..., None], there, x)
-
-
-@contextmanager
-def weights_as(variables: Sequence[Any], values: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, whoever reads one of these Keras variables gets the given tensor: the graph and opaque layers alike."""
-    with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-        yield
 
 
 def _or_nan(stands: Tensor, y: Tensor) -> Tensor:

@@ -84,16 +84,25 @@ def named_functions(program: CompiledISM, manifest: Manifest) -> dict[str, Any]:
     return functions
 
 
-def keyword_function(
-    portable: Portable, name: str, manifest: Manifest
-) -> Callable[..., dict[str, Tensor]]:  # fmt: skip
-    """One of the portable functions, its tensors by the names of the manifest."""
+def positional_function(portable: Portable, name: str, manifest: Manifest) -> Callable[..., list[Tensor]]:
+    """One of the portable functions, its tensors in the order of `signature`."""
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        inputs, extra = tensors[: len(manifest.inputs)], tensors[len(manifest.inputs) :]
+        flat: list[Tensor] = getattr(portable, name)(list(inputs), *extra)
+        return [tf.identity(y) for y in flat]
+
+    return run
+
+
+def keyword_function(portable: Portable, name: str, manifest: Manifest) -> Callable[..., dict[str, Tensor]]:
+    """The same with its tensors, and its results, by the names of the manifest."""
+    order = list(signature(name, manifest))
+    positional = positional_function(portable, name, manifest)
 
     def run(**tensors: Tensor) -> dict[str, Tensor]:
-        inputs = [tensors[t.name] for t in manifest.inputs]
-        extra = [tensors[REPLACEMENT]] if name == "scan" else []
-        flat = getattr(portable, name)(inputs, *extra)
-        return {t.name: tf.identity(y) for t, y in zip(manifest.outputs, flat, strict=True)}
+        flat = positional(*(tensors[n] for n in order))
+        return {t.name: y for t, y in zip(manifest.outputs, flat, strict=True)}
 
     return run
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.export.savedmodel import MANIFEST
 from fastism_compiler.ir.errors import ArtifactError, OptionError
 
 FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
@@ -25,6 +24,10 @@ def check_format(name: Any) -> str:
     if name not in FORMATS:
         raise OptionError("no such export format", expected=", ".join(FORMATS), got=repr(name))
     return str(name)
+
+
+_MANIFESTS = ("fastism.json", "manifest.json")
+"""One of them lies in every directory that this package writes."""
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def _check_free(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ArtifactError("the target exists", expected="a new path, or overwrite=True", got=str(path))
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in _MANIFESTS):
         raise ArtifactError("only an exported program is overwritten, not another directory", got=str(path))
 
 

@@ -33,4 +33,10 @@ def _bundle(program: CompiledISM, scratch: Path) -> Manifest:
     return manifest
 
 
-_WRITERS = {"savedmodel": _savedmodel, "ism": _bundle}
+def _stablehlo(program: CompiledISM, scratch: Path, batch_size: int = 1) -> Manifest:
+    from fastism_compiler.export.stablehlo import write_stablehlo
+
+    return write_stablehlo(program, scratch / "artifact", batch_size)
+
+
+_WRITERS = {"savedmodel": _savedmodel, "ism": _bundle, "stablehlo": _stablehlo}
