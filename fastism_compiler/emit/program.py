@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
@@ -53,7 +53,8 @@ class Values:
         """Compute every reference node."""
         for node in self.graph.nodes(Section.REFERENCE):
             if node not in self.by_node:
-                self.by_node[node] = self._evaluate(node)
+                with layer_scope(node.layer):
+                    self.by_node[node] = self._evaluate(node)
         return self.by_node
 
     def _evaluate(self, node: Node) -> Tensor:

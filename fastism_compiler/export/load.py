@@ -155,13 +155,11 @@ class LoadedISM(CompiledISM):
                 got=repr(format),
             )
         with new_artifact(Path(path), **options) as scratch:
-            folder = scratch / "unpacked"
-            manifest, source = _open(self.path, folder)
+            manifest, source = _open(self.path, scratch.folder / "unpacked")
             if format == "savedmodel":
-                shutil.copytree(source, scratch / "artifact")
+                shutil.copytree(source, scratch.artifact)
             else:
-                pack_bundle(source, manifest, scratch / "artifact")
-            shutil.rmtree(folder, ignore_errors=True)
+                pack_bundle(source, manifest, scratch.artifact)
         return manifest
 
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,46 @@ _MANIFESTS = ("fastism.json", "manifest.json")
 """One of them lies in every directory that this package writes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory beside the target.
+
+    Attributes:
+        folder: anything may be written here; it goes away.
+        artifact: what lies here, a file or a directory, becomes the target.
+        data: what lies here becomes a file beside the target, called as this is.
+    """
+
+    folder: Path
+    artifact: Path
+    data: Path
+
+
 @contextmanager
-def new_artifact(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty directory beside `path` to write into; what lies at `DIRECTORY/artifact` then becomes `path`.
+def new_artifact(path: Path, *, overwrite: bool = False) -> Iterator[Scratch]:
+    """Somewhere to write an artifact that then becomes `path`: all of it, or nothing.
 
     Raises:
         ArtifactError: `path` exists and may not be replaced, or cannot be written.
     """
-    _check_free(path, overwrite)
+    data = path.with_name(path.name + ".data")
+    for target in (path, data):
+        _check_free(target, overwrite)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise _unwritable(path, error) from error
+    scratch = Scratch(folder, folder / "artifact", folder / data.name)
     try:
         yield scratch
-        _remove(path)
-        (scratch / "artifact").rename(path)
+        for made, target in ((scratch.artifact, path), (scratch.data, data)):
+            _remove(target)
+            if made.exists():
+                made.rename(target)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_free(path: Path, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastism_compiler.export.bundle import pack_bundle
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.savedmodel import write_savedmodel
-from fastism_compiler.export.target import check_format, new_artifact
+from fastism_compiler.export.target import Scratch, check_format, new_artifact
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -23,20 +23,26 @@ def export_program(
         return write(program, scratch, **options)
 
 
-def _savedmodel(program: CompiledISM, scratch: Path) -> Manifest:
-    return write_savedmodel(program, scratch / "artifact")
+def _savedmodel(program: CompiledISM, scratch: Scratch) -> Manifest:
+    return write_savedmodel(program, scratch.artifact)
 
 
-def _bundle(program: CompiledISM, scratch: Path) -> Manifest:
-    manifest = write_savedmodel(program, scratch / "savedmodel")
-    pack_bundle(scratch / "savedmodel", manifest, scratch / "artifact")
+def _bundle(program: CompiledISM, scratch: Scratch) -> Manifest:
+    manifest = write_savedmodel(program, scratch.folder / "savedmodel")
+    pack_bundle(scratch.folder / "savedmodel", manifest, scratch.artifact)
     return manifest
 
 
-def _stablehlo(program: CompiledISM, scratch: Path, batch_size: int = 1) -> Manifest:
+def _stablehlo(program: CompiledISM, scratch: Scratch, batch_size: int = 1) -> Manifest:
     from fastism_compiler.export.stablehlo import write_stablehlo
 
-    return write_stablehlo(program, scratch / "artifact", batch_size)
+    return write_stablehlo(program, scratch.artifact, batch_size)
 
 
-_WRITERS = {"savedmodel": _savedmodel, "ism": _bundle, "stablehlo": _stablehlo}
+def _onnx(program: CompiledISM, scratch: Scratch, **options: Any) -> Manifest:
+    from fastism_compiler.export.onnx_model import OnnxOptions, write_onnx
+
+    return write_onnx(program, scratch.artifact, scratch.data, OnnxOptions(**options))
+
+
+_WRITERS = {"savedmodel": _savedmodel, "ism": _bundle, "stablehlo": _stablehlo, "onnx": _onnx}
