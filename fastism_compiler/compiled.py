@@ -248,6 +248,15 @@ class CompiledISM:
 
         return export_program(self, Path(path), format, **options)
 
+    def to_keras_layer(self) -> Any:
+        """The program as a `keras.layers.Layer`: `layer(x, replacement=None)` scans, as tensors, with gradients.
+
+        Use it inside a model or a training loop; see `export.keras_layer.ISMLayer`.
+        """
+        from fastism_compiler.export.keras_layer import ISMLayer
+
+        return ISMLayer(self)
+
     def __repr__(self) -> str:
         return f"<CompiledISM of {self.graph.name!r}: {self.ranges.count} ranges>"
 

@@ -34,6 +34,7 @@ def compile(
     memory_budget: int | str | None = None,
     jit: bool = True,
     precision: str = "float32",
+    devices: str | Sequence[str] | None = None,
     verify: bool = True,
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
@@ -62,6 +63,8 @@ def compile(
         memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
         jit: compile with XLA (never in float64, where XLA is wrong on CPU).
         precision: `"float32"`: strict, TensorFloat-32 off.
+        devices: local devices that share the sequences of each block, such as
+            `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.
@@ -76,6 +79,7 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
+    from fastism_compiler.devices import ShardedEngine, check_devices
     from fastism_compiler.engine import Engine
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
@@ -83,6 +87,7 @@ def compile(
     from fastism_compiler.selection import Selection
 
     _check_options(precision, batch_size)
+    names = check_devices(devices) if devices is not None else ()
     model = load_model(model, custom_objects, safe_mode)
     stops = frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ())
     passes = pipeline or default_pipeline()
@@ -103,7 +108,11 @@ def compile(
     budget = parse_budget(memory_budget)
 
     def engine_for(block: int) -> Callable[[ChangeRanges], Engine]:
-        return lambda chosen: Engine(lowered, passes, Context(chosen, stops, jit, block), letters, finish)
+        def make(chosen: ChangeRanges) -> Engine:
+            arguments = lowered, passes, Context(chosen, stops, jit, block), letters, finish
+            return ShardedEngine(*arguments, devices=names) if names else Engine(*arguments)
+
+        return make
 
     buckets = split_ranges(table)
     most = batch_size or _MOST_SEQUENCES

@@ -38,24 +38,19 @@ class SelectKernelsPass(Pass):
     2. A plain convolution (stride 1, one group) takes the cheapest of
        `scatter-gemm`, `toeplitz` and `direct`.
     3. Every other linear op runs `direct` on the phase-aligned window.
-
-    Attributes:
-        kernels: those that a plain convolution may take.
     """
 
     name: ClassVar[str] = "select-kernels"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
 
-    kernels: tuple[str, ...] = (SCATTER_GEMM, TOEPLITZ, DIRECT)
-
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
             if rule_of(node).heavy and node.facts.form is Form.DELTA:
-                node.facts.kernel = _select(graph, node, context, self.kernels)
+                node.facts.kernel = _select(graph, node, context)
 
 
-def _select(graph: Graph, node: Node, context: Context, kernels: tuple[str, ...]) -> str:
+def _select(graph: Graph, node: Node, context: Context) -> str:
     rows = graph.operands(node)[0]
     state = rows.facts.state
     if not isinstance(state, Window):
@@ -66,7 +61,7 @@ def _select(graph: Graph, node: Node, context: Context, kernels: tuple[str, ...]
         return SCATTER_GEMM
     if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
         return DIRECT
-    costs = {kernel: _COSTS[kernel](graph, node, state, context) for kernel in kernels}
+    costs = {kernel: cost(graph, node, state, context) for kernel, cost in _COSTS.items()}
     return min(costs, key=lambda kernel: costs[kernel])
 
 

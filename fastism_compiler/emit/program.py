@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -239,12 +240,34 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return tf.where(tf.reshape(condition, [-1, *[1] * (len(a.shape) - 1)]), a, b)
 
 
+class _Precision:
+    """TensorFloat-32 is one switch for the whole process: the first who needs it off stores it, the last restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, False
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
+                tf.config.experimental.enable_tensor_float_32_execution(False)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+_PRECISION = _Precision()
+
+
 @contextmanager
 def strict_float32() -> Iterator[None]:
-    """Switch TensorFloat-32 off, and back to what it was."""
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    """Switch TensorFloat-32 off while any thread is inside, and back to what it was."""
+    _PRECISION.enter()
     try:
         yield
     finally:
-        tf.config.experimental.enable_tensor_float_32_execution(enabled)
+        _PRECISION.leave()

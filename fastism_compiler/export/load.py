@@ -163,6 +163,15 @@ class LoadedISM(CompiledISM):
         return manifest
 
 
+    def to_keras_layer(self) -> Any:
+        """A loaded program has no layers.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
+
+
 @dataclass(frozen=True, slots=True)
 class GraphText:
     """The annotated graph of a loaded program: its name, and its canonical text under `str`."""

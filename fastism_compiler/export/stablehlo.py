@@ -20,7 +20,7 @@ from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
-from fastism_compiler.export.weights import opaque_layers, variables_read, with_weights
+from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
 from fastism_compiler.ir.errors import OptionError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def write_stablehlo(program: CompiledISM, folder: Path, batch_size: int = 1) -> 
         for name in manifest.functions:
             specs = signature(name, manifest, batch_size)
             run = positional_function(portable, name, manifest)
-            variables = variables_read(run, list(specs.values()), engine)
+            variables = variables_read(run, list(specs.values()), engine.lowered)
             used |= {id(v): v for v in variables}
-            text = _module(with_weights(run, variables), [*specs.values()], variables, opaque_layers(engine))
+            text = _module(with_weights(run, variables), [*specs.values()], variables, opaque_layers(engine.lowered))
             (folder / f"{name}.mlir").write_text(text)
             modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": variables}
     keys = _write_weights(list(used.values()), folder / WEIGHTS)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.engine import Engine
+from fastism_compiler.frontend.lowering import Lowered
 from fastism_compiler.ir.errors import UnsupportedError
 
 
@@ -33,33 +33,33 @@ def with_weights(run: Callable[..., Any], variables: Sequence[Any]) -> Callable[
     return call
 
 
-def variables_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], engine: Engine) -> list[Any]:
+def variables_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], lowered: Lowered) -> list[Any]:
     """The Keras variables that `run` reads, in the order of the model.
 
     Raises:
         UnsupportedError: a layer that keeps a plain `tf.Variable`, or something else that is not a constant.
     """
     traced = tf.function(run, autograph=False).get_concrete_function(*specs)
-    bound = [v for v in engine.lowered.bindings.parameters.values() if isinstance(v, keras.Variable)]
-    known = {id(v.value): v for v in [*engine.lowered.model.variables, *bound]}
+    bound = [v for v in lowered.bindings.parameters.values() if isinstance(v, keras.Variable)]
+    known = {id(v.value): v for v in [*lowered.model.variables, *bound]}
     read = {id(v): v for v in traced.variables}
     for key, variable in read.items():
         if key not in known:
-            raise _foreign(engine, f"variable {variable.name!r}")
+            raise _foreign(lowered, f"variable {variable.name!r}")
     if len(traced.captured_inputs) != len(read):
-        raise _foreign(engine, "a resource that is no variable, such as a lookup table")
+        raise _foreign(lowered, "a resource that is no variable, such as a lookup table")
     return [variable for key, variable in known.items() if key in read]
 
 
-def opaque_layers(engine: Engine) -> list[str]:
+def opaque_layers(lowered: Lowered) -> list[str]:
     """Layers that run as they are, and may do what only TensorFlow can."""
-    return sorted({str(n.layer) for n in engine.graph if n.op in ("keras_call", "custom_local")})
+    return sorted({str(n.layer) for n in lowered.graph if n.op in ("keras_call", "custom_local")})
 
 
-def _foreign(engine: Engine, got: str) -> UnsupportedError:
+def _foreign(lowered: Lowered, got: str) -> UnsupportedError:
     return UnsupportedError(
-        "weights outside Keras variables cannot be passed as arguments; make them with add_weight, or export as "
-        "savedmodel",
-        expected=f"Keras variables only, in layers {opaque_layers(engine)}",
+        "weights outside Keras variables cannot be passed as arguments, which other devices and formats need; make "
+        "them with add_weight, or run on one device and export as savedmodel",
+        expected=f"Keras variables only, in layers {opaque_layers(lowered)}",
         got=got,
     )
