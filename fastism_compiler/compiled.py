@@ -232,8 +232,10 @@ class CompiledISM:
                 `ism` (the same in one file, for `fastism_compiler.load`),
                 `onnx` (a file; runs with ONNX Runtime), or `stablehlo` (a
                 directory; runs with JAX).
-            options: `overwrite=True` to replace an exported program, and for
-                `stablehlo` `batch_size=` (default 1).
+            options: `overwrite=True` to replace an exported program; for
+                `stablehlo` `batch_size=` (default 1); for `onnx` `function=`
+                (`scan`, the default, `saturate` or `reference`), and
+                `naive=True` for a loop over whole mutants, to compare with.
 
         Returns:
             What the artifact says about itself.

@@ -91,9 +91,7 @@ def _result_bytes(selection: Packer) -> int:
     return sum(int(np.prod(y.shape[1:], dtype=np.int64)) * y.dtype.size for y in leaves)
 
 
-def choose_batch_size(
-    engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int
-) -> int:
+def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:
     """The largest power of two up to `most` whose predicted memory fits `budget`.
 
     Args:

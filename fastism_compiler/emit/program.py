@@ -241,7 +241,7 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 class _Precision:
-    """TensorFloat-32 is one switch for the whole process: the first who needs it off stores it, the last restores it."""
+    """TensorFloat-32 is one switch for the whole process: the first to need it off stores it, the last restores it."""
 
     def __init__(self) -> None:
         self._lock, self._users, self._before = threading.Lock(), 0, False

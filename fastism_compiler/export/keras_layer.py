@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
 
 
-class ISMLayer(keras.layers.Layer):
+class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     """Scores every change range of its input. Made by `CompiledISM.to_keras_layer`.
 
     `layer(x)` or `layer(x, replacement)` is `[B, R, *out]` in the nest of the

@@ -132,9 +132,10 @@ class LoadedISM(CompiledISM):
     @property
     def plan(self) -> Plan:
         """The plan as it was when the program was exported."""
-        body = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in self.manifest.plan.items()}
+        body: dict[str, Any] = dict(self.manifest.plan)
         body["layers"] = tuple(PlannedLayer(**layer) for layer in body["layers"])
         body["stops"] = tuple((name, reason) for name, reason in body["stops"])
+        body["notes"] = tuple(body["notes"])
         return Plan(**body)
 
     def text(self) -> str:
@@ -161,7 +162,6 @@ class LoadedISM(CompiledISM):
             else:
                 pack_bundle(source, manifest, scratch.artifact)
         return manifest
-
 
     def to_keras_layer(self) -> Any:
         """A loaded program has no layers.

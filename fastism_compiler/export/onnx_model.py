@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.program import strict_float32
+from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.engine import Engine
 from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest
@@ -25,7 +26,6 @@ from fastism_compiler.export.onnx_functions import HANDLERS
 from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.export.savedmodel import positional_function, signature
-from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.ir.errors import OptionError, UnsupportedError, VerificationError
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.verification import random_inputs, random_replacement
@@ -119,9 +119,7 @@ def _converted(program: CompiledISM, engines: Sequence[Engine], manifest: Manife
     run = positional_function(portable, function, manifest)
     with strict_float32():
         variables = variables_read(run, list(specs.values()), engines[0].lowered)
-        stand_ins = [
-            tf.TensorSpec(v.shape, v.value.dtype, name=f"fastism_weight_{i}") for i, v in enumerate(variables)
-        ]
+        stand_ins = [tf.TensorSpec(v.shape, v.value.dtype, name=f"fastism_weight_{i}") for i, v in enumerate(variables)]
         traced = tf.function(with_weights(run, variables), autograph=False)
         model = _convert(traced, [*specs.values(), *stand_ins], engines)
     outputs = {v.name: t.name for v, t in zip(model.graph.output, manifest.outputs, strict=True)}
@@ -246,5 +244,3 @@ def _compare(name: str, theirs: Any, ours: Any) -> None:
             expected=f"{list(ours.shape)}, errors up to {limit:.1e}",
             got=f"output {name!r}: {list(theirs.shape)}, error {error:.1e}",
         )
-
-

@@ -9,6 +9,7 @@ from fastism_compiler.export.bundle import pack_bundle
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.savedmodel import write_savedmodel
 from fastism_compiler.export.target import Scratch, check_format, new_artifact
+from fastism_compiler.ir.errors import OptionError
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -19,6 +20,10 @@ def export_program(
 ) -> Manifest:
     """See `CompiledISM.export`."""
     write = _WRITERS[check_format(format)]
+    known = _OPTIONS.get(format, ())
+    for name in options:
+        if name not in known:
+            raise OptionError(f"no such option of format {format}", expected=", ".join(("overwrite", *known)), got=name)
     with new_artifact(path, overwrite=overwrite) as scratch:
         return write(program, scratch, **options)
 
@@ -46,3 +51,5 @@ def _onnx(program: CompiledISM, scratch: Scratch, **options: Any) -> Manifest:
 
 
 _WRITERS = {"savedmodel": _savedmodel, "ism": _bundle, "stablehlo": _stablehlo, "onnx": _onnx}
+_OPTIONS = {"stablehlo": ("batch_size",), "onnx": ("function", "naive")}
+"""What each format can be asked for, besides `overwrite`."""
