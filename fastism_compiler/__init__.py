@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastism_compiler import ir, passes
 from fastism_compiler._version import __version__
 from fastism_compiler.ir.errors import (
+    ArtifactError,
     FastISMError,
     InputError,
     InputTypeError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
+    from fastism_compiler.export.load import load
     from fastism_compiler.frontend.registry import ReceptiveField, register_layer, unregister_layer
 
 _LAZY = {
@@ -45,6 +47,7 @@ _LAZY = {
     "ScoreBlock": "blocks",
     "SparseDeltas": "blocks",
     "compile": "compiler",
+    "load": "export.load",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
     "ReceptiveField": "frontend.registry",
@@ -64,6 +67,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "ArtifactError",
     "CompiledISM",
     "Context",
     "FastISM",
@@ -90,6 +94,7 @@ __all__ = [
     "compile",
     "default_pipeline",
     "ir",
+    "load",
     "models",
     "passes",
     "register_layer",

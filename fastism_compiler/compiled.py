@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastism_compiler.blocks import ScoreBlock, SparseDeltas
+from fastism_compiler.engine import Engine
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.letters import Letters, Tokens
 from fastism_compiler.memory import check_result_fits
+from fastism_compiler.naive import WholeScorer
 from fastism_compiler.progress import track
 from fastism_compiler.replacements import read_replacement
 from fastism_compiler.scoring import Scorer
+from fastism_compiler.selection import Packer
 from fastism_compiler.variants import place_variants
 
 if TYPE_CHECKING:
-    from fastism_compiler.engine import Engine
+    from fastism_compiler.export.manifest import Manifest
     from fastism_compiler.plan import Plan
     from fastism_compiler.verification import VerificationReport
 
@@ -52,7 +57,7 @@ class CompiledISM:
         self.scorer = scorer_for(False)
         self.alphabet, self.batch_size = alphabet, batch_size
         self.notes = tuple(notes)
-        self._scorer_for, self._most_rows, self._dtypes = scorer_for, most_rows, tuple(output_dtypes)
+        self._scorer_for, self._most_rows, self.output_dtypes = scorer_for, most_rows, tuple(output_dtypes)
         self._sparse: Scorer | None = None
         self._lock = threading.Lock()
 
@@ -206,6 +211,16 @@ class CompiledISM:
         return self.scorer.letters
 
     @property
+    def selection(self) -> Packer:
+        """Which outputs are returned, and their nest."""
+        return self.scorer.selection
+
+    @property
+    def naive(self) -> WholeScorer:
+        """The model itself, on whole sequences."""
+        return self.scorer.naive
+
+    @property
     def rescored(self) -> int:
         """Rows so far that the model itself scored: not finite, or of a sequence with a non-finite reference."""
         return self.scorer.rescored + (self._sparse.rescored if self._sparse else 0)
@@ -232,7 +247,12 @@ class CompiledISM:
     @property
     def engines(self) -> list[Engine]:
         """One engine per bucket of ranges."""
-        return list(self.scorer.engines)
+        return [e for e in self.scorer.engines if isinstance(e, Engine)]
+
+    @property
+    def buckets(self) -> list[Array]:
+        """The range numbers that each engine serves."""
+        return list(self.scorer.buckets)
 
     def verify(
         self,
@@ -260,6 +280,42 @@ class CompiledISM:
         from fastism_compiler.verification import verify_program
 
         return verify_program(self, x, replace_with, atol, rtol, ranges)
+
+    def export(self, path: str | os.PathLike[str], format: str = "savedmodel", **options: Any) -> Manifest:
+        """Write the program as an artifact that runs without this package.
+
+        Args:
+            path: a file or directory that does not exist yet; its folder does.
+            format: `savedmodel` (a directory; runs with TensorFlow alone),
+                `ism` (the same in one file, for `fastism_compiler.load`),
+                `onnx` (a file; runs with ONNX Runtime), or `stablehlo` (a
+                directory; runs with JAX).
+            options: `overwrite=True` to replace an exported program; for
+                `stablehlo` `batch_size=` (default 1); for `onnx` `function=`
+                (`scan`, the default, `saturate` or `reference`), and
+                `naive=True` for a loop over whole mutants, to compare with.
+
+        Returns:
+            What the artifact says about itself.
+
+        Raises:
+            ArtifactError: a target that exists or cannot be written.
+            UnsupportedError: a layer that the format cannot express, by name.
+            VerificationError: the artifact disagrees with the program (a bug; nothing is left behind).
+            OptionError: no such format.
+        """
+        from fastism_compiler.export.write import export_program
+
+        return export_program(self, Path(path), format, **options)
+
+    def to_keras_layer(self) -> Any:
+        """The program as a `keras.layers.Layer`: `layer(x, replacement=None)` scans, as tensors, with gradients.
+
+        Use it inside a model or a training loop; see `export.keras_layer.ISMLayer`.
+        """
+        from fastism_compiler.export.keras_layer import ISMLayer
+
+        return ISMLayer(self)
 
     def __repr__(self) -> str:
         return f"<CompiledISM of {self.graph.name!r}: {self.ranges.count} ranges>"
@@ -320,7 +376,7 @@ class CompiledISM:
         return self._finish([join(parts) for parts in zip(*[flat for *_, flat in blocks], strict=True)])
 
     def _finish(self, flat: list[Any]) -> Any:
-        if len(flat) == len(self._dtypes):
-            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(flat, self._dtypes, strict=True)]
+        if len(flat) == len(self.output_dtypes):
+            narrow = [d if d in FLOATS[:2] else y.dtype for y, d in zip(flat, self.output_dtypes, strict=True)]
             flat = [y.astype(d, copy=False) for y, d in zip(flat, narrow, strict=True)]
         return self.scorer.selection.pack(flat)

@@ -41,6 +41,7 @@ def compile(
     jit: bool = True,
     precision: str = "float32",
     autotune: bool = False,
+    devices: str | Sequence[str] | None = None,
     verify: bool = True,
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
@@ -73,6 +74,8 @@ def compile(
             differences; the reference and everything else stay float32.
         autotune: time kernels and tile sizes at the model's shapes, once; results are kept
             in `FASTISM_COMPILER_CACHE` (default: the user's cache folder).
+        devices: local devices that share the sequences of each block, such as
+            `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.
@@ -87,6 +90,7 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
+    from fastism_compiler.devices import check_devices
     from fastism_compiler.frontend import keras_graph
     from fastism_compiler.frontend.lowering import dtype_name, lower
     from fastism_compiler.selection import Selection
@@ -113,7 +117,10 @@ def compile(
     budget = parse_budget(memory_budget)
 
     rows, size = rows_within(selection, budget), tile_bytes(budget)
-    factory = EngineFactory(lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size)
+    names = check_devices(devices) if devices is not None else ()
+    factory = EngineFactory(
+        lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names
+    )
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
@@ -149,7 +156,7 @@ def _assemble(
     block = choose_batch_size(engines_for, parts.selection, most_sequences, budget)
 
     def scorer_for(sparse: bool) -> Scorer:
-        return Scorer(parts, buckets, engines_for(block, sparse), lambda ranges: factory(ranges, block))
+        return Scorer(parts, buckets, engines_for(block, sparse), lambda ranges: factory(ranges, block), block)
 
     return CompiledISM(
         scorer_for=scorer_for,

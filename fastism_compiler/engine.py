@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges, Graph, TensorType, Window
 from fastism_compiler.ir.errors import IRError, OptionError
 from fastism_compiler.ir.graph import Tiling
+from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs, cut_tiles
 from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
@@ -31,14 +32,57 @@ class Block:
     references: list[Array]
 
 
+class AnyEngine(Protocol):
+    """What scoring needs of an engine, compiled or loaded: its ranges, and scores for job lists."""
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        """The change ranges it is specialised for."""
+
+    @property
+    def naive(self) -> bool:
+        """Whether every mutant should rather be scored whole."""
+
+    @property
+    def windows(self) -> Sequence[OutputWindow | None]:
+        """Per output of a sparse program: where its rows are; None where rows are whole."""
+
+    def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+        """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
+
+
+class TilePrograms(Protocol):
+    """Emitted programs, and how jobs are cut into their tiles."""
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        """The change ranges they are specialised for."""
+
+    @property
+    def groups(self) -> Table:
+        """One label per range; a tile holds rows of one label."""
+
+    @property
+    def length(self) -> int:
+        """Positions of the sequence."""
+
+    def rows(self, sequences: int) -> int:
+        """Rows per tile for up to this many sequences."""
+
+    def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
+        """The program for about `tiles` tiles over up to `sequences` sequences."""
+
+    def program(self, spec: ProgramSpec) -> Any:
+        """The function for these static sizes (see `emit.program.build`)."""
+
+
 class Engine:
     """One pipeline run, and the programs emitted from it (compiled on first use).
 
     Args:
         lowered: the model from the frontend.
-        ranges: the change ranges this engine is specialised for.
         pipeline: the passes to run.
-        context: what they may know.
+        context: what they may know, the change ranges among it.
         letters: what replacements are given for.
         finish: selection and reduction of the outputs.
         most_rows: rows whose results may exist at once on the device.
@@ -55,14 +99,22 @@ class Engine:
     ) -> None:
         self.ranges: ChangeRanges = context.ranges
         self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
-        self.context = context
+        self.context, self.pipeline = context, pipeline
         self.sequence_type = sequence_type(lowered.graph)
-        self.letters = letters
-        self.most_rows = most_rows
-        self.bindings, self._finish = lowered.bindings, finish
+        self.letters, self.most_rows = letters, most_rows
+        self.lowered, self.finish = lowered, finish
         self._programs: dict[ProgramSpec, Any] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         self._lock = threading.Lock()
+
+    def retargeted(self, pipeline: Pipeline, context: Context) -> Engine:
+        """The same model through other passes, or for another target."""
+        return Engine(self.lowered, pipeline, context, self.letters, self.finish, self.most_rows)
+
+    @property
+    def length(self) -> int:
+        """Positions of the sequence."""
+        return self.sequence_type.extent(1)
 
     @property
     def tiling(self) -> Tiling:
@@ -88,7 +140,7 @@ class Engine:
         """The `tf.function` for these static sizes; made once."""
         with self._lock:
             if spec not in self._programs:
-                self._programs[spec] = build(self.graph, self.bindings, spec, self._finish)
+                self._programs[spec] = build(self.graph, self.lowered.bindings, spec, self.finish)
             return self._programs[spec]
 
     @property
@@ -103,7 +155,7 @@ class Engine:
         block, or as many as memory allows, so that few programs serve every job list.
         """
         block = block_size(sequences)
-        rows, scan = self.tile_sizes(block)
+        rows, scan = self._tile_sizes(block)
         times = next((n for n in (1, 2, 4) if tiles <= n * scan), 4)
         most = max(self.most_rows // rows, 1)
         context = self.context
@@ -111,7 +163,16 @@ class Engine:
             block, min(times * scan, most), rows, self.letters.numbers, delta, context.jit, context.precision
         )
 
-    def tile_sizes(self, block: int) -> tuple[int, int]:
+    def rows(self, sequences: int) -> int:
+        """Rows per tile for up to this many sequences."""
+        return self._tile_sizes(block_size(sequences))[0]
+
+    @property
+    def groups(self) -> Table:
+        """One label per range; a tile holds rows of one label."""
+        return self.tiling.groups
+
+    def _tile_sizes(self, block: int) -> tuple[int, int]:
         """Rows per tile, and tiles of a full scan, for blocks of this many sequences."""
         if block not in self._sizes:
             self._sizes[block] = self.tiling.rows(block), self.tiling.tiles(block)
@@ -119,37 +180,39 @@ class Engine:
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
-        rows, _ = self.tile_sizes(block_size(len(inputs[0])))
-        tiles = cut_tiles(jobs, self.tiling.groups, rows)
-        spec = self.spec(len(inputs[0]), len(tiles.job), delta)
-        program = self.program(spec)
-        block = [_pad_rows(x, spec.sequences) for x in inputs]
-        replacement = _on_carrier(jobs.replacement, self.ranges, jobs.change, self.sequence_type.extent(1))
-        pieces = []
-        with strict_float32():
-            for begin in range(0, len(tiles.job), spec.tiles):
-                job = tiles.job[begin : begin + spec.tiles]
-                active = len(job)
-                job = _pad_rows(job, spec.tiles)
-                pieces.append(
-                    self._call(program, block, jobs.sequence[job], jobs.change[job], replacement[job], active)
-                )
-        outputs = [_gather([p[0][k] for p in pieces], tiles.slot) for k in range(len(pieces[0][0]))]
-        trusted = _gather([p[1] for p in pieces], tiles.slot)
-        references = [y[: len(inputs[0])] for y in pieces[0][2]]
-        return Block(outputs, trusted, references)
+        return run_tiles(self, inputs, jobs, delta=delta)
 
-    @staticmethod
-    def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, list[Array]]:
-        import tensorflow as tf
 
-        inputs, *tables, active = args
-        outputs, trusted, references = program(
-            [tf.convert_to_tensor(x) for x in inputs],
-            *[tf.convert_to_tensor(t) for t in tables],
-            tf.constant(active, tf.int32),
-        )
-        return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
+def run_tiles(engine: TilePrograms, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+    """Cut `jobs` into tiles, run them, and bring the results back into the order of the jobs."""
+    tiles = cut_tiles(jobs, engine.groups, engine.rows(len(inputs[0])))
+    spec = engine.spec(len(inputs[0]), len(tiles.job), delta)
+    program = engine.program(spec)
+    block = [_pad_rows(x, spec.sequences) for x in inputs]
+    replacement = _on_carrier(jobs.replacement, engine.ranges, jobs.change, engine.length)
+    pieces = []
+    with strict_float32():
+        for begin in range(0, len(tiles.job), spec.tiles):
+            job = tiles.job[begin : begin + spec.tiles]
+            active = len(job)
+            job = _pad_rows(job, spec.tiles)
+            pieces.append(_call(program, block, jobs.sequence[job], jobs.change[job], replacement[job], active))
+    outputs = [_gather([p[0][k] for p in pieces], tiles.slot) for k in range(len(pieces[0][0]))]
+    trusted = _gather([p[1] for p in pieces], tiles.slot)
+    references = [y[: len(inputs[0])] for y in pieces[0][2]]
+    return Block(outputs, trusted, references)
+
+
+def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, list[Array]]:
+    import tensorflow as tf
+
+    inputs, *tables, active = args
+    outputs, trusted, references = program(
+        [tf.convert_to_tensor(x) for x in inputs],
+        *[tf.convert_to_tensor(t) for t in tables],
+        tf.constant(active, tf.int32),
+    )
+    return [y.numpy() for y in outputs], trusted.numpy(), [y.numpy() for y in references]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +230,7 @@ class EngineFactory:
         contiguous: sparse programs need no selection but what the graph has.
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
+        devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -180,6 +244,7 @@ class EngineFactory:
     contiguous: bool
     most_rows: int
     tile_bytes: int
+    devices: tuple[str, ...] = ()
     measure: Measure | None = None
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
@@ -188,6 +253,8 @@ class EngineFactory:
         Raises:
             OptionError: sparse results where outputs are reduced, or picked by lists and integers.
         """
+        from fastism_compiler.devices import ShardedEngine
+
         if sparse and not self.contiguous:
             raise OptionError(
                 "sparse results are of whole outputs, or of slices of them",
@@ -197,7 +264,8 @@ class EngineFactory:
             ranges, self.stop_at, self.jit, sequences, self.tile_bytes, self.precision, sparse, self.measure
         )
         finish = list if sparse else self.finish
-        return Engine(self.lowered, self.pipeline, context, self.letters, finish, self.most_rows)
+        parts = self.lowered, self.pipeline, context, self.letters, finish, self.most_rows
+        return ShardedEngine(*parts, devices=self.devices) if self.devices else Engine(*parts)
 
 
 def sequence_type(graph: Graph) -> TensorType:
@@ -209,12 +277,17 @@ def sequence_type(graph: Graph) -> TensorType:
 
 def _on_carrier(replacement: Array, ranges: ChangeRanges, change: Array, length: int) -> Array:
     """Replacements as the program stores them: from `min(lo, length - w)` on, not from `lo`."""
-    width = ranges.max_width
-    late = (ranges.lo - np.minimum(ranges.lo, length - width))[change]
-    if not late.any():
+    row = carrier_rows(ranges, length)
+    if (row == np.arange(ranges.max_width)).all():
         return replacement
-    row = np.clip(np.arange(width) - late[:, None], 0, width - 1)
-    return np.take_along_axis(replacement, row[..., None], axis=1)
+    return np.take_along_axis(replacement, row[change][..., None], axis=1)
+
+
+def carrier_rows(ranges: ChangeRanges, length: int) -> Table:
+    """Which row of its replacement each stored position of a range takes: `[R, w]`."""
+    width = ranges.max_width
+    late = ranges.lo - np.minimum(ranges.lo, length - width)
+    return np.clip(np.arange(width) - late[:, None], 0, width - 1)
 
 
 def block_size(sequences: int) -> int:

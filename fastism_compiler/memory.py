@@ -13,7 +13,7 @@ from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
-    from fastism_compiler.selection import Selection
+    from fastism_compiler.selection import Packer
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _LIVE_BUFFERS = 3
@@ -52,7 +52,7 @@ def free_memory() -> int:
         return 4 << 30
 
 
-def predict_bytes(engine: Engine, selection: Selection, sequences: int, naive_rows: int) -> int:
+def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows: int) -> int:
     """Peak memory of one block besides the weights: tables, a tile, the results twice.
 
     Args:
@@ -83,7 +83,7 @@ def _table_bytes(graph: Graph) -> int:
     return sum(kept) + sum(sorted(sizes)[-2:])
 
 
-def rows_within(selection: Selection, budget: int) -> int:
+def rows_within(selection: Packer, budget: int) -> int:
     """Rows whose results, held twice, take their share of the budget (at least one)."""
     return max(int(_SHARE_OF_RESULTS * budget) // (2 * result_bytes(selection)), 1)
 
@@ -104,7 +104,7 @@ def _largest(graph: Graph) -> int:
     return max((n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes), default=1)
 
 
-def check_result_fits(selection: Selection, results: int) -> None:
+def check_result_fits(selection: Packer, results: int) -> None:
     """Check that a call's results fit into the memory that is free.
 
     Raises:
@@ -120,7 +120,7 @@ def check_result_fits(selection: Selection, results: int) -> None:
         )
 
 
-def result_bytes(selection: Selection) -> int:
+def result_bytes(selection: Packer) -> int:
     """Bytes of one mutant's results."""
     import keras
 
@@ -128,9 +128,7 @@ def result_bytes(selection: Selection) -> int:
     return sum(int(np.prod(y.shape[1:], dtype=np.int64)) * y.dtype.size for y in leaves)
 
 
-def choose_batch_size(
-    engines_for: Callable[[int], Sequence[Engine]], selection: Selection, most: int, budget: int
-) -> int:
+def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:
     """The largest power of two up to `most` whose predicted memory fits `budget`.
 
     Args:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,22 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.letters import Letters
 
 _ROWS = 64
+
+
+class WholeScorer(Protocol):
+    """Scores whole sequences.
+
+    Attributes:
+        rows: sequences per call.
+    """
+
+    rows: int
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
+
+    def in_float64(self) -> WholeScorer:
+        """The same in float64."""
 
 
 class NaiveRows:
@@ -40,18 +56,23 @@ class NaiveRows:
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
-        count = len(inputs[0])
-        pieces = []
-        for begin in range(0, count, self.rows):
-            block = [_padded(x[begin : begin + self.rows], self.rows) for x in inputs]
-            pieces.append([np.asarray(y)[: count - begin] for y in self._run(block)])
-        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+        return in_batches(self._run, inputs, self.rows)
 
     def in_float64(self) -> NaiveRows:
         """The same model cloned to float64, weights copied: the exact oracle."""
         if self._float64 is None:
             self._float64 = NaiveRows(float64_clone(self._model), self._structure, rows=self.rows)
         return self._float64
+
+
+def in_batches(score: Callable[[list[Array]], Sequence[Any]], inputs: Sequence[Array], rows: int) -> list[Array]:
+    """Flat outputs `[n, *out]` of `score`, called with `rows` sequences each time, the last ones repeated."""
+    count = len(inputs[0])
+    pieces = []
+    for begin in range(0, count, rows):
+        block = [_padded(x[begin : begin + rows], rows) for x in inputs]
+        pieces.append([np.asarray(y)[: count - begin] for y in score(block)])
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
 def float64_clone(model: Any) -> Any:

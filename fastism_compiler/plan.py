@@ -118,16 +118,14 @@ def make_plan(program: CompiledISM) -> Plan:
         multiply_adds=sum(delta_total(e.graph, e.ranges.count) for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
         rows=engines[0].tiling.rows(program.batch_size),
-        bytes=max(
-            predict_bytes(e, program.scorer.selection, program.batch_size, program.scorer.naive.rows) for e in engines
-        ),
+        bytes=max(predict_bytes(e, program.selection, program.batch_size, program.naive.rows) for e in engines),
         notes=tuple(program.notes),
         **_prediction(engines),
     )
 
 
 def _bytes(program: CompiledISM, engine: Engine) -> int:
-    return predict_bytes(engine, program.scorer.selection, program.batch_size, program.scorer.naive.rows)
+    return predict_bytes(engine, program.selection, program.batch_size, program.naive.rows)
 
 
 def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.blocks import SparseDeltas
-from fastism_compiler.engine import Block, Engine
+from fastism_compiler.engine import AnyEngine, Block
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.letters import Letters
-from fastism_compiler.naive import NaiveRows, mutated
-from fastism_compiler.selection import Selection
+from fastism_compiler.naive import WholeScorer, mutated
+from fastism_compiler.selection import Packer
 
 _MUTANTS = 512
 """Whole mutants that exist at once."""
@@ -26,7 +26,7 @@ _MUTANTS = 512
 class Placed:
     """Jobs of one engine, and the cells `[b, r, ...]` of a block's result that they fill."""
 
-    engine: Engine
+    engine: AnyEngine
     jobs: Jobs
     at: tuple[Array, ...]
 
@@ -44,8 +44,8 @@ class Parts:
     """
 
     inputs: InputSpec
-    selection: Selection
-    naive: NaiveRows
+    selection: Packer
+    naive: WholeScorer
     ranges: ChangeRanges
     letters: Letters
 
@@ -58,22 +58,24 @@ class Scorer:
         buckets: range numbers, one array for each engine.
         engines: one per bucket.
         make_engine: specialises the model to other ranges.
+        batch_size: most sequences per block.
     """
 
     def __init__(
         self,
         parts: Parts,
         buckets: Sequence[Array],
-        engines: Sequence[Engine],
-        make_engine: Callable[[ChangeRanges], Engine],
+        engines: Sequence[AnyEngine],
+        make_engine: Callable[[ChangeRanges], AnyEngine],
+        batch_size: int,
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
         self.ranges, self.letters = parts.ranges, parts.letters
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
         self.engines = list(engines)
-        self._make_engine = make_engine
-        self._by_width: dict[int, Engine] = {}
+        self._make_engine, self._batch_size = make_engine, batch_size
+        self._by_width: dict[int, AnyEngine] = {}
         self._lock = threading.Lock()
 
     def references(self, arrays: list[Array]) -> list[Array]:
@@ -82,7 +84,7 @@ class Scorer:
 
     # Jobs of one engine
 
-    def score(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+    def score(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
         """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
         if engine.naive:
             return self._score_whole(engine, block, jobs, delta)
@@ -96,7 +98,7 @@ class Scorer:
                 self.rescored += len(doubtful)
         return scored
 
-    def _score_whole(self, engine: Engine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+    def _score_whole(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
         references = self.references(block)
         outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
@@ -109,7 +111,7 @@ class Scorer:
                 scores[unchanged] = 0
         return Block(outputs, np.ones(len(jobs), bool), references)
 
-    def _unchanged_rows(self, engine: Engine, x: Array, jobs: Jobs) -> Array:
+    def _unchanged_rows(self, engine: AnyEngine, x: Array, jobs: Jobs) -> Array:
         """Which jobs replace a sequence by itself: `[n]` bool."""
         unchanged = np.empty(len(jobs), bool)
         for rows in _slices(len(jobs)):
@@ -118,7 +120,7 @@ class Scorer:
             unchanged[rows] = same.reshape(len(part), -1).all(axis=1)
         return unchanged
 
-    def _naive_rows(self, naive: NaiveRows, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
+    def _naive_rows(self, naive: WholeScorer, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
         pieces = []
         for rows in _slices(len(jobs)):
             part = jobs.take(rows)
@@ -184,7 +186,7 @@ class Scorer:
             results.append(SparseDeltas.zeros((batch, *shape), tuple(out), axis, length, y.dtype))
         return results
 
-    def _in_span(self, span: slice) -> Iterator[tuple[Engine, Array, Array]]:
+    def _in_span(self, span: slice) -> Iterator[tuple[AnyEngine, Array, Array]]:
         """Engines with ranges in `span`: the engine, its own numbers of them, and their places in the span."""
         for members, engine in zip(self.buckets, self.engines, strict=True):
             chosen = np.flatnonzero((members >= span.start) & (members < span.stop))
@@ -193,7 +195,7 @@ class Scorer:
 
     # Single jobs, for variants and for verification
 
-    def engine_of_width(self, width: int) -> Engine:
+    def engine_of_width(self, width: int) -> AnyEngine:
         """An engine for every position at one width."""
         with self._lock:
             if width not in self._by_width:
@@ -205,22 +207,29 @@ class Scorer:
             return self._by_width[width]
 
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """Score `jobs` over the program's ranges: flat `[n, *out]`."""
+        """Score `jobs` over the program's ranges, block by block: flat `[n, *out]`."""
         results: list[Array] | None = None
+        for first in range(0, len(arrays[0]), self._batch_size):
+            block = [x[first : first + self._batch_size] for x in arrays]
+            here = (jobs.sequence >= first) & (jobs.sequence < first + len(block[0]))
+            for engine, rows, change in self._by_engine(jobs, here):
+                replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
+                chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
+                scored = self.score(engine, block, chosen, delta=False)
+                if results is None:
+                    results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
+                for result, y in zip(results, scored.outputs, strict=True):
+                    result[rows] = y
+        return results or []
+
+    def _by_engine(self, jobs: Jobs, some: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
+        """Engines with jobs among `some`: the engine, the jobs' numbers, and its own numbers of their ranges."""
         for members, engine in zip(self.buckets, self.engines, strict=True):
             place = np.full(self.ranges.count, -1)
             place[members] = np.arange(len(members))
-            rows = np.flatnonzero(place[jobs.change] >= 0)
-            if not len(rows):
-                continue
-            change = place[jobs.change[rows]].astype(np.int32)
-            chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows][:, : engine.ranges.max_width])
-            scored = self.score(engine, arrays, chosen, delta=False)
-            if results is None:
-                results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
-            for result, y in zip(results, scored.outputs, strict=True):
-                result[rows] = y
-        return results or []
+            rows = np.flatnonzero(some & (place[jobs.change] >= 0))
+            if len(rows):
+                yield engine, rows, place[jobs.change[rows]].astype(np.int32)
 
     def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """The same by the model itself."""

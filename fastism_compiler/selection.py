@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -16,6 +16,24 @@ from fastism_compiler.ir.errors import OptionError
 
 Finish = Callable[[list[Any]], list[Any]]
 """Selected and reduced outputs, flat; leading axis: rows or sequences."""
+
+
+class Packer(Protocol):
+    """What becomes of a model's flat outputs.
+
+    Attributes:
+        structure: the nest of the results, with a sample of each.
+        names: flat names of the results.
+    """
+
+    structure: Any
+    names: list[str]
+
+    def __call__(self, flat: list[Any]) -> list[Any]:
+        """Flat selected and reduced outputs."""
+
+    def pack(self, flat: Sequence[Any]) -> Any:
+        """Flat results in the nest that users see."""
 
 
 class Selection:
@@ -49,6 +67,7 @@ class Selection:
         sample = [tf.zeros([1, *t.shape[1:]], t.dtype) for t in types]
         selected = [_index(sample[i], index) for i, index in self._chosen]
         self.structure = self._reduced(selected)
+        self.names = self._result_names(names)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
@@ -104,6 +123,15 @@ class Selection:
         if isinstance(structure, Mapping) and len(structure) == len(self._keys):
             return {self._keys[i]: i for i, _ in self._chosen}
         return [i for i, _ in self._chosen] if len(self._chosen) > 1 else self._chosen[0][0]
+
+    def _result_names(self, names: Sequence[str]) -> list[str]:
+        """Flat names of the results: dict keys, else the names of the outputs as they are, else numbers."""
+        count = len(keras.tree.flatten(self.structure))
+        if isinstance(self.structure, Mapping) and len(self.structure) == count:
+            return [str(key) for key in sorted(self.structure)]
+        if self._reduce is None:
+            return [str(names[i]) for i, _ in self._chosen]
+        return [f"output_{i}" for i in range(count)]
 
     def _finish(self, selected: list[Any]) -> list[Any]:
         return list(keras.tree.flatten(self._reduced(selected)))

@@ -116,8 +116,8 @@ def check_independence(program: CompiledISM) -> None:
         UnsupportedError: a model that is random, or mixes the sequences of a batch.
     """
     arrays = random_inputs(program)
-    together, again = program.scorer.naive(arrays), program.scorer.naive(arrays)
-    alone = [program.scorer.naive([x[i : i + 1] for x in arrays]) for i in range(2)]
+    together, again = program.naive(arrays), program.naive(arrays)
+    alone = [program.naive([x[i : i + 1] for x in arrays]) for i in range(2)]
     for k, y in enumerate(together):
         largest = np.abs(y[np.isfinite(y)]).max(initial=0)
         for seen, rule in (

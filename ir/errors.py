@@ -81,6 +81,10 @@ class UnsupportedError(FastISMError, NotImplementedError):
     """A model construct that is refused by name, never silently approximated."""
 
 
+class ArtifactError(FastISMError, ValueError):
+    """An exported program that is missing, damaged, of a newer format, or that cannot be written."""
+
+
 class MemoryBudgetError(FastISMError, ValueError):
     """A memory budget below the smallest working set."""
 

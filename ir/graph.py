@@ -157,12 +157,12 @@ def cheapest_rows(sizes: Table, most: int) -> tuple[int, float]:
     Short tiles repeat what starting a tile costs; long ones are padded more.
     """
     candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
-    costs = [(-(-sizes // n) * n).sum() * (1 + _TILE_OVERHEAD_ROWS / n) / sizes.sum() for n in candidates]
+    costs = [(-(-sizes // n) * n).sum() * (1 + TILE_OVERHEAD_ROWS / n) / sizes.sum() for n in candidates]
     best = int(np.argmin(costs))
     return candidates[best], float(costs[best])
 
 
-_TILE_OVERHEAD_ROWS = 8
+TILE_OVERHEAD_ROWS = 8
 """What starting a tile and reading its weights costs, in rows (measured on Basset and Beluga)."""
 
 

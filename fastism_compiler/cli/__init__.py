@@ -12,6 +12,7 @@ except ImportError as error:  # pragma: no cover (the extra is installed where t
 
 from fastism_compiler._version import __version__
 from fastism_compiler.cli.explain import explain
+from fastism_compiler.cli.export import export
 from fastism_compiler.cli.plot import plot
 from fastism_compiler.cli.report import report
 from fastism_compiler.cli.verify import verify
@@ -23,5 +24,5 @@ def main() -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 
-for _command in (explain, plot, report, verify):
+for _command in (explain, export, plot, report, verify):
     main.add_command(_command)

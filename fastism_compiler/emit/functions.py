@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -16,6 +18,16 @@ def function_named(name: str) -> Function:
     """The function that an op of this name applies; its parameters are keyword arguments."""
     function: Function = _OWN.get(name) or getattr(keras.ops, name)
     return function
+
+
+def layer_scope(layer: str | None) -> Any:
+    """Names what is emitted inside after a layer, so that whoever refuses an op can say where it comes from."""
+    return tf.name_scope(scope_name(layer)) if layer else nullcontext()
+
+
+def scope_name(layer: str) -> str:
+    """A layer's name in the letters that TensorFlow allows."""
+    return "layer." + re.sub(r"[^A-Za-z0-9.-]", "_", layer)
 
 
 def _relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.kernels import Arithmetic
+from fastism_compiler.emit.functions import Tensor, layer_scope
+from fastism_compiler.emit.kernels import STRICT, Arithmetic
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.precision import product_of, rounding_of
 from fastism_compiler.emit.rows import Rows, stored
@@ -44,6 +45,11 @@ class ProgramSpec:
     jit: bool
     precision: str = "float32"
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How its deltas meet weights."""
+        return Arithmetic(product_of(self.precision, self.jit), rounding_of(self.precision, self.jit))
+
 
 class Values:
     """Evaluates the reference section for one block of sequences."""
@@ -57,7 +63,8 @@ class Values:
         """Compute every reference node."""
         for node in self.graph.nodes(Section.REFERENCE):
             if node not in self.by_node:
-                self.by_node[node] = self._evaluate(node)
+                with layer_scope(node.layer):
+                    self.by_node[node] = self._evaluate(node)
         return self.by_node
 
     def _evaluate(self, node: Node) -> Tensor:
@@ -79,6 +86,91 @@ def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: di
     return tf.cast(calls[name][node.attrs.get("output", 0)], node.type.dtype)
 
 
+def whole(
+    graph: Graph, bindings: Bindings, finish: Finish, inputs: Sequence[Tensor], sequences: int | Tensor
+) -> tuple[Mapping[Node, Tensor], list[Tensor]]:
+    """The model itself on whole sequences: every value of the reference section, and the finished outputs."""
+    values = Values(graph, bindings, inputs).run()
+    return values, finish([_batched(values[n], n, sequences) for n in graph.references])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One tile's results, one entry per row.
+
+    Attributes:
+        outputs: the mutants' finished outputs, `[T, *out]` each.
+        own: the finished outputs of each row's own sequence, `[T, *out]` each; 0 where outputs are deltas already.
+        unchanged: `[T]` bool, rows whose replacement equals the sequence.
+        trusted: `[T]` bool, rows whose numbers stand; the model itself must score the others.
+    """
+
+    outputs: list[Tensor]
+    own: list[Tensor]
+    unchanged: Tensor
+    trusted: Tensor
+
+    def outputs_or_reference(self) -> list[Tensor]:
+        """The outputs; the reference's, bit for bit, where nothing changes."""
+        return [_where(self.unchanged, r, y) for y, r in zip(self.outputs, self.own, strict=True)]
+
+    def effects(self) -> list[Tensor]:
+        """Mutant - reference; exactly 0 where nothing changes."""
+        return [_where(self.unchanged, tf.zeros_like(y), y - r) for y, r in zip(self.outputs, self.own, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference pass over one block of sequences: what every tile of it reads.
+
+    Attributes:
+        outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
+        windows: the outputs that a sparse program returns as windows of deltas, by number.
+    """
+
+    bindings: Bindings
+    finish: Finish
+    prepared: Prepared
+    outputs: list[Tensor]
+    finite: Tensor
+    windows: Mapping[int, Node]
+
+    @staticmethod
+    def of(
+        graph: Graph,
+        bindings: Bindings,
+        finish: Finish,
+        inputs: Sequence[Tensor],
+        sequences: int | Tensor,
+        arithmetic: Arithmetic = STRICT,
+    ) -> Reference:
+        """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
+        values, outputs = whole(graph, bindings, finish, inputs, sequences)
+        finite = _finite_tables(graph, values, sequences)
+        windows = {k: n for k, n in enumerate(graph.outputs) if isinstance(n.facts.state, Window)}
+        return Reference(bindings, finish, Prepared(graph, values, arithmetic), outputs, finite, windows)
+
+    def row_shape(self, output: int) -> list[int]:
+        """The shape of one row of a result: a whole output, or its window of deltas."""
+        shape = list(self.outputs[output].shape[1:])
+        if output in self.windows:
+            node = self.windows[output]
+            shape[node.window.axis - 1] = node.carrier.width
+        return shape
+
+    def score(self, rows: Rows, replacement: Tensor, letters: Sequence[int]) -> Scores:
+        """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
+        step = Step(self.prepared, rows, replacement, list(letters))
+        outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
+        outputs = self.finish(outputs)
+        unchanged = _unchanged(step)
+        trusted = rows.whole(self.finite) & _all_finite(outputs)
+        for lost in step.cancelled:
+            trusted = trusted & (unchanged | ~lost)
+        own = [tf.zeros_like(outputs[k]) if k in self.windows else rows.whole(r) for k, r in enumerate(self.outputs)]
+        return Scores(outputs, own, unchanged, trusted)
+
+
 def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -> Any:
     """Emit the program of a lowered graph.
 
@@ -90,38 +182,21 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
-    arithmetic = Arithmetic(product_of(spec.precision, spec.jit), rounding_of(spec.precision, spec.jit))
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        values = Values(graph, bindings, inputs).run()
-        prepared = Prepared(graph, values, arithmetic)
-        references = finish([_batched(values[n], n, spec.sequences) for n in graph.references])
-        windows = {k: n for k, n in enumerate(graph.outputs) if isinstance(n.facts.state, Window)}
-        results = [(r.dtype, _row_shape(r, windows.get(k))) for k, r in enumerate(references)]
-        finite = _finite_tables(graph, values, spec.sequences)
-
+        reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, spec.arithmetic)
         store = stored(active >= 0) if spec.jit else tf.identity
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
             rows = Rows(sequence[i], change[i], store)
-            step = Step(prepared, rows, replacement[i], list(spec.letters))
-            outputs = step.run(lambda node, operands, calls: call_keras(bindings, node, operands, calls))
-            outputs = finish(outputs)
-            unchanged = _unchanged(step)
-            own = [tf.zeros_like(outputs[k]) if k in windows else rows.whole(r) for k, r in enumerate(references)]
-            trusted = rows.whole(finite) & _all_finite(outputs)
-            for lost in step.cancelled:
-                trusted = trusted & (unchanged | ~lost)
-            if spec.delta:
-                outputs = [_where(unchanged, tf.zeros_like(y), y - r) for y, r in zip(outputs, own, strict=True)]
-            else:
-                outputs = [_where(unchanged, r, y) for y, r in zip(outputs, own, strict=True)]
-            return outputs, trusted
+            scores = reference.score(rows, replacement[i], spec.letters)
+            return scores.effects() if spec.delta else scores.outputs_or_reference(), scores.trusted
 
+        results = [(r.dtype, reference.row_shape(k)) for k, r in enumerate(reference.outputs)]
         outputs, trusted = _loop(tile, results, spec, active)
-        return outputs, trusted, references
+        return outputs, trusted, reference.outputs
 
     return tf.function(run, jit_compile=spec.jit, autograph=False, reduce_retracing=False)
 
@@ -157,15 +232,7 @@ def _loop(
     return outputs, trusted
 
 
-def _row_shape(reference: Tensor, window: Node | None) -> list[int]:
-    """The shape of one row of a result: a whole output, or in a sparse program its window of deltas."""
-    shape = list(reference.shape[1:])
-    if window is not None:
-        shape[window.window.axis - 1] = window.carrier.width
-    return shape
-
-
-def _batched(x: Tensor, node: Node, sequences: int) -> Tensor:
+def _batched(x: Tensor, node: Node, sequences: int | Tensor) -> Tensor:
     """An output that no input reaches, repeated for every sequence."""
     return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
 
@@ -177,7 +244,7 @@ def _unchanged(step: Step) -> Tensor:
     return tf.reduce_all(step.change == 0, axis=list(range(1, len(step.change.shape))))
 
 
-def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int) -> Tensor:
+def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
     """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
     finite = tf.ones([sequences], tf.bool)
     for node in graph.nodes(Section.REFERENCE):
@@ -203,12 +270,34 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return tf.where(tf.reshape(condition, [-1, *[1] * (len(a.shape) - 1)]), a, b)
 
 
+class _Precision:
+    """TensorFloat-32 is one switch for the whole process: the first to need it off stores it, the last restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, False
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
+                tf.config.experimental.enable_tensor_float_32_execution(False)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+_PRECISION = _Precision()
+
+
 @contextmanager
 def strict_float32() -> Iterator[None]:
-    """Switch TensorFloat-32 off, and back to what it was."""
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    """Switch TensorFloat-32 off while any thread is inside, and back to what it was."""
+    _PRECISION.enter()
     try:
         yield
     finally:
-        tf.config.experimental.enable_tensor_float_32_execution(enabled)
+        _PRECISION.leave()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels import KERNELS, Arithmetic
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
@@ -79,19 +79,22 @@ class Step:
     def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
         for node in self.graph.nodes(Section.TILE):
-            emit = TILE.get(node.op)
-            operands = [self._operand(o) for o in self.graph.operands(node)]
-            if emit is not None:
-                self.values[node] = emit(self, node, *operands)
-            elif node.op == "custom_local":
-                self.values[node] = self._custom(node, operands, call)
-            elif node.op == "keras_call":
-                self.values[node] = call(node, operands, self.calls)
-            elif _is_convolution(node):
-                self.values[node] = self._convolution(node, operands[0])
-            else:
-                self.values[node] = OPS[node.op](node, *operands)
+            with layer_scope(node.layer):
+                self.values[node] = self._evaluate(node, call)
         return [self.values[n] for n in self.graph.outputs]
+
+    def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
+        emit = TILE.get(node.op)
+        operands = [self._operand(o) for o in self.graph.operands(node)]
+        if emit is not None:
+            return emit(self, node, *operands)
+        if node.op == "custom_local":
+            return self._custom(node, operands, call)
+        if node.op == "keras_call":
+            return call(node, operands, self.calls)
+        if _is_convolution(node):
+            return self._convolution(node, operands[0])
+        return OPS[node.op](node, *operands)
 
     def _operand(self, node: Node) -> Tensor:
         return self.values[node] if node.section is Section.TILE else self.prepared.values[node]

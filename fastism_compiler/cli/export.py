@@ -1,0 +1,42 @@
+"""`fastism-compiler export MODEL OUTPUT --format F`: the program as an artifact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import fastism_compiler as fc
+from fastism_compiler.cli.model import ModelOptions, model_options
+
+_FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
+
+
+@click.command()
+@model_options
+@click.argument("output", type=click.Path())
+@click.option("--format", "chosen", type=click.Choice(_FORMATS), default="savedmodel", show_default=True)
+@click.option("--batch-size", type=int, help="Sequences per call of a StableHLO module (default 1).")
+@click.option("--function", type=click.Choice(("scan", "saturate", "reference")), help="ONNX: what to export.")
+@click.option("--overwrite", is_flag=True, help="Replace an exported program.")
+def export(
+    model: ModelOptions, output: str, chosen: str, batch_size: int | None, function: str | None, overwrite: bool
+) -> None:
+    """Compile MODEL and write the program to OUTPUT, to run without this package.
+
+    savedmodel: a directory for TensorFlow. ism: the same in one file, for fastism_compiler.load.
+    onnx: a file for ONNX Runtime. stablehlo: a directory for JAX, with a runner.
+
+    Example: fastism-compiler export model.keras scan.onnx --format onnx
+    """
+    options: dict[str, Any] = {"overwrite": overwrite}
+    for name, value, owner in (("batch_size", batch_size, "stablehlo"), ("function", function, "onnx")):
+        if value is not None and chosen != owner:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --format {owner}")
+        options |= {name: value} if value is not None else {}
+    program = model.compile()
+    try:
+        manifest = program.export(output, chosen, **options)
+    except fc.FastISMError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{output}: {', '.join(manifest.functions)} of {manifest.model}, {len(manifest.starts)} ranges")

@@ -1,0 +1,1 @@
+"""Programs that leave home: artifacts that run without this package, and programs loaded from them."""

@@ -1,0 +1,64 @@
+"""`.ism`: a whole program in one file, a zip of what a SavedModel directory holds and its plan as text."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from fastism_compiler.export.manifest import Manifest, check_files
+from fastism_compiler.export.savedmodel import MANIFEST
+from fastism_compiler.ir.errors import ArtifactError
+
+_MANIFEST, _PAYLOAD = "manifest.json", "savedmodel"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The same bytes give the same bundle: no time of writing."""
+
+
+def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
+    """Write a SavedModel directory with its manifest as one file."""
+    texts = {_MANIFEST: manifest.to_json(), "plan.txt": manifest.plan_text + "\n", "graph.txt": manifest.graph_text}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+        for name, text in texts.items():
+            bundle.writestr(_entry(name), text)
+        for name in sorted(manifest.files):
+            with (folder / name).open("rb") as source, bundle.open(
+                _entry(f"{_PAYLOAD}/{name}"), "w", force_zip64=True
+            ) as target:  # fmt: skip
+                shutil.copyfileobj(source, target, 1 << 20)
+
+
+def unpack_bundle(path: Path, folder: Path) -> Manifest:
+    """Unpack a bundle into a SavedModel directory; only the files its manifest names.
+
+    Raises:
+        ArtifactError: not a bundle, a truncated one, or one of a newer version.
+    """
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            manifest = Manifest.from_json(bundle.read(_MANIFEST), str(path))
+            for name in manifest.files:
+                _extract(bundle, name, folder, path)
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise ArtifactError(
+            "not a bundle, or a damaged or truncated one", expected="an .ism file", got=f"{path}: {error}"
+        ) from error
+    (folder / MANIFEST).write_text(manifest.to_json())
+    check_files(manifest, folder, str(path))
+    return manifest
+
+
+def _extract(bundle: zipfile.ZipFile, name: str, folder: Path, path: Path) -> None:
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise ArtifactError("a file of the program lies outside of it", got=f"{path}: {name}")
+    target = folder / pure
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with bundle.open(f"{_PAYLOAD}/{name}") as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.external_attr = 0o644 << 16
+    return entry

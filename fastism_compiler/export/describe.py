@@ -1,0 +1,123 @@
+"""A program described: everything its manifest says that does not depend on the kind of artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler._version import __version__
+from fastism_compiler.engine import Engine
+from fastism_compiler.export.manifest import Manifest, TensorInfo
+from fastism_compiler.export.nest import encode_nest
+from fastism_compiler.ir import to_text
+from fastism_compiler.letters import Tokens
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+SEQUENCE, REPLACEMENT = "x", "replacement"
+"""What every artifact calls the mutated input, and what is put into its ranges."""
+
+
+def describe(program: CompiledISM, kind: str, engines: Sequence[Engine] | None = None) -> Manifest:
+    """The manifest of a program, but for its files and what only one kind of artifact needs.
+
+    Args:
+        program: the program.
+        kind: the kind of artifact.
+        engines: those that are exported, where they are not the program's own.
+    """
+    engines = engines or program.engines
+    inputs = program.inputs
+    names = input_names(program)
+    tokens = isinstance(program.letters, Tokens)
+    return Manifest(
+        kind=kind,
+        package=__version__,
+        model=engines[0].graph.name,
+        source_digest=source_digest(engines[0]),
+        inputs=tuple(
+            TensorInfo(name, tuple(t.extent(i) for i in range(1, t.rank)), t.dtype, source)
+            for name, source, t in zip(names, inputs.names, inputs.types, strict=True)
+        ),
+        sequence=inputs.sequence,
+        keys=inputs.keys,
+        vocabulary=inputs.vocabulary,
+        alphabet=program.alphabet,
+        letters_kind="tokens" if tokens else "channels",
+        letters=program.letters.ids if isinstance(program.letters, Tokens) else program.letters.numbers,
+        starts=tuple(int(n) for n in program.ranges.lo),
+        ends=tuple(int(n) for n in program.ranges.hi),
+        outputs=output_infos(program, names),
+        nest=encode_nest(program.selection.structure),
+        model_dtypes=program.output_dtypes,
+        batch_size=program.batch_size,
+        naive_rows=program.naive.rows,
+        plan=json.loads(json.dumps(asdict(program.plan))),
+        plan_text=str(program.plan),
+        graph_text="\n".join(to_text(e.graph) for e in engines),
+        notes=tuple(program.notes),
+        functions=function_names(program),
+    )
+
+
+def function_names(program: CompiledISM) -> tuple[str, ...]:
+    """What can be asked of a program: letters go into ranges of width 1 only."""
+    single = bool((program.ranges.widths == 1).all())
+    return ("scan", "saturate", "reference") if single else ("scan", "reference")
+
+
+def input_names(program: CompiledISM) -> list[str]:
+    """The inputs' names in artifacts: `x` for the sequence, extra inputs by their own (or by their dict keys)."""
+    inputs = program.inputs
+    taken = {SEQUENCE, REPLACEMENT}
+    names = []
+    for position, name in enumerate(inputs.keys or inputs.names):
+        names.append(SEQUENCE if position == inputs.sequence else unique_name(name, taken))
+    return names
+
+
+def output_infos(program: CompiledISM, inputs: Sequence[str]) -> tuple[TensorInfo, ...]:
+    """The outputs, under names that no input has."""
+    import keras
+
+    taken = {*inputs, REPLACEMENT}
+    leaves = keras.tree.flatten(program.selection.structure)
+    return tuple(
+        TensorInfo(unique_name(name, taken), tuple(int(n) for n in y.shape[1:]), y.dtype.name, name)
+        for name, y in zip(program.selection.names, leaves, strict=True)
+    )
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """`name` in letters, digits and underscores, numbered if it is taken; added to `taken`."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII) or "unnamed"
+    candidate, number = plain, 1
+    while candidate in taken:
+        candidate, number = f"{plain}_{number}", number + 1
+    taken.add(candidate)
+    return candidate
+
+
+def source_digest(engine: Engine) -> str:
+    """sha256 of the source model's configuration (its graph, where it has none) and weights."""
+    model = engine.lowered.model
+    digest = hashlib.sha256(_configuration(model, engine).encode())
+    for variable in model.variables:
+        value = np.asarray(variable)
+        digest.update(f"{variable.path}:{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def _configuration(model: Any, engine: Engine) -> str:
+    try:
+        return str(model.to_json())
+    except Exception:  # whatever a custom layer's get_config raises
+        return to_text(engine.lowered.graph)

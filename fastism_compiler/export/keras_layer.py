@@ -1,0 +1,78 @@
+"""A program as a Keras layer, to build on: design loops, regularisers, models of effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from fastism_compiler.export.savedmodel import portable_of
+from fastism_compiler.ir.errors import InputError, UnsupportedError
+from fastism_compiler.letters import Tokens
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+
+class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
+    """Scores every change range of its input. Made by `CompiledISM.to_keras_layer`.
+
+    `layer(x)` or `layer(x, replacement)` is `[B, R, *out]` in the nest of the
+    model's outputs: what `program(x, replacement)` is, as tensors.
+
+    The source model's weights are the layer's, and train with it (batch
+    normalisation stays in inference). Gradients reach them, the input and the
+    replacement, as they would through the model on whole mutants; where a
+    replacement equals the sequence, too. Layers that run as they are give the
+    gradients TensorFlow has for them. A row that only the model itself could
+    score, such as one with an infinite reference, is NaN.
+
+    Args:
+        program: a compiled program.
+    """
+
+    def __init__(self, program: CompiledISM) -> None:
+        super().__init__(name=f"ism_{program.engines[0].graph.name}")
+        self.source = program.engines[0].lowered.model
+        self._inputs, self._selection = program.inputs, program.selection
+        portable = portable_of(program, jit=False, shortcut=False)
+        self._scan = tf.function(portable.scan, autograph=False, reduce_retracing=True)
+        columns = [] if isinstance(program.letters, Tokens) else [program.letters.columns]
+        self._shape = [program.ranges.max_width, *columns]
+        self.built = True
+
+    def call(self, x: Any, replacement: Any = None) -> Any:
+        """Scan `x` (as the model takes its inputs) with `replacement` `[w, C]` (tokens: `[w]`; default zeros)."""
+        inputs = self._flat(x)
+        if replacement is None:
+            replacement = tf.zeros(self._shape, inputs[self._inputs.sequence].dtype)
+        replacement = tf.cast(replacement, inputs[self._inputs.sequence].dtype)
+        return self._selection.pack(self._scan(inputs, tf.ensure_shape(replacement, self._shape)))
+
+    def get_config(self) -> dict[str, Any]:
+        """A compiled program has no configuration.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            "a layer made from a compiled program is not saved with a model; compile the source model again",
+            got=self.name,
+        )
+
+    def _flat(self, x: Any) -> list[Any]:
+        """The inputs in flat order, of the dtypes the program computes in.
+
+        Raises:
+            InputError: inputs of a wrong number or shape.
+        """
+        spec = self._inputs
+        flat = [x[key] for key in spec.keys] if spec.keys else keras.tree.flatten(x)
+        if len(flat) != len(spec.names):
+            raise InputError("wrong number of inputs", expected=f"{len(spec.names)}: {spec.names}", got=len(flat))
+        tensors = [tf.cast(tf.convert_to_tensor(t), type_.dtype) for t, type_ in zip(flat, spec.types, strict=True)]
+        for name, tensor, type_ in zip(spec.names, tensors, spec.types, strict=True):
+            if not tensor.shape.is_compatible_with(type_.shape):
+                raise InputError("an input has the wrong shape", expected=str(type_), got=f"{name!r}: {tensor.shape}")
+        return tensors

@@ -1,0 +1,230 @@
+"""`load`: a program from an artifact, without the model it was compiled from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.emit.program import ProgramSpec
+from fastism_compiler.engine import AnyEngine, Engine
+from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
+from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
+from fastism_compiler.export.manifest import Manifest, check_files
+from fastism_compiler.export.savedmodel import MANIFEST
+from fastism_compiler.export.target import check_format, new_artifact
+from fastism_compiler.inputs import InputSpec
+from fastism_compiler.ir import ChangeRanges, TensorType
+from fastism_compiler.ir.errors import ArtifactError, UnsupportedError
+from fastism_compiler.letters import Channels, Letters, Tokens
+from fastism_compiler.memory import parse_budget, rows_within
+from fastism_compiler.plan import Plan, PlannedLayer
+from fastism_compiler.scoring import Parts, Scorer
+
+
+def load(path: str | os.PathLike[str]) -> LoadedISM:
+    """Load a program exported as `savedmodel` or `ism`: the same calls, plan and metadata as it had.
+
+    Nothing is unpickled and no Python code comes from the file. TensorFlow
+    runs the graphs in it, though: load programs from people you trust, as
+    you would any SavedModel.
+
+    Args:
+        path: a directory or an `.ism` file that `CompiledISM.export` wrote.
+
+    Returns:
+        The program. What only the model itself can score (rows that cannot be
+        trusted, `variants` of widths it was not compiled for) is scored by
+        the artifact's own reference function on whole mutants.
+
+    Raises:
+        ArtifactError: no such program, a damaged one, or one of a newer format.
+    """
+    path = Path(path)
+    scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
+    try:
+        manifest, folder = _open(path, scratch)
+        return LoadedISM(path, manifest, _restore(folder, path))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _open(path: Path, scratch: Path) -> tuple[Manifest, Path]:
+    """The manifest of an artifact, its files checked, and the directory that holds its SavedModel."""
+    if not path.exists():
+        raise ArtifactError("the program does not exist", expected="a directory or an .ism file", got=str(path))
+    try:
+        if path.is_dir():
+            return _open_folder(path), path
+        return unpack_bundle(path, scratch), scratch
+    except OSError as error:
+        raise ArtifactError("the program cannot be read", got=f"{path}: {error.strerror or error}") from error
+
+
+def _open_folder(path: Path) -> Manifest:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise ArtifactError(
+            "only programs exported as savedmodel or ism are loaded", expected=f"a file {MANIFEST}", got=str(path)
+        )
+    manifest = Manifest.from_json(file.read_bytes(), str(path))
+    check_files(manifest, path, str(path))
+    return manifest
+
+
+def _restore(folder: Path, path: Path) -> Any:
+    import tensorflow as tf
+
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:  # TensorFlow raises many kinds; the files are those that were written
+        raise ArtifactError("this version of TensorFlow cannot load the program", got=f"{path}: {error}") from error
+
+
+class LoadedISM(CompiledISM):
+    """A program that came from an artifact. Made by `fastism_compiler.load`.
+
+    Attributes:
+        manifest: what the artifact says about itself.
+        path: where it was loaded from; exporting it again copies it from there.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, module: Any) -> None:
+        self.path, self.manifest, self._module = path, manifest, module
+        ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
+        details = manifest.details["engines"]
+        reference = module.signatures["reference_plain"]
+        parts = Parts(
+            inputs=_inputs(manifest),
+            selection=LoadedPacker(manifest.nest, manifest.outputs),
+            naive=LoadedRows(reference, manifest.inputs, manifest.outputs, manifest.naive_rows),
+            ranges=ranges,
+            letters=_letters(manifest),
+        )
+        make_engine = _engines(manifest, module, ranges)
+        buckets = [np.array(d["members"]) for d in details]
+
+        def scorer_for(sparse: bool) -> Scorer:
+            if sparse:
+                raise UnsupportedError("a loaded program returns whole results", expected="sparse=False")
+            engines = [make_engine(ranges.subset(b)) for b in buckets]
+            return Scorer(parts, buckets, engines, make_engine, manifest.batch_size)
+
+        super().__init__(
+            scorer_for=scorer_for,
+            alphabet=manifest.alphabet,
+            batch_size=manifest.batch_size,
+            most_rows=rows_within(parts.selection, parse_budget(None)),
+            output_dtypes=manifest.model_dtypes,
+            notes=manifest.notes,
+        )
+
+    @property
+    def graph(self) -> Any:
+        """The annotated graph of the program, as text."""
+        return GraphText(self.manifest.model, self.manifest.graph_text)
+
+    @property
+    def function(self) -> Any:
+        """The artifact's `scan` function."""
+        return self._module.signatures["scan"]
+
+    @property
+    def engines(self) -> list[Engine]:
+        """None: what was compiled stayed where it was compiled."""
+        return []
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was when the program was exported."""
+        body: dict[str, Any] = dict(self.manifest.plan)
+        body["layers"] = tuple(PlannedLayer(**layer) for layer in body["layers"])
+        body["stops"] = tuple((name, reason) for name, reason in body["stops"])
+        body["notes"] = tuple(body["notes"])
+        return Plan(**body)
+
+    def text(self) -> str:
+        """The canonical text of the annotated graph."""
+        return self.manifest.graph_text
+
+    def export(self, path: str | os.PathLike[str], format: str = "savedmodel", **options: Any) -> Manifest:
+        """Write the loaded program again, as `savedmodel` or `ism`: a copy of what was loaded.
+
+        Raises:
+            ArtifactError: a target that exists or cannot be written, or a source that is gone.
+            UnsupportedError: a format that needs the model.
+        """
+        if check_format(format) not in ("savedmodel", "ism"):
+            raise UnsupportedError(
+                "a loaded program is exported as what it is; compile the model again for another format",
+                expected="savedmodel or ism",
+                got=repr(format),
+            )
+        with new_artifact(Path(path), **options) as scratch:
+            manifest, source = _open(self.path, scratch.folder / "unpacked")
+            if format == "savedmodel":
+                shutil.copytree(source, scratch.artifact)
+            else:
+                pack_bundle(source, manifest, scratch.artifact)
+        return manifest
+
+    def to_keras_layer(self) -> Any:
+        """A loaded program has no layers.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class GraphText:
+    """The annotated graph of a loaded program: its name, and its canonical text under `str`."""
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _inputs(manifest: Manifest) -> InputSpec:
+    return InputSpec(
+        names=tuple(t.source for t in manifest.inputs),
+        types=tuple(TensorType((None, *t.shape), t.dtype) for t in manifest.inputs),
+        sequence=manifest.sequence,
+        keys=manifest.keys,
+        vocabulary=manifest.vocabulary,
+    )
+
+
+def _letters(manifest: Manifest) -> Letters:
+    return Tokens(manifest.letters) if manifest.letters_kind == "tokens" else Channels(manifest.letters)
+
+
+def _engines(manifest: Manifest, module: Any, ranges: ChangeRanges) -> Callable[[ChangeRanges], AnyEngine]:
+    """The engine for a table of ranges: a stored one, or the reference function."""
+    length = manifest.inputs[manifest.sequence].shape[0]
+    letters = _letters(manifest).numbers
+    whole = [None] * len(manifest.outputs)
+    stored = []
+    for details in manifest.details["engines"]:
+        programs = {
+            ProgramSpec(p["sequences"], p["tiles"], p["rows"], letters, False, p["jit"]): getattr(module, p["name"])
+            for p in details["programs"]
+        }
+        own = ranges.subset(np.array(details["members"]))
+        if not details["naive"]:
+            stored.append(LoadedEngine(own, np.array(details["groups"]), length, programs, whole))
+
+    def make(wanted: ChangeRanges) -> AnyEngine:
+        return next((e for e in stored if e.ranges.equals(wanted)), WholeEngine(wanted, whole))
+
+    return make

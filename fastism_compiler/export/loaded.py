@@ -1,0 +1,131 @@
+"""Parts of a program that are loaded instead of compiled: engines, the reference function, the nest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.emit.program import ProgramSpec
+from fastism_compiler.engine import Block, run_tiles
+from fastism_compiler.export.manifest import TensorInfo
+from fastism_compiler.export.nest import pack_nest
+from fastism_compiler.inputs import Array
+from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.errors import UnsupportedError
+from fastism_compiler.ir.position_map import Table
+from fastism_compiler.jobs import Jobs
+from fastism_compiler.naive import in_batches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeEngine:
+    """Ranges that were not compiled for: every mutant is scored whole, by the reference function."""
+
+    ranges: ChangeRanges
+    windows: Sequence[None]
+    naive: bool = True
+
+    def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+        """Never called: `naive` says so."""
+        raise UnsupportedError("these ranges were not compiled for", got=self.ranges.describe())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedEngine:
+    """The block programs of one bucket of ranges.
+
+    Attributes:
+        ranges: the change ranges they are specialised for.
+        groups: one label per range.
+        length: positions of the sequence.
+        programs: the functions by their static sizes; all without `delta`.
+        windows: one None per output, since rows are whole.
+    """
+
+    ranges: ChangeRanges
+    groups: Table
+    length: int
+    programs: Mapping[ProgramSpec, Callable[..., Any]]
+    windows: Sequence[None]
+    naive: bool = False
+
+    def rows(self, sequences: int) -> int:
+        """Rows per tile for up to this many sequences."""
+        return self.spec(sequences, 1, delta=False).rows
+
+    def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
+        """The smallest block that holds this many sequences."""
+        return min((s for s in self.programs if s.sequences >= sequences), key=lambda s: s.sequences)
+
+    def program(self, spec: ProgramSpec) -> Callable[..., Any]:
+        """The function for these static sizes."""
+        return self.programs[spec]
+
+    def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+        """Score `jobs`; where nothing changes, the reference output exactly, and an effect of exactly 0."""
+        block = run_tiles(self, inputs, jobs, delta=False)
+        if not delta:
+            return block
+        pairs = zip(block.outputs, block.references, strict=True)
+        return Block([y - r[jobs.sequence] for y, r in pairs], block.trusted, block.references)
+
+
+class LoadedRows:
+    """Whole sequences scored by an artifact's own reference function, in padded batches of one size.
+
+    Args:
+        reference: keyword tensors in, outputs by name out.
+        inputs: the inputs in flat order.
+        outputs: the outputs in flat order.
+        rows: sequences per call.
+    """
+
+    def __init__(
+        self, reference: Callable[..., Any], inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], rows: int
+    ) -> None:
+        self.rows = rows
+        self._reference, self._inputs, self._outputs = reference, inputs, outputs
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
+        return in_batches(self._score, inputs, self.rows)
+
+    def in_float64(self) -> LoadedRows:
+        """A loaded program has no model to widen.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("a loaded program holds float32 functions, not the model")
+
+    def _score(self, block: list[Array]) -> list[Any]:
+        import tensorflow as tf
+
+        tensors = {t.name: tf.convert_to_tensor(x) for t, x in zip(self._inputs, block, strict=True)}
+        results = self._reference(**tensors)
+        return [results[t.name] for t in self._outputs]
+
+
+class LoadedPacker:
+    """The nest of a loaded program's outputs; selection and reduction are done inside its functions.
+
+    Args:
+        nest: as in the manifest.
+        outputs: the outputs in flat order.
+    """
+
+    def __init__(self, nest: Any, outputs: Sequence[TensorInfo]) -> None:
+        self.names = [t.source for t in outputs]
+        self.structure = pack_nest(nest, [np.zeros((1, *t.shape), t.dtype) for t in outputs])
+        self._nest = nest
+
+    def __call__(self, flat: list[Any]) -> list[Any]:
+        """The outputs as they are."""
+        return flat
+
+    def pack(self, flat: Sequence[Any]) -> Any:
+        """Flat results in the nest that users see."""
+        return pack_nest(self._nest, flat)

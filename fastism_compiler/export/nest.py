@@ -1,0 +1,43 @@
+"""The nest of a program's outputs as JSON: lists, dicts, and numbers for leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from fastism_compiler.ir.errors import UnsupportedError
+
+
+def encode_nest(structure: Any) -> Any:
+    """A nest with its leaves numbered in flat order.
+
+    Raises:
+        UnsupportedError: something other than lists, tuples and dicts with string keys.
+    """
+    count = len(keras.tree.flatten(structure))
+    return _encode(keras.tree.pack_sequence_as(structure, list(range(count))))
+
+
+def _encode(nest: Any) -> Any:
+    if isinstance(nest, int):
+        return nest
+    if isinstance(nest, Mapping) and all(isinstance(key, str) for key in nest):
+        return {"dict": {key: _encode(value) for key, value in nest.items()}}
+    if type(nest) in (list, tuple):
+        return {type(nest).__name__: [_encode(value) for value in nest]}
+    raise UnsupportedError(
+        "the outputs of an exported program are arrays, lists, tuples, or dicts with string keys",
+        got=type(nest).__name__,
+    )
+
+
+def pack_nest(nest: Any, flat: Sequence[Any]) -> Any:
+    """Flat results in an encoded nest."""
+    if isinstance(nest, int):
+        return flat[nest]
+    if "dict" in nest:
+        return {key: pack_nest(value, flat) for key, value in nest["dict"].items()}
+    values = [pack_nest(value, flat) for value in nest.get("list", nest.get("tuple", []))]
+    return values if "list" in nest else tuple(values)

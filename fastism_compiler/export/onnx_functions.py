@@ -1,0 +1,74 @@
+"""TensorFlow ops that ONNX has no op for and the converter would leave as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Handler = Callable[..., None]
+"""`(converter graph, node, name, arguments)`: replaces the node."""
+_SMALL = 0.5
+"""Up to here `expm1` is taken from tanh, which keeps the digits that `exp(x) - 1` loses."""
+
+
+class _Builder:
+    """Builds the nodes that stand for one TensorFlow node."""
+
+    def __init__(self, graph: Any, node: Any) -> None:
+        self.graph, self.node = graph, node
+        self.dtype = graph.get_dtype(node.output[0])
+        self.shape = graph.get_shape(node.output[0])
+
+    def op(self, kind: str, *inputs: str) -> str:
+        return str(self.graph.make_node(kind, list(inputs)).output[0])
+
+    def number(self, value: float) -> str:
+        from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+        array = np.array(value, map_onnx_to_numpy_type(self.dtype))
+        return str(self.graph.make_const(make_name("number"), array).output[0])
+
+    def finish(self, kind: str, *inputs: str) -> None:
+        name, outputs = self.node.name, self.node.output
+        self.graph.remove_node(name)
+        self.graph.make_node(
+            kind, list(inputs), name=name, outputs=outputs, shapes=[self.shape], dtypes=[self.dtype]
+        )  # fmt: skip
+
+
+def _erfc(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    build = _Builder(graph, node)
+    build.finish("Sub", build.number(1), build.op("Erf", node.input[0]))
+
+
+def _log1p(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """`log(u) * x / (u - 1)` with `u = 1 + x`, and `x` where `u` is 1: exact to rounding (Kahan's formula)."""
+    build, x = _Builder(graph, node), node.input[0]
+    one = build.number(1)
+    u = build.op("Add", x, one)
+    small = build.op("Equal", u, one)
+    kept = build.op("Sub", u, one)
+    log = build.op("Log", u)
+    exact = build.op("Mul", log, build.op("Div", x, build.op("Where", small, one, kept)))
+    infinite = build.op("IsInf", u)
+    build.finish("Where", small, x, build.op("Where", infinite, log, exact))
+
+
+def _expm1(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """`2 t / (1 - t)` with `t = tanh(x / 2)` near 0, `exp(x) - 1` elsewhere."""
+    build, x = _Builder(graph, node), node.input[0]
+    one, two = build.number(1), build.number(2)
+    near = build.op("Less", build.op("Abs", x), build.number(_SMALL))
+    t = build.op("Tanh", build.op("Div", build.op("Where", near, x, build.number(0)), two))
+    small = build.op("Div", build.op("Mul", two, t), build.op("Sub", one, t))
+    build.finish("Where", near, small, build.op("Sub", build.op("Exp", x), one))
+
+
+HANDLERS: dict[str, tuple[Handler, list[Any]]] = {
+    "Erfc": (_erfc, []),
+    "Log1p": (_log1p, []),
+    "Expm1": (_expm1, []),
+}
+"""For the converter: op name -> handler and its arguments."""

@@ -1,0 +1,165 @@
+"""SavedModel: named functions for anyone with TensorFlow, and the block programs that `load` runs.
+
+Named functions (jitted, and plain under `NAME_plain`), any number of
+sequences: `scan(x, replacement, **extras)` gives `[B, R, *out]` per output,
+`saturate(x, **extras)` `[B, R, C, *out]`, `reference(x, **extras)` `[B, *out]`.
+A row that only the model itself could score (see `Portable`) is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.program import ProgramSpec, strict_float32
+from fastism_compiler.engine import Engine
+from fastism_compiler.export.describe import REPLACEMENT, describe
+from fastism_compiler.export.manifest import Manifest, folder_digests
+from fastism_compiler.export.portable import Portable
+from fastism_compiler.ir.errors import UnsupportedError
+from fastism_compiler.letters import Tokens
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+MANIFEST = "fastism.json"
+
+
+def write_savedmodel(program: CompiledISM, folder: Path) -> Manifest:
+    """Write a program as a SavedModel with its manifest beside it.
+
+    Args:
+        program: the program.
+        folder: an empty or new directory.
+
+    Returns:
+        The manifest, which is also in `folder`.
+
+    Raises:
+        UnsupportedError: a layer that keeps something TensorFlow cannot save.
+    """
+    manifest = describe(program, "savedmodel")
+    module = tf.Module(name="fastism_program")
+    with strict_float32():
+        functions = named_functions(program, manifest)
+        details = _add_blocks(module, program)
+        variables = {id(v): v for f in functions.values() for v in f.variables}
+        module.weights = list(variables.values())
+        for name, function in functions.items():
+            setattr(module, name, function)
+        _save(module, folder, functions)
+    manifest = replace(manifest, details=details, files=folder_digests(folder, but=MANIFEST))
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return manifest
+
+
+def portable_of(program: CompiledISM, *, jit: bool, **options: Any) -> Portable:
+    """A program's portable form."""
+    return Portable(
+        program.engines,
+        program.buckets,
+        program.letters,
+        program.inputs.sequence,
+        naive_rows=program.naive.rows,
+        jit=jit,
+        **options,
+    )
+
+
+def named_functions(program: CompiledISM, manifest: Manifest) -> dict[str, Any]:
+    """The concrete functions by name: keyword tensors in, outputs by name out."""
+    jit = program.engines[0].context.jit
+    functions = {}
+    for compiled, suffix in ((jit, ""), (False, "_plain")):
+        portable = portable_of(program, jit=compiled)
+        for name in manifest.functions:
+            run = keyword_function(portable, name, manifest)
+            traced = tf.function(run, jit_compile=compiled, autograph=False)
+            functions[name + suffix] = traced.get_concrete_function(**signature(name, manifest))
+    return functions
+
+
+def positional_function(portable: Portable, name: str, manifest: Manifest) -> Callable[..., list[Tensor]]:
+    """One of the portable functions, its tensors in the order of `signature`."""
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        inputs, extra = tensors[: len(manifest.inputs)], tensors[len(manifest.inputs) :]
+        flat: list[Tensor] = getattr(portable, name)(list(inputs), *extra)
+        return [tf.identity(y) for y in flat]
+
+    return run
+
+
+def keyword_function(portable: Portable, name: str, manifest: Manifest) -> Callable[..., dict[str, Tensor]]:
+    """The same with its tensors, and its results, by the names of the manifest."""
+    order = list(signature(name, manifest))
+    positional = positional_function(portable, name, manifest)
+
+    def run(**tensors: Tensor) -> dict[str, Tensor]:
+        flat = positional(*(tensors[n] for n in order))
+        return {t.name: y for t, y in zip(manifest.outputs, flat, strict=True)}
+
+    return run
+
+
+def signature(name: str, manifest: Manifest, batch: int | None = None) -> dict[str, tf.TensorSpec]:
+    """The tensors that a named function takes; `batch` fixes the number of sequences."""
+    specs = {t.name: tf.TensorSpec([batch, *t.shape], t.dtype, name=t.name) for t in manifest.inputs}
+    if name == "scan":
+        width = max(end - start for start, end in zip(manifest.starts, manifest.ends, strict=True))
+        columns = [] if manifest.letters_kind == "tokens" else [len(manifest.letters)]
+        dtype = manifest.inputs[manifest.sequence].dtype
+        specs[REPLACEMENT] = tf.TensorSpec([width, *columns], dtype, name=REPLACEMENT)
+    return specs
+
+
+def _add_blocks(module: tf.Module, program: CompiledISM) -> dict[str, Any]:
+    """Hang the block programs of every engine on the module; say where they are."""
+    engines = []
+    for number, (engine, members) in enumerate(zip(program.engines, program.buckets, strict=True)):
+        programs = []
+        for sequences in [] if engine.naive else sorted({1, program.batch_size}):
+            spec = engine.spec(sequences, 1, delta=False)
+            name = f"block_{number}_{spec.sequences}"
+            setattr(module, name, _block(program, engine, spec))
+            programs.append(
+                {"name": name, "sequences": spec.sequences, "tiles": spec.tiles, "rows": spec.rows, "jit": spec.jit}
+            )
+        engines.append(
+            {
+                "members": [int(m) for m in members],
+                "naive": engine.naive,
+                "groups": [int(g) for g in engine.groups],
+                "programs": programs,
+            }
+        )
+    return {"engines": engines}
+
+
+def _block(program: CompiledISM, engine: Engine, spec: ProgramSpec) -> Any:
+    """One block program with its shapes fixed (see `emit.program.build`)."""
+    types, sequence = program.inputs.types, program.inputs.sequence
+    inputs = [tf.TensorSpec([spec.sequences, *t.shape[1:]], t.dtype) for t in types]
+    table = tf.TensorSpec([spec.tiles, spec.rows], tf.int32)
+    columns = 1 if isinstance(program.letters, Tokens) else len(spec.letters)
+    shape = [spec.tiles, spec.rows, engine.ranges.max_width, columns]
+    replacement = tf.TensorSpec(shape, types[sequence].dtype)
+    function = engine.program(spec)
+    function.get_concrete_function(inputs, table, table, replacement, tf.TensorSpec([], tf.int32))
+    return function
+
+
+def _save(module: tf.Module, folder: Path, functions: Mapping[str, Any]) -> None:
+    try:
+        tf.saved_model.save(module, str(folder), signatures=dict(functions))
+    except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
+        raise UnsupportedError(
+            "TensorFlow cannot save what a layer of this model keeps outside its variables (a lookup table, a Python "
+            "function); take it out of the model, or compile only the part behind it",
+            got=str(error).splitlines()[0],
+        ) from error

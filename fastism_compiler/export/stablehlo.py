@@ -1,0 +1,121 @@
+"""StableHLO: a module per function, the weights beside them, and a runner that needs JAX alone.
+
+Modules have static shapes: a fixed number of sequences, which the runner
+pads to. Weights are parameters, stored once for all modules.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastism_compiler.emit.program import strict_float32
+from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
+from fastism_compiler.export.describe import describe
+from fastism_compiler.export.manifest import Manifest, folder_digests
+from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
+from fastism_compiler.ir.errors import OptionError, UnsupportedError
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+
+MANIFEST, WEIGHTS, RUNNER = "manifest.json", "weights.npz", "run_with_jax.py"
+
+
+def write_stablehlo(program: CompiledISM, folder: Path, batch_size: int = 1) -> Manifest:
+    """Write a program as StableHLO modules.
+
+    Args:
+        program: the program.
+        folder: a new directory.
+        batch_size: sequences per call of a module.
+
+    Returns:
+        The manifest, which is also in `folder`.
+
+    Raises:
+        OptionError: a batch size that is not a positive integer.
+        UnsupportedError: a float64 model, a layer with ops that XLA does not know, or with weights of its own.
+    """
+    _check(program, batch_size)
+    folder.mkdir()
+    manifest = replace(describe(program, "stablehlo"), batch_size=batch_size)
+    engine, portable = program.engines[0], portable_of(program, jit=True)
+    modules: dict[str, Any] = {}
+    used: dict[int, Any] = {}
+    with strict_float32():
+        for name in manifest.functions:
+            specs = signature(name, manifest, batch_size)
+            run = positional_function(portable, name, manifest)
+            variables = variables_read(run, list(specs.values()), engine.lowered)
+            used |= {id(v): v for v in variables}
+            text = _module(with_weights(run, variables), [*specs.values()], variables, opaque_layers(engine.lowered))
+            (folder / f"{name}.mlir").write_text(text)
+            modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": variables}
+    keys = _write_weights(list(used.values()), folder / WEIGHTS)
+    for module in modules.values():
+        module["weights"] = [keys[id(v)] for v in module["weights"]]
+    shutil.copy(Path(__file__).with_name(RUNNER), folder / RUNNER)
+    listed = [{"key": keys[i], "path": v.path, "dtype": _dtype(v)} for i, v in used.items()]
+    details = {"modules": modules, "weights": listed}
+    manifest = replace(manifest, details=details, files=folder_digests(folder, but=MANIFEST))
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return manifest
+
+
+def _check(program: CompiledISM, batch_size: int) -> None:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise OptionError("batch_size must be a positive integer", got=batch_size)
+    if any(node.type.dtype == "float64" for node in program.engines[0].graph):
+        raise UnsupportedError(
+            "float64 is kept from XLA, whose float64 code is wrong on CPU", expected="a float32 model, or savedmodel"
+        )
+
+
+def _module(
+    run: Any, specs: Sequence[tf.TensorSpec], variables: Sequence[Any], opaque: Sequence[str]
+) -> str:  # fmt: skip
+    """The text of one module; its parameters are the tensors in order, then the weights."""
+    compiled = tf.function(run, jit_compile=True, autograph=False)
+    values = [tf.TensorSpec(v.shape, _dtype(v)) for v in variables]
+    try:
+        text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
+        return _without_locations(text)
+    except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
+        raise UnsupportedError(
+            "XLA cannot compile an op of this model; compile with stop_at= in front of the layer does not help, "
+            "export as savedmodel or onnx instead",
+            expected=f"ops that XLA knows, in layers {list(opaque)}",
+            got=str(error).splitlines()[0],
+        ) from error
+
+
+_LOCATION = re.compile(r' loc\((?:"(?:[^"\\]|\\.)*"|#loc\d*)(?:\(#loc\d*\))?\)')
+
+
+def _without_locations(text: str) -> str:
+    """A module without the source locations in it: they name files on this machine, and nothing reads them."""
+    lines = [line for line in text.splitlines() if not line.startswith("#loc")]
+    return _LOCATION.sub("", "\n".join(lines)) + "\n"
+
+
+def _inputs(specs: dict[str, tf.TensorSpec]) -> list[dict[str, Any]]:
+    return [{"name": name, "shape": list(spec.shape), "dtype": spec.dtype.name} for name, spec in specs.items()]
+
+
+def _write_weights(variables: Sequence[Any], path: Path) -> dict[int, str]:
+    """Write the variables' values; the key of each, by identity."""
+    keys = {id(v): f"w{number}" for number, v in enumerate(variables)}
+    np.savez(path, allow_pickle=False, **{keys[id(v)]: np.asarray(tf.convert_to_tensor(v.value)) for v in variables})
+    return keys
+
+
+def _dtype(variable: Any) -> str:
+    return str(variable.value.dtype.name)

@@ -1,0 +1,93 @@
+"""Writing artifacts: all or nothing, and never over something else."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastism_compiler.ir.errors import ArtifactError, OptionError
+
+FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
+"""`ism` is a SavedModel with its manifest, in one file."""
+
+
+def check_format(name: Any) -> str:
+    """A format's name.
+
+    Raises:
+        OptionError: no such format.
+    """
+    if name not in FORMATS:
+        raise OptionError("no such export format", expected=", ".join(FORMATS), got=repr(name))
+    return str(name)
+
+
+_MANIFESTS = ("fastism.json", "manifest.json")
+"""One of them lies in every directory that this package writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory beside the target.
+
+    Attributes:
+        folder: anything may be written here; it goes away.
+        artifact: what lies here, a file or a directory, becomes the target.
+        data: what lies here becomes a file beside the target, called as this is.
+    """
+
+    folder: Path
+    artifact: Path
+    data: Path
+
+
+@contextmanager
+def new_artifact(path: Path, *, overwrite: bool = False) -> Iterator[Scratch]:
+    """Somewhere to write an artifact that then becomes `path`: all of it, or nothing.
+
+    Raises:
+        ArtifactError: `path` exists and may not be replaced, or cannot be written.
+    """
+    data = path.with_name(path.name + ".data")
+    for target in (path, data):
+        _check_free(target, overwrite)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    scratch = Scratch(folder, folder / "artifact", folder / data.name)
+    try:
+        yield scratch
+        for made, target in ((scratch.artifact, path), (scratch.data, data)):
+            _remove(target)
+            if made.exists():
+                made.rename(target)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ArtifactError("the target exists", expected="a new path, or overwrite=True", got=str(path))
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in _MANIFESTS):
+        raise ArtifactError("only an exported program is overwritten, not another directory", got=str(path))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError("the target cannot be written", got=f"{path}: {error.strerror or error}")
