@@ -138,10 +138,10 @@ class Tuner:
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)
         arranged = KERNELS[c.kernel].prepare(node, weights, c.width)
 
-        @tf.function(jit_compile=self.jit, autograph=False)
-        def run(rows: Any, arranged: Any) -> Any:
+        def apply(rows: Any, arranged: Any) -> Any:
             return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)
 
+        run = tf.function(apply, jit_compile=self.jit, autograph=False)
         return _least(lambda: run(rows, arranged).numpy())
 
 

@@ -63,7 +63,8 @@ class SparseDeltas:
         rows, cells = np.moveaxis(deltas, self.axis - lead + 1, 1), np.moveaxis(self.deltas, self.axis, lead)
         for shift in np.unique(start - begin):
             some = np.flatnonzero(start - begin == shift)
-            cells[(*[a[some] for a in at], slice(shift, shift + own))] = rows[some]
+            place: tuple[Any, ...] = (*[a[some] for a in at], slice(shift, shift + own))
+            cells[place] = rows[some]
 
     def dense(self) -> Array:
         """The same with every position: zeros outside the windows."""
