@@ -123,8 +123,7 @@ class Tuner:
     def _time_kernel(self, c: Candidate) -> float:
         import tensorflow as tf
 
-        from fastism_compiler.emit.kernels import KERNELS, Arithmetic
-        from fastism_compiler.emit.precision import product_of, rounding_of
+        from fastism_compiler.emit.kernels import KERNELS, arithmetic_of
 
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
@@ -132,7 +131,7 @@ class Tuner:
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
         node = graph.add("conv", [x, kernel], attrs)
-        arithmetic = Arithmetic(product_of(self.precision, self.jit), rounding_of(self.precision, self.jit))
+        arithmetic = arithmetic_of(self.precision, self.jit)
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)

@@ -31,7 +31,12 @@ class Arithmetic:
     rounding: Rounding
 
 
-STRICT = Arithmetic(product_of("float32", jit=False), rounding_of("float32", jit=False))
+def arithmetic_of(precision: str, jit: bool) -> Arithmetic:
+    """How deltas meet weights at a precision, in programs with or without XLA."""
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit))
+
+
+STRICT = arithmetic_of("float32", jit=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope
-from fastism_compiler.emit.kernels import STRICT, Arithmetic
+from fastism_compiler.emit.kernels import Arithmetic, arithmetic_of
 from fastism_compiler.emit.ops import OPS
-from fastism_compiler.emit.precision import product_of, rounding_of
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
@@ -44,11 +43,6 @@ class ProgramSpec:
     delta: bool
     jit: bool
     precision: str = "float32"
-
-    @property
-    def arithmetic(self) -> Arithmetic:
-        """How its deltas meet weights."""
-        return Arithmetic(product_of(self.precision, self.jit), rounding_of(self.precision, self.jit))
 
 
 class Values:
@@ -142,7 +136,7 @@ class Reference:
         finish: Finish,
         inputs: Sequence[Tensor],
         sequences: int | Tensor,
-        arithmetic: Arithmetic = STRICT,
+        arithmetic: Arithmetic,
     ) -> Reference:
         """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
         values, outputs = whole(graph, bindings, finish, inputs, sequences)
@@ -183,10 +177,14 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         list of `[B, *out]`.
     """
 
+    arithmetic = arithmetic_of(spec.precision, spec.jit)
+
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, spec.arithmetic)
+        reference = Reference.of(
+            graph, bindings, finish, inputs, spec.sequences, arithmetic_of(spec.precision, spec.jit)
+        )
         store = stored(active >= 0) if spec.jit else tf.identity
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:

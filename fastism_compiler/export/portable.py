@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.kernels import arithmetic_of
 from fastism_compiler.emit.program import Reference, whole
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.engine import Engine, carrier_rows
@@ -87,7 +88,8 @@ class Portable:
     ) -> list[Tensor]:
         sequences, letters = tf.shape(inputs[self.sequence])[0], replacements.shape[0]
         cut = schedule.begin(sequences * letters)
-        reference = Reference.of(engine.graph, engine.lowered.bindings, engine.finish, inputs, sequences)
+        arithmetic = arithmetic_of(engine.context.precision, self.jit)
+        reference = Reference.of(engine.graph, engine.lowered.bindings, engine.finish, inputs, sequences, arithmetic)
         tile = self._whole_tile(engine, inputs, reference) if engine.naive else self._window_tile(engine, reference)
         spread = Spread(engine, replacements, sequences, cut.per_tile)
 
