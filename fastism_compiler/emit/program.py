@@ -176,15 +176,12 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
-
     arithmetic = arithmetic_of(spec.precision, spec.jit)
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        reference = Reference.of(
-            graph, bindings, finish, inputs, spec.sequences, arithmetic_of(spec.precision, spec.jit)
-        )
+        reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, arithmetic)
         store = stored(active >= 0) if spec.jit else tf.identity
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
