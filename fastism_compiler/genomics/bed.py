@@ -40,34 +40,33 @@ def read_bed(path: str | os.PathLike[str], refuse: Refusals) -> Iterator[Region]
         if not line.strip() or line.startswith(_COMMENTS):
             continue
         seen = True
-        region = _region(path, number, line)
-        if isinstance(region, FileError):
-            refuse(region)
-        else:
-            yield region
+        try:
+            yield _region(path, number, line)
+        except FileError as error:
+            refuse(error)
     if not seen:
         raise FileError(path, "the file holds no region")
 
 
-def _region(path: str | os.PathLike[str], number: int, line: str) -> Region | FileError:
+def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
     columns = [c.strip() for c in line.split("\t")]
     if len(columns) < 3:
         got = "spaces between them" if len(line.split()) >= 3 else f"{len(columns)}: {line[:60]!r}"
-        return FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
+        raise FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
     chrom, *numbers = columns[:3]
     try:
         start, end = (int(n) for n in numbers)
-    except ValueError:
-        return FileError(path, "start and end are whole numbers", line=number, got=numbers)
+    except ValueError as error:
+        raise FileError(path, "start and end are whole numbers", line=number, got=numbers) from error
     if not chrom:
-        return FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
+        raise FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
     if start < 0:
-        return FileError(path, "a region starts at 0 or later", line=number, got=start)
+        raise FileError(path, "a region starts at 0 or later", line=number, got=start)
     if start >= end:
-        return FileError(path, "a region ends after its start", line=number, expected="start < end", got=(start, end))
+        raise FileError(path, "a region ends after its start", line=number, expected="start < end", got=(start, end))
     strand = columns[5] if len(columns) > 5 else "."
     if strand not in ("+", "-", "."):
-        return FileError(path, "no such strand", line=number, expected="+, - or .", got=repr(strand))
+        raise FileError(path, "no such strand", line=number, expected="+, - or .", got=repr(strand))
     strand = "-" if strand == "-" else "+"
     name = columns[3] if len(columns) > 3 and columns[3] not in ("", ".") else f"{chrom}:{start}-{end}"
     return Region(chrom, start, end, name, strand, number)

@@ -85,11 +85,10 @@ def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) 
             refuse(row)
             continue
         for alternate in row.alt.split(","):
-            variant = _variant(path, row, alternate.strip().upper(), letters)
-            if isinstance(variant, FileError):
-                refuse(variant)
-            else:
-                yield variant
+            try:
+                yield _variant(path, row, alternate.strip().upper(), letters)
+            except FileError as error:
+                refuse(error)
     if not seen:
         raise FileError(path, "the file holds no variant")
 
@@ -165,20 +164,20 @@ def _bcf_rows(path: Path) -> Iterator[_Row | FileError]:
         raise FileError(path, "the BCF file cannot be read", got=error) from error
 
 
-def _variant(path: Path, row: _Row, alternate: str, letters: str) -> Variant | FileError:
+def _variant(path: Path, row: _Row, alternate: str, letters: str) -> Variant:
     reference = row.ref.strip().upper()
     if not row.chrom:
-        return FileError(path, "a variant names its chromosome", line=row.line)
+        raise FileError(path, "a variant names its chromosome", line=row.line)
     if not row.pos.isascii() or not row.pos.isdigit():
-        return FileError(path, "a position is a whole number", line=row.line, got=repr(row.pos))
+        raise FileError(path, "a position is a whole number", line=row.line, got=repr(row.pos))
     if int(row.pos) < 1:
-        return FileError(path, "positions count from 1", line=row.line, got=row.pos)
+        raise FileError(path, "positions count from 1", line=row.line, got=row.pos)
     if not reference or set(reference) - set(letters):
-        return FileError(
+        raise FileError(
             path, "the reference allele is made of letters", line=row.line, expected=letters, got=repr(row.ref)
         )
     if not alternate or set(alternate) - set(letters):
-        return FileError(
+        raise FileError(
             path,
             "the alternate allele is made of letters (no symbolic alleles)",
             line=row.line,
@@ -186,5 +185,5 @@ def _variant(path: Path, row: _Row, alternate: str, letters: str) -> Variant | F
             got=repr(alternate),
         )
     if alternate == reference:
-        return FileError(path, "the alternate allele differs from the reference", line=row.line, got=alternate)
+        raise FileError(path, "the alternate allele differs from the reference", line=row.line, got=alternate)
     return Variant(row.chrom, int(row.pos) - 1, row.name, reference, alternate, row.line)
