@@ -30,22 +30,38 @@ from fastism_compiler.ir.errors import (
     VerificationError,
 )
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
+from fastism_compiler.runs.errors import RunError, StoreError
 
 if TYPE_CHECKING:
     from fastism_compiler import models
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
+    from fastism_compiler.formats import convert
+    from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.runs.execution import Execution
+    from fastism_compiler.runs.run import Summary
+    from fastism_compiler.runs.scan import scan
+    from fastism_compiler.runs.settings import ScanSettings, VariantSettings
+    from fastism_compiler.runs.variants import scan_variants
 
 _LAZY = {
     "CompiledISM": "compiled",
+    "Execution": "runs.execution",
+    "ScanSettings": "runs.settings",
+    "Summary": "runs.run",
+    "VariantSettings": "runs.settings",
     "compile": "compiler",
+    "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
     "ReceptiveField": "frontend.registry",
     "models": "",
+    "open_scan": "formats.view",
     "register_layer": "frontend.registry",
+    "scan": "runs.scan",
+    "scan_variants": "runs.variants",
     "unregister_layer": "frontend.registry",
 }
 
@@ -62,6 +78,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "CompiledISM",
     "Context",
+    "Execution",
     "FastISM",
     "FastISMError",
     "IRError",
@@ -78,14 +95,23 @@ __all__ = [
     "RangeError",
     "ReceptiveField",
     "ReplacementError",
+    "RunError",
+    "ScanSettings",
+    "StoreError",
+    "Summary",
     "UnsupportedError",
+    "VariantSettings",
     "VerificationError",
     "__version__",
     "compile",
+    "convert",
     "default_pipeline",
     "ir",
     "models",
+    "open_scan",
     "passes",
     "register_layer",
+    "scan",
+    "scan_variants",
     "unregister_layer",
 ]

@@ -72,9 +72,7 @@ def place(variant: Variant, windows: Windows) -> Alleles:
     offset = length // 2
     start, behind = variant.position - offset, variant.position + len(variant.ref)
     _check_reference(variant, windows)
-    if offset + len(variant.alt) > length or (
-        len(variant.alt) == len(variant.ref) and offset + len(variant.ref) > length
-    ):
+    if offset + len(variant.alt) > length:
         raise FileError(
             path,
             "an allele is longer than what the model sees behind it",
