@@ -126,10 +126,7 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store,
         store.journal.open()
     with store.journal.setting_up():
         store.journal.enter(join=join)
-        if store.journal.plan is None:
-            found = _fill(job, store, scorer)
-        else:
-            found = _compare(job, store, scorer)
+        found = _fill(job, store, scorer) if store.journal.plan is None else _compare(job, store, scorer)
     block = store.attributes["block"]
     if scorer.programs.block != block:
         scorer = scorer_of(job.model, job.settings, block)

@@ -45,7 +45,7 @@ class VariantScorer:
             "alternate": rows["alternate"],
             "offset": rows["offset"],
             "width": np.array([len(a) for a in rows["alt"]]),
-            "equal": rows["kind"].astype(str) == "substitution",
+            "equal": rows["kind"] == "substitution",
         }
         pieces = [[y[:n] for y in self._block(block)] for block, n in blocks_of(columns, self.programs.block)]
         names = [name for o in self.programs.outputs for name in (f"scores/{o.name}", f"reference/{o.name}")]
