@@ -10,6 +10,7 @@ from typing import Any
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.jobs import Job
 from fastism_compiler.runs.run import Progress, Run, Summary, finish, prepare
+from fastism_compiler.runs.threads import set_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Execution:
         join: share the work with other runs of the same command on the same store.
         shard: `(i, n)`: only the `i`-th of `n` parts of the tasks (from 1); shards join by themselves.
         workers: local processes; with GPUs, one on each.
-        threads: threads of each process; None: all cores, divided among the workers.
+        threads: threads of each process (equal bits need equal threads); None:
+            TensorFlow's choice, or the cores divided among local workers.
         client: a `distributed.Client`, or the address of a scheduler.
         verify: compare a few ranges with naive ISM first.
     """
@@ -59,8 +61,8 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
         FastISMError: what cannot be read, compiled or written (see `run.prepare`).
     """
     execution.check(job.model)
-    if execution.threads is not None:
-        _set_threads(execution.threads)
+    if execution.threads is not None and execution.workers == 1 and execution.client is None:
+        set_threads(execution.threads)
     join = execution.join or execution.shard is not None
     store, scorer, found = prepare(job, output, verify=execution.verify, join=join)
     computed = 0
@@ -89,21 +91,9 @@ def _work(job: Job, run: Run, execution: Execution, progress: Progress | None) -
     if execution.client is not None:
         from fastism_compiler.runs.cluster import work_on_cluster
 
-        return work_on_cluster(execution.client, job.model, run, tasks, progress)
+        return work_on_cluster(execution, job.model, run, tasks, progress)
     if execution.workers > 1:
         from fastism_compiler.runs.workers import work_on_processes
 
         return work_on_processes(execution, job.model, run, tasks, progress)
     return run.work(tasks, progress)
-
-
-def _set_threads(threads: int) -> None:
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError as error:
-        raise OptionError(
-            "the number of threads is set before TensorFlow runs for the first time", expected="a new process"
-        ) from error

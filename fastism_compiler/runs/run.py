@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from fastism_compiler.runs.store import Store, batches
 Progress = Callable[[int, int], None]
 """Called with finished rows and all rows."""
 
+_REPORT_S = 0.2
 _IDENTITY = ("format", "version", "settings", "model", "input", "versions")
 """Attributes that must be the same for a run to go on with a store."""
 
@@ -85,7 +87,7 @@ class Run:
 
     def work(self, tasks: Sequence[int], progress: Progress | None = None) -> int:
         """Compute those of `tasks` that nobody has finished or is at; how many that were."""
-        computed = 0
+        computed, shown = 0, 0.0
         for task in tasks:
             try:
                 with self.store.journal.claim(task) as mine:
@@ -96,8 +98,11 @@ class Run:
                 if self.store.complete:  # another run finished it, and took the journal away
                     break
                 raise
-            if progress is not None:
+            if progress is not None and time.monotonic() - shown > _REPORT_S:
                 progress(self.done(), self.rows)
+                shown = time.monotonic()
+        if progress is not None:
+            progress(self.done(), self.rows)
         return computed
 
     def done(self) -> int:
