@@ -11,7 +11,12 @@ except ImportError as error:  # pragma: no cover (the extra is installed where t
     raise SystemExit("the command line needs an extra: pip install 'fastism-compiler[cli]'") from error
 
 from fastism_compiler._version import __version__
+from fastism_compiler.cli.bench import bench
+from fastism_compiler.cli.convert import convert
+from fastism_compiler.cli.demo import demo
 from fastism_compiler.cli.explain import explain
+from fastism_compiler.cli.scan import scan
+from fastism_compiler.cli.variants import variants
 from fastism_compiler.cli.verify import verify
 
 
@@ -21,5 +26,5 @@ def main() -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 
-for _command in (explain, verify):
+for _command in (scan, variants, convert, explain, verify, bench, demo):
     main.add_command(_command)
