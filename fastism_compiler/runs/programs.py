@@ -57,7 +57,7 @@ class Programs:
         letters, settings = self.forward.letters, self.settings
         type_ = self.forward.inputs.types[self.forward.inputs.sequence]
         tokens = isinstance(letters, Tokens)
-        numbers = letters.ids if isinstance(letters, Tokens) else letters.numbers
+        numbers = letters.ids if isinstance(letters, Tokens) else settings.channels or letters.numbers
         return Encoding(find_alphabet(settings.alphabet), type_.extent(1), numbers, tokens, settings.unknown_token)
 
     @cached_property
@@ -92,6 +92,12 @@ class Programs:
     def flat(self, result: Any) -> list[Array]:
         """What a program returned, one array per output."""
         return [np.asarray(y) for y in as_list(result, self.outputs, self.keys)]
+
+    def by_letter(self, values: list[Array]) -> list[Array]:
+        """Results `[b, P, C, *out]` with their letters in the order of the alphabet."""
+        if self.encoding.tokens or self.settings.channels is None:
+            return values
+        return [y[:, :, list(self.settings.channels)] for y in values]
 
     @property
     def rescored(self) -> int:
@@ -128,6 +134,7 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         keys = sorted(structure)
         names = [str(k) for k in keys]
     outputs = choose_outputs(settings.outputs, names)
+    _check_channels(model, settings)
     length = settings.length or function.inputs[find_sequence(model, settings.seq_input)].shape[1]
     ranges = settings.change_ranges(length) if length else None
     program = _compile(model, settings, outputs, ranges, block, verify)
@@ -141,10 +148,11 @@ def _compile(
 ) -> CompiledISM:
     from fastism_compiler.compiler import compile
 
-    alphabet = find_alphabet(settings.alphabet)
-    channels = settings.channels
-    if channels is not None and len(channels) != len(alphabet.letters):
-        raise OptionError("channels names one channel (or token) per letter", expected=alphabet.letters, got=channels)
+    tokens, letters = _reads_tokens(model, settings), find_alphabet(settings.alphabet).letters
+    channels = settings.channels or ()
+    if channels and not tokens:
+        # the program has its letters in the order of the channels; `by_letter` puts its results in the alphabet's
+        letters = "".join(letters[channels.index(i)] for i in range(len(channels)))
     return compile(
         model,
         seq_input=settings.seq_input,
@@ -154,11 +162,28 @@ def _compile(
         outputs={o.number: o.index for o in outputs},
         reduce=None if settings.reduce is None else reduction(settings.reduce),
         length=settings.length,
-        channels=channels,
-        alphabet=alphabet.letters,
+        channels=channels if channels and tokens else None,
+        alphabet=letters,
         batch_size=block or settings.batch_size,
         verify=verify,
     )
+
+
+def _check_channels(model: Any, settings: Settings) -> None:
+    """Refuse `channels` that do not name one channel, or token, per letter."""
+    channels, letters = settings.channels, find_alphabet(settings.alphabet).letters
+    if channels is None:
+        return
+    each = sorted(channels) == list(range(len(letters)))
+    if len(channels) != len(letters) or not (each or _reads_tokens(model, settings)):
+        raise OptionError("channels= names one channel (or token) per letter", expected=letters, got=channels)
+
+
+def _reads_tokens(model: Any, settings: Settings) -> bool:
+    from fastism_compiler.compiler import find_sequence
+    from fastism_compiler.frontend.lowering import functional_graph
+
+    return len(functional_graph(model).inputs[find_sequence(model, settings.seq_input)].shape) == 2
 
 
 def _check_letters(programs: Programs) -> None:

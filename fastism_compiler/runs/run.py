@@ -131,17 +131,26 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store,
         store.journal.open()
     with store.journal.setting_up():
         store.journal.enter(join=join)
-        found = _fill(job, store, scorer) if store.journal.plan is None else _compare(job, store, scorer)
-    block = store.attributes["block"]
+        try:
+            found = _fill(job, store, scorer) if store.journal.plan is None else _compare(job, store, scorer)
+            scorer = _with_block(scorer, job, store.attributes["block"])
+        except BaseException:
+            store.journal.leave()
+            raise
+    return store, scorer, found
+
+
+def _with_block(scorer: Scorer, job: Job, block: int) -> Scorer:
+    """The scorer with the block size of the store: bits depend on it, so all processes of a run have the same."""
     if scorer.programs.block != block:
         scorer = scorer_of(job.model, job.settings, block)
-        if scorer.programs.block != block:
-            raise MemoryBudgetError(
-                "the store was begun with a block size that does not fit the memory that is free now",
-                expected=f"room for {block} sequences at once",
-                got=scorer.programs.block,
-            )
-    return store, scorer, found
+    if scorer.programs.block != block:
+        raise MemoryBudgetError(
+            "the store was begun with a block size that does not fit the memory that is free now",
+            expected=f"room for {block} sequences at once",
+            got=scorer.programs.block,
+        )
+    return scorer
 
 
 def _compared(job: Job, store: Store, verify: bool) -> tuple[Store, Scorer, Input]:

@@ -93,7 +93,7 @@ class ScanScorer:
             references = programs.flat(program.reference(x))
             axes = 1
         else:
-            values = programs.flat(program.saturate(x))
+            values = programs.by_letter(programs.flat(program.saturate(x)))
             references = self._references(codes, x, values, program.ranges.lo, reverse)
             axes = 2
         results = []
