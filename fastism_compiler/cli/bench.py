@@ -102,9 +102,10 @@ def _naive_seconds(model: Any, program: fc.CompiledISM, arrays: list[Any], rows:
 
     packed = program.inputs.pack([tf.constant(np.repeat(a[:1], rows, axis=0)) for a in arrays])
 
-    @tf.function(jit_compile=jit, autograph=False)
-    def score(inputs: Any) -> list[Any]:
+    def forward(inputs: Any) -> list[Any]:
         return list(keras.tree.flatten(model(inputs, training=False)))
+
+    score = tf.function(forward, jit_compile=jit, autograph=False)
 
     def run() -> None:
         for y in score(packed):

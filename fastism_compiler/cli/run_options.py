@@ -95,7 +95,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Any = run
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated
 
 
 _SCORING = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastism_compiler.formats.source import Source, replacing
+from fastism_compiler.formats.source import Array, Source, replacing
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.ir.errors import OptionError
 
@@ -37,7 +37,7 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
             numbers = len(source.tracks(name)) if not index else 1
             scores = file.create_dataset(label, (source.rows, count, letters, numbers), "float16")
             for rows in source.pieces():
-                values = source.read(f"scores/{name}", rows)[(..., *index)]
+                values = source.read_track(name, index, rows)
                 scores[rows] = _half(values).reshape(-1, count, letters, numbers)
         places = []
         for rows in source.pieces():
@@ -48,8 +48,8 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
         file["start"], file["end"] = np.array(start, np.int64), np.array(end, np.int64)
 
 
-def _half(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _half(values: Array) -> Array:
     largest = float(np.nanmax(np.abs(values), initial=0))
-    if largest > np.finfo(np.float16).max:
+    if largest > float(np.finfo(np.float16).max):
         raise OptionError("this HDF5 layout holds float16", expected="scores up to 65504", got=largest)
     return values.astype(np.float16)

@@ -31,7 +31,7 @@ def importance_by_chromosome(source: Source, track: str | None) -> dict[str, tup
     name, index = source.track(track)
     found: dict[str, list[tuple[Array, Array]]] = {chrom: [] for chrom in source.chromosomes()}
     for rows in source.pieces():
-        scores = source.read(f"scores/{name}", rows)[(..., *index)]
+        scores = source.read_track(name, index, rows)
         values = importance(scores, source.scanned_letters(rows, positions)[1])
         for (chrom, at, _), row in zip(source.places(rows, positions), values, strict=True):
             known = ~np.isnan(row)

@@ -22,7 +22,7 @@ def write_modisco(source: Source, path: Path, track: str | None) -> None:
     name, index = source.track(track)
     one_hot, contributions = [], []
     for rows in source.pieces():
-        scores = source.read(f"scores/{name}", rows)[(..., *index)]
+        scores = source.read_track(name, index, rows)
         if np.isnan(scores).any():
             raise OptionError("TF-MoDISco takes numbers", expected="every cell scored", got=f"NaN in rows {rows}")
         contributions.append((scores - scores.mean(-1, keepdims=True)).swapaxes(1, 2).astype(np.float32))

@@ -75,6 +75,11 @@ class Source:
         """Rows of an array."""
         return np.asarray(self.group[name][rows])
 
+    def read_track(self, name: str, index: tuple[int, ...], rows: slice) -> Array:
+        """Scores of some rows of an output at an index into its axes (none: all of it)."""
+        cells: tuple[Any, ...] = (..., *index)
+        return np.asarray(self.group[f"scores/{name}"][rows][cells])
+
     def tracks(self, name: str) -> list[tuple[str, tuple[int, ...]]]:
         """Every number of an output: what to call it, and its index."""
         shape = self.group[f"reference/{name}"].shape[1:]

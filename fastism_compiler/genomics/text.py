@@ -7,7 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from fastism_compiler.genomics.errors import FileError
 
@@ -66,7 +66,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if first_bytes(path, 2) == _GZIP else path.open("rb")
+    opened = gzip.open(path, "rb") if first_bytes(path, 2) == _GZIP else path.open("rb")
+    return cast(IO[bytes], opened)
 
 
 def _decoded(path: Path, number: int, raw: bytes) -> str:

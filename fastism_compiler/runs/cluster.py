@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,13 @@ def work_on_cluster(
         RunError: a scheduler that cannot be reached, or a task that keeps failing.
     """
     try:
-        from distributed import Client, as_completed
+        distributed: Any = import_module("distributed")
     except ImportError as error:
         raise missing_extra("a cluster", "distributed", "cluster") from error
     client = mine = execution.client
     if isinstance(client, str):
         try:
-            mine = Client(client)
+            mine = distributed.Client(client)
         except (OSError, ValueError) as error:
             raise RunError("the scheduler cannot be reached", expected="its address", got=client) from error
     finished = run.store.journal.finished()
@@ -64,7 +65,7 @@ def work_on_cluster(
     where = Where(str(run.store.path.resolve()), str(Path(model).resolve()), run.store.attributes["input"])
     try:
         futures = mine.map(_compute, waiting, where=where, threads=execution.threads, pure=False)
-        for future in as_completed(futures):
+        for future in distributed.as_completed(futures):
             if future.status != "finished":
                 raise RunError(
                     "a task failed; what is finished is kept, and the same command goes on from there",

@@ -65,7 +65,11 @@ class Programs:
         """Shapes per sequence of the model's other inputs, by name."""
         inputs = self.forward.inputs
         pairs = enumerate(zip(inputs.names, inputs.types, strict=True))
-        return {name: tuple(type_.shape[1:]) for i, (name, type_) in pairs if i != inputs.sequence}
+        return {
+            name: tuple(type_.extent(axis) for axis in range(1, type_.rank))
+            for i, (name, type_) in pairs
+            if i != inputs.sequence
+        }
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:

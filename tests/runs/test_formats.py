@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def test_scored_vcf(data: Data, tmp_path: Path) -> None:
     places = [(v.CHROM, v.POS) for v in cyvcf2.VCF(str(tmp_path / "x.vcf"))]
     order = [c for c in reader.seqnames for place in places if place[0] == c]
     assert [c for c, _ in places] == order, "sorted by chromosome"
-    assert all(a[0] != b[0] or a[1] <= b[1] for a, b in zip(places, places[1:], strict=False))
+    assert all(a[0] != b[0] or a[1] <= b[1] for a, b in itertools.pairwise(places))
 
 
 @pytest.mark.filterwarnings("error")
