@@ -66,8 +66,9 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    opened = gzip.open(path, "rb") if first_bytes(path, 2) == _GZIP else path.open("rb")
-    return cast(IO[bytes], opened)
+    if first_bytes(path, 2) == _GZIP:
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
 
 
 def _decoded(path: Path, number: int, raw: bytes) -> str:

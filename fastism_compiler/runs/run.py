@@ -132,7 +132,9 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store,
     with store.journal.setting_up():
         store.journal.enter(join=join)
         try:
-            found = _fill(job, store, scorer) if store.journal.plan is None else _compare(job, store, scorer)
+            # another run may have finished the store, journal and all, while this one compiled
+            new = store.journal.plan is None and not store.complete
+            found = _fill(job, store, scorer) if new else _compare(job, store, scorer)
             scorer = _with_block(scorer, job, store.attributes["block"])
         except BaseException:
             store.journal.leave()

@@ -124,3 +124,30 @@ def test_help_shows_examples_and_exit_codes() -> None:
         text = run(command, "--help").output
         assert f"fastism-compiler {command} " in text
         assert "Exit codes: 0 done" in text
+
+
+def test_progress_is_shown_on_a_terminal_only(model: str, tmp_path: Path) -> None:
+    """The same command with standard error on a terminal, and in a file."""
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    fasta = write_fasta(tmp_path / "in.fa", {f"s{i}": SEQUENCE for i in range(8)})
+    command = [sys.executable, "-m", "fastism_compiler", "scan", model, str(fasta), "--no-verify", "--batch-size", "1"]
+    master, terminal = pty.openpty()
+    shown = subprocess.Popen([*command, str(tmp_path / "a")], stderr=terminal, stdout=subprocess.PIPE)
+    os.close(terminal)
+    told = b""
+    try:
+        while piece := os.read(master, 4096):
+            told += piece
+    except OSError:  # the other end was closed
+        pass
+    assert shown.wait() == 0
+    assert b"sequences" in told
+    assert b"8/8" in told
+    assert b"/s" in told
+    hidden = subprocess.run([*command, str(tmp_path / "b"), "--quiet"], capture_output=True, check=True)
+    assert b"sequences" not in hidden.stderr
+    assert hidden.stdout == b""

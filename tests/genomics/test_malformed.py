@@ -253,12 +253,18 @@ def test_outputs_that_cannot_be_used(model: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads and writes everything")
-def test_permissions(model: str, tmp_path: Path) -> None:
-    fasta = write_fasta(tmp_path / "in.fa", {"a": SEQ})
-    fasta.chmod(0)
+def test_a_file_that_may_not_be_read(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fasta, real = write_fasta(tmp_path / "in.fa", {"a": SEQ}), Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        if path == fasta:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)  # root, as whom tests may run, reads everything
     result = CliRunner().invoke(main, ["scan", model, str(fasta), str(tmp_path / "out"), "--no-verify"])
-    assert "the file cannot be read" in result.output
+    assert "in.fa: the file cannot be read" in result.output
+    assert "Permission denied" in result.output
     assert result.exit_code == 2
 
 

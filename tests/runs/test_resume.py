@@ -182,3 +182,25 @@ def test_a_complete_store_is_left_as_it_is(path: str, source: Path, tmp_path: Pa
     assert (again.complete, again.computed) == (True, 0)
     assert digests(tmp_path / "out") == before
     assert not (tmp_path / "out" / ".progress").exists()
+
+
+def test_a_store_that_another_run_finished_meanwhile_is_kept(
+    path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that joins late finds a complete store without a journal: it must not take it for a new one."""
+    from fastism_compiler.runs import run
+
+    real, output = run.scorer_of, tmp_path / "out"
+
+    def slow(*args: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "scorer_of", real)
+            scan(path, source, output)
+        return real(*args)
+
+    monkeypatch.setattr(run, "scorer_of", slow)
+    late = scan(path, source, output, fc.Execution(verify=False, join=True))
+    assert (late.complete, late.computed) == (True, 0)
+    monkeypatch.setattr(run, "scorer_of", real)
+    scan(path, source, tmp_path / "whole")
+    assert digests(output) == digests(tmp_path / "whole")
