@@ -31,6 +31,7 @@ from fastism_compiler.ir.errors import (
     VerificationError,
 )
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
+from fastism_compiler.runs.errors import RunError, StoreError
 from fastism_compiler.xla_cache import use_compilation_cache
 
 if TYPE_CHECKING:
@@ -40,19 +41,34 @@ if TYPE_CHECKING:
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
     from fastism_compiler.export.load import load
+    from fastism_compiler.formats import convert
+    from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.runs.execution import Execution
+    from fastism_compiler.runs.run import Summary
+    from fastism_compiler.runs.scan import scan
+    from fastism_compiler.runs.settings import ScanSettings, VariantSettings
+    from fastism_compiler.runs.variants import scan_variants
 
 _LAZY = {
     "CompiledISM": "compiled",
     "ScoreBlock": "blocks",
     "SparseDeltas": "blocks",
-    "compile": "compiler",
     "load": "export.load",
+    "Execution": "runs.execution",
+    "ScanSettings": "runs.settings",
+    "Summary": "runs.run",
+    "VariantSettings": "runs.settings",
+    "compile": "compiler",
+    "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
     "ReceptiveField": "frontend.registry",
     "models": "",
+    "open_scan": "formats.view",
     "register_layer": "frontend.registry",
+    "scan": "runs.scan",
+    "scan_variants": "runs.variants",
     "unregister_layer": "frontend.registry",
 }
 
@@ -70,6 +86,7 @@ __all__ = [
     "ArtifactError",
     "CompiledISM",
     "Context",
+    "Execution",
     "FastISM",
     "FastISMError",
     "IRError",
@@ -86,18 +103,27 @@ __all__ = [
     "RangeError",
     "ReceptiveField",
     "ReplacementError",
+    "RunError",
+    "ScanSettings",
     "ScoreBlock",
     "SparseDeltas",
+    "StoreError",
+    "Summary",
     "UnsupportedError",
+    "VariantSettings",
     "VerificationError",
     "__version__",
     "compile",
+    "convert",
     "default_pipeline",
     "ir",
     "load",
     "models",
+    "open_scan",
     "passes",
     "register_layer",
+    "scan",
+    "scan_variants",
     "unregister_layer",
     "use_compilation_cache",
 ]

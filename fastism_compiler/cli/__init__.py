@@ -11,10 +11,15 @@ except ImportError as error:  # pragma: no cover (the extra is installed where t
     raise SystemExit("the command line needs an extra: pip install 'fastism-compiler[cli]'") from error
 
 from fastism_compiler._version import __version__
+from fastism_compiler.cli.bench import bench
+from fastism_compiler.cli.convert import convert
+from fastism_compiler.cli.demo import demo
 from fastism_compiler.cli.explain import explain
 from fastism_compiler.cli.export import export
 from fastism_compiler.cli.plot import plot
 from fastism_compiler.cli.report import report
+from fastism_compiler.cli.scan import scan
+from fastism_compiler.cli.variants import variants
 from fastism_compiler.cli.verify import verify
 
 
@@ -24,5 +29,5 @@ def main() -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 
-for _command in (explain, export, plot, report, verify):
+for _command in (scan, variants, convert, plot, report, explain, verify, export, bench, demo):
     main.add_command(_command)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import fastism_compiler as fc
+from fastism_compiler.cli.failures import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,8 @@ class ModelOptions:
     def compile(self, **options: Any) -> fc.CompiledISM:
         """Compile the model; what `fc.compile` refuses ends the command with its message."""
         options = {"verify": False, **options}
-        try:
+        with explained():
             return fc.compile(self.path, seq_input=self.seq_input, length=self.length, stop_at=self.stop_at, **options)
-        except fc.FastISMError as error:
-            raise click.ClickException(str(error)) from error
 
 
 def model_options(command: Any) -> Any:

@@ -6,7 +6,7 @@ import re
 
 import click
 
-from fastism_compiler.cli.refusals import refusals
+from fastism_compiler.cli.failures import explained
 
 
 @click.command()
@@ -38,7 +38,7 @@ def plot(
 
     Example: fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
     """
-    with refusals():
+    with explained():
         from fastism_compiler.plot import save
         from fastism_compiler.plot.scan import open_scan
         from fastism_compiler.plot.scanned import Choice, draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastism_compiler.cli.refusals import refusals
+from fastism_compiler.cli.failures import explained
 
 
 @click.command()
@@ -17,7 +17,7 @@ def report(scores: str, output_file: str, top: int, output: str | None) -> None:
 
     Example: fastism-compiler report scores.zarr report.html --top 20
     """
-    with refusals():
+    with explained():
         from fastism_compiler.report import write_report
 
         write_report(scores, output_file, top, output)

@@ -132,7 +132,7 @@ def test_files_that_cannot_be_written_or_read(store: Path, tmp_path: Path) -> No
     (tmp_path / "taken.png").mkdir()
     assert "directory" in run("plot", store, tmp_path / "taken.png", "--output", "scalar").output
     result = run("plot", tmp_path / "none.zarr", tmp_path / "p.png")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "does not exist" in result.output
 
 
@@ -146,5 +146,5 @@ def test_explain_draws(tmp_path: Path) -> None:
     assert "reference:multi_head_attention" in text
     assert "tile:multi_head_attention" in text
     refused = run("explain", model, "--draw", tmp_path / "model.txt")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert ".png or .svg or .pdf" in refused.output

@@ -207,7 +207,7 @@ def test_the_command_and_its_refusals(store: Path, tmp_path: Path) -> None:
         ((tmp_path / "nothing", tmp_path / "r2.html"), "does not exist"),
     ):
         result = run(*arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert message in result.output
         assert "Traceback" not in result.output
     assert not (tmp_path / "r2.html").exists()

@@ -1,0 +1,201 @@
+"""The options that `scan` and `variants` share: how to score, who computes, what to print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+import fastism_compiler as fc
+from fastism_compiler import formats
+from fastism_compiler.cli.model import ModelOptions
+from fastism_compiler.genomics.alphabet import ALPHABETS
+from fastism_compiler.runs.run import Progress, Summary
+from fastism_compiler.runs.scores import SCORES
+from fastism_compiler.runs.settings import REDUCTIONS
+
+FORMATS = tuple(sorted(formats.FORMATS))
+_SUFFIXES = {
+    "bedgraph": ".bedgraph",
+    "bigwig": ".bw",
+    "hdf5": ".h5",
+    "modisco": ".modisco",
+    "tsv": ".tsv",
+    "vcf": ".vcf",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of a run, as the command line gives them.
+
+    Attributes:
+        scoring: fields of `Settings`.
+        execution: who computes.
+        to: further formats.
+        track: the output they hold.
+        as_json: print the summary as JSON.
+        quiet: print nothing but errors.
+        verbose: print what was left out, record by record kind.
+    """
+
+    scoring: dict[str, Any]
+    execution: fc.Execution
+    to: tuple[str, ...]
+    track: str | None
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    def settings(self, model: ModelOptions) -> dict[str, Any]:
+        """Fields of `Settings`, those of the model included."""
+        return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
+
+    def finish(self, summary: Summary) -> None:
+        """Write the other formats, and say what was done."""
+        if summary.complete:
+            for name in self.to:
+                fc.convert(summary.output, converted_path(Path(summary.output), name), name, self.track)
+        if self.as_json:
+            click.echo(json.dumps(summary.to_json(), indent=2))
+        elif not self.quiet:
+            click.echo(_told(summary, self.verbose))
+
+
+def converted_path(store: Path, name: str) -> Path:
+    """Where `--to` writes: beside the store, by the ending of the format."""
+    return store.with_name(store.name.removesuffix(".zarr") + _SUFFIXES[name])
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the shared options; they arrive as one `options: RunOptions`."""
+
+    def run(**values: Any) -> Any:
+        scoring = {name: values.pop(name) for name in _SCORING}
+        scoring["channels"] = _numbers(scoring["channels"])
+        execution = fc.Execution(
+            join=values.pop("join"),
+            shard=_shard(values.pop("shard")),
+            workers=values.pop("workers"),
+            threads=values.pop("threads"),
+            client=values.pop("dask"),
+            verify=values.pop("verify"),
+        )
+        rest = {name: values.pop(name) for name in ("to", "track", "as_json", "quiet", "verbose")}
+        return command(options=RunOptions(scoring, execution, **rest), **values)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__click_params__ = list(getattr(command, "__click_params__", []))  # type: ignore[attr-defined]
+    decorated: Any = run
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+_SCORING = (
+    "alphabet",
+    "channels",
+    "unknown_token",
+    "outputs",
+    "reduce",
+    "score",
+    "pseudocount",
+    "rc",
+    "pad",
+    "skip",
+    "batch_size",
+)
+
+_OPTIONS = (
+    click.option(
+        "--alphabet",
+        "--letters",
+        type=click.Choice(sorted(ALPHABETS)),
+        default="dna",
+        show_default=True,
+        help="Letters.",
+    ),
+    click.option("--channels", help="Channel, or token, of each letter, such as 3,0,1,2 (default: in order)."),
+    click.option("--unknown-token", type=int, help="Token of an unknown letter, for models that read tokens."),
+    click.option(
+        "--outputs",
+        multiple=True,
+        metavar="NAME[:INDEX]",
+        help="Score this output alone (repeatable). INDEX: 3, or 3,7, or 400-600 (600 not included), or *; per axis.",
+    ),
+    click.option("--reduce", type=click.Choice(REDUCTIONS), help="Reduce every output to one number, on the device."),
+    click.option(
+        "--score", type=click.Choice(sorted(SCORES)), default="delta", show_default=True, help="What is stored."
+    ),
+    click.option("--pseudocount", type=float, default=1.0, show_default=True, help="Added to both sides of log2fc."),
+    click.option("--rc", is_flag=True, help="Average with the scan of the reverse complement."),
+    click.option("--pad", is_flag=True, help="Fill up with N beyond the ends of chromosomes, and short records."),
+    click.option("--skip", is_flag=True, help="Leave out, and count, what cannot be scored (default: stop there)."),
+    click.option("--batch-size", type=click.IntRange(1), help="Sequences per call (default: by memory)."),
+    click.option(
+        "--workers", type=click.IntRange(1), default=1, show_default=True, help="Local processes; one per GPU."
+    ),
+    click.option("--threads", type=click.IntRange(1), help="Threads of each process; equal bits need equal threads."),
+    click.option("--shard", metavar="I/N", help="Compute the I-th of N parts (from 1), as in a job array."),
+    click.option("--dask", metavar="ADDRESS", help="Compute on the workers of this dask scheduler."),
+    click.option("--join", is_flag=True, help="Share the work with another run of this command."),
+    click.option("--verify/--no-verify", default=True, show_default=True, help="Compare with naive ISM first."),
+    click.option("--to", multiple=True, type=click.Choice(FORMATS), help="Write this format too (repeatable)."),
+    click.option("--track", metavar="NAME[:INDEX]", help="The output that --to holds, where there are several."),
+    click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("--verbose", is_flag=True, help="Print the first record of each kind that was left out."),
+)
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
+    """A bar with rate and time left, on standard error, where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.3g}/s" if speed else "")
+
+        yield show
+
+
+def _told(summary: Summary, verbose: bool) -> str:
+    state = "complete" if summary.complete else "not complete yet: other parts are missing"
+    lines = [f"{summary.output}: {state} ({summary.computed} of {summary.tasks} tasks computed now)"]
+    lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
+    lines += [f"  first left out: {message}" for message in summary.messages if verbose]
+    return "\n".join(lines)
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(n) for n in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"numbers between commas, not {text!r}", param_hint="--channels") from None
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    part, _, count = text.partition("/")
+    if not (part.isdigit() and count.isdigit()):
+        raise click.BadParameter(f"I/N, such as 1/8, not {text!r}", param_hint="--shard")
+    return int(part), int(count)

@@ -1,0 +1,44 @@
+"""`fastism-compiler variants MODEL GENOME VCF OUTPUT`: the effects of listed variants."""
+
+from __future__ import annotations
+
+import click
+
+import fastism_compiler as fc
+from fastism_compiler.cli.failures import explained
+from fastism_compiler.cli.model import ModelOptions, model_options
+from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
+
+
+@click.command()
+@model_options
+@click.argument("genome", type=click.Path())
+@click.argument("variants", metavar="VCF", type=click.Path())
+@click.argument("output", type=click.Path())
+@run_options
+def variants(model: ModelOptions, genome: str, variants: str, output: str, options: RunOptions) -> None:
+    r"""Score the variants of VCF (or BCF, or tab-separated chrom pos ref alt) on GENOME, into the zarr store OUTPUT.
+
+    Substitutions of equal length run through the compiled program; insertions
+    and deletions are scored on the whole alternate sequence. Reference alleles
+    are compared with the genome.
+
+    \b
+    fastism-compiler variants model.keras hg38.fa variants.vcf.gz effects.zarr --skip --to vcf
+    fastism-compiler variants model.keras hg38.fa variants.tsv effects.zarr --reduce sum --score log2fc --to tsv
+
+    Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
+    """
+    with explained():
+        settings = fc.VariantSettings(**options.settings(model))
+        with progress_bar("variants", options.quiet) as progress:
+            summary = fc.scan_variants(
+                model.path,
+                genome,
+                variants,
+                output,
+                settings=settings,
+                execution=options.execution,
+                progress=progress,
+            )
+        options.finish(summary)

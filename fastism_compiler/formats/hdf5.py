@@ -1,0 +1,55 @@
+"""HDF5 in the layout of basenji_sat_bed: `seqs`, `scores`, and coordinates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fastism_compiler.formats.source import Array, Source, replacing
+from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.ir.errors import OptionError
+
+
+def write_hdf5(source: Source, path: Path, track: str | None) -> None:
+    """One HDF5 file.
+
+    `seqs` bool `[N, P, C]`; `scores` float16 `[N, P, C, T]`, T the numbers of
+    the output (a dataset for each output, by its name, where there are
+    several); `chr`, `start`, `end`, `strand` of the scanned positions on the
+    plus strand. Scores stand as the store has them, not centred.
+
+    Raises:
+        OptionError: h5py is not installed, a store of variants or ranges, or
+            scores that float16 cannot hold.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise missing_extra("HDF5", "h5py", "genomics") from error
+    positions = source.need_letters("this HDF5 layout")
+    chosen = [(track or "", *source.track(track))] if track else [("", name, ()) for name in source.outputs]
+    labels = ["scores"] if len(chosen) == 1 else [name for _, name, _ in chosen]
+    count, letters = len(positions), len(source.letters)
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        seqs = file.create_dataset("seqs", (source.rows, count, letters), "bool")
+        for label, (_, name, index) in zip(labels, chosen, strict=True):
+            numbers = len(source.tracks(name)) if not index else 1
+            scores = file.create_dataset(label, (source.rows, count, letters, numbers), "float16")
+            for rows in source.pieces():
+                values = source.read_track(name, index, rows)
+                scores[rows] = _half(values).reshape(-1, count, letters, numbers)
+        places = []
+        for rows in source.pieces():
+            seqs[rows] = source.scanned_letters(rows, positions)[1]
+            places += [(c.encode(), at.min(), at.max() + 1, s.encode()) for c, at, s in source.places(rows, positions)]
+        chrom, start, end, strand = zip(*places, strict=True)
+        file["chr"], file["strand"] = np.array(chrom, "S"), np.array(strand, "S")
+        file["start"], file["end"] = np.array(start, np.int64), np.array(end, np.int64)
+
+
+def _half(values: Array) -> Array:
+    largest = float(np.nanmax(np.abs(values), initial=0))
+    if largest > float(np.finfo(np.float16).max):
+        raise OptionError("this HDF5 layout holds float16", expected="scores up to 65504", got=largest)
+    return values.astype(np.float16)

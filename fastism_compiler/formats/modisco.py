@@ -1,0 +1,33 @@
+"""The inputs of TF-MoDISco: one-hot sequences and hypothetical contributions, length last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fastism_compiler.formats.source import Source
+from fastism_compiler.importance import mean_centred
+from fastism_compiler.ir.errors import OptionError
+
+
+def write_modisco(source: Source, path: Path, track: str | None) -> None:
+    """`ohe.npz` and `shap.npz` in a folder, each an array `arr_0` of `[N, C, P]`.
+
+    Contributions are scores, centred over the letters of each position.
+
+    Raises:
+        OptionError: a store of variants or ranges, no single track, or scores that are no numbers.
+    """
+    positions = source.need_letters("TF-MoDISco")
+    name, index = source.track(track)
+    one_hot, contributions = [], []
+    for rows in source.pieces():
+        scores = source.read_track(name, index, rows)
+        if np.isnan(scores).any():
+            raise OptionError("TF-MoDISco takes numbers", expected="every cell scored", got=f"NaN in rows {rows}")
+        contributions.append(mean_centred(scores).swapaxes(1, 2).astype(np.float32))
+        one_hot.append(source.scanned_letters(rows, positions)[1].swapaxes(1, 2).astype(np.int8))
+    path.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path / "ohe.npz", np.concatenate(one_hot))
+    np.savez_compressed(path / "shap.npz", np.concatenate(contributions))

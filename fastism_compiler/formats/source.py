@@ -1,0 +1,143 @@
+"""A complete store, as the writers read it: in pieces, so that memory does not grow with its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastism_compiler.genomics.alphabet import UNKNOWN
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.jobs import SCAN
+from fastism_compiler.runs.outputs import choose_outputs
+from fastism_compiler.runs.store import Store
+
+Array = npt.NDArray[Any]
+
+
+class Source:
+    """A complete store.
+
+    Args:
+        path: its folder.
+
+    Attributes:
+        attributes: of the store.
+        outputs: names of the scored outputs.
+        letters: of the alphabet, in order.
+        rows: sequences or variants.
+
+    Raises:
+        StoreError: no store, or one that is not complete.
+    """
+
+    def __init__(self, path: Path) -> None:
+        store = Store(path)
+        self.path, self.attributes = path, store.attributes
+        if not str(self.attributes.get("format", "")).startswith("fastism-"):
+            raise StoreError("not a store of a scan or of variants", got=str(path))
+        if not store.complete:
+            raise StoreError("the store is not complete; run its command again", got=str(path))
+        import zarr
+
+        self.group: Any = zarr.open_group(str(path), mode="r")
+        self.outputs: list[str] = self.attributes["outputs"]
+        self.letters: str = self.attributes["letters"]
+        self.rows: int = self.attributes["rows"]
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether this is a scan (else: variants)."""
+        return bool(self.attributes["format"] == SCAN)
+
+    def need_letters(self, what: str) -> Array:
+        """The scanned positions `[P]` of a scan of letters.
+
+        Raises:
+            OptionError: variants, or a scan of ranges.
+        """
+        if not self.is_scan or "positions" not in self.group:
+            raise OptionError(f"{what} holds scans of letters", expected="a scan without ranges", got=str(self.path))
+        return np.asarray(self.group["positions"][:])
+
+    def pieces(self) -> Iterator[slice]:
+        """Rows, some tasks at a time."""
+        step = self.attributes["rows_per_task"]
+        for begin in range(0, self.rows, step):
+            yield slice(begin, min(begin + step, self.rows))
+
+    def read(self, name: str, rows: slice) -> Array:
+        """Rows of an array."""
+        return np.asarray(self.group[name][rows])
+
+    def read_track(self, name: str, index: tuple[int, ...], rows: slice) -> Array:
+        """Scores of some rows of an output at an index into its axes (none: all of it)."""
+        cells: tuple[Any, ...] = (..., *index)
+        return np.asarray(self.group[f"scores/{name}"][rows][cells])
+
+    def tracks(self, name: str) -> list[tuple[str, tuple[int, ...]]]:
+        """Every number of an output: what to call it, and its index."""
+        shape = self.group[f"reference/{name}"].shape[1:]
+        return [(name + (f"[{','.join(map(str, i))}]" if i else ""), i) for i in np.ndindex(*shape)]
+
+    def track(self, wanted: str | None) -> tuple[str, tuple[int, ...]]:
+        """One number per cell: an output, and an index into its axes.
+
+        Raises:
+            OptionError: no such track, or more than one to choose from.
+        """
+        chosen = choose_outputs([wanted] if wanted else [], self.outputs)
+        tracks = [(o.name, i) for o in chosen for _, i in self.tracks(o.name) if o.index is None or o.index == i]
+        if len(tracks) != 1:
+            known = [label for name in self.outputs for label, _ in self.tracks(name)]
+            raise OptionError(
+                "the format holds one number per cell; say which with track",
+                expected=f"one of {known[:8]}{'...' if len(known) > 8 else ''}, written as name:index",
+                got=wanted or f"{len(tracks)} numbers per cell",
+            )
+        return tracks[0]
+
+    def scanned_letters(self, rows: slice, positions: Array) -> tuple[Array, Array]:
+        """Codes `[n, P]` of the scanned positions, and the same as one-hot `[n, P, C]` (unknown: zeros)."""
+        codes = self.read("sequence", rows)[:, positions]
+        one_hot = codes[..., None] == np.arange(len(self.letters), dtype=np.uint8)
+        return codes, one_hot & (codes != UNKNOWN)[..., None]
+
+    def places(self, rows: slice, positions: Array) -> list[tuple[str, Array, str]]:
+        """For each row: chromosome, plus-strand position `[P]` of each scanned position, and strand.
+
+        A sequence that lies on no genome is its own chromosome.
+        """
+        columns = [self.read(name, rows) for name in ("name", "chrom", "start", "end", "strand")]
+        places = []
+        for name, chrom, start, end, strand in zip(*columns, strict=True):
+            at = end - 1 - positions if strand == "-" else positions + (start if chrom else 0)
+            places.append((str(chrom or name), at.astype(np.int64), str(strand)))
+        return places
+
+    def chromosomes(self) -> dict[str, int]:
+        """Lengths of the chromosomes that rows lie on; of sequences that lie on none, their own."""
+        lengths: dict[str, int] = self.attributes["chromosomes"]
+        if lengths:
+            return lengths
+        length = self.group["sequence"].shape[1]
+        return {str(name): length for name in self.group["name"][:]}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to; it takes the place of `path` once everything is written."""
+    if path.is_dir():
+        raise OptionError("the output is a file", got=f"the folder {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""Tab-separated scores: a line per mutation, range or variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.formats.source import Array, Source, replacing
+from fastism_compiler.genomics.alphabet import UNKNOWN
+
+_Line = tuple[list[Any], tuple[int, ...]]
+"""The first columns of a line, and where its scores stand: `[row, ...]`."""
+
+
+def write_tsv(source: Source, path: Path, track: str | None) -> None:
+    """One file with a header; positions count from 1, and lie on the plus strand with its letters.
+
+    A scan has `name chrom pos strand ref alt`, without the letters that are
+    there already; a scan of ranges `name start end` (0-based, in the model's
+    input); variants `chrom pos id ref alt kind`. Then a column for every
+    number of every output.
+
+    Raises:
+        OptionError: no such track.
+    """
+    chosen = [source.track(track)] if track else [(name, i) for name in source.outputs for _, i in source.tracks(name)]
+    labels = [name + (f"[{','.join(map(str, i))}]" if i else "") for name, i in chosen]
+    header, lines = _kind(source)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write("\t".join([*header, *labels]) + "\n")
+        for rows in source.pieces():
+            scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
+            for columns, cell in lines(source, rows):
+                values = [scores[name][cell + index] for name, index in chosen]
+                file.write("\t".join([*map(str, columns), *(str(v) for v in values)]) + "\n")
+
+
+def _kind(source: Source) -> tuple[list[str], Any]:
+    if not source.is_scan:
+        return ["chrom", "pos", "id", "ref", "alt", "kind"], _variants
+    if "ranges" in source.group:
+        return ["name", "start", "end"], _ranges
+    return ["name", "chrom", "pos", "strand", "ref", "alt"], _mutations
+
+
+def _mutations(source: Source, rows: slice) -> Iterator[_Line]:
+    positions = source.need_letters("")
+    codes, _ = source.scanned_letters(rows, positions)
+    names = source.read("name", rows)
+    for row, (chrom, at, strand) in enumerate(source.places(rows, positions)):
+        letters = _plus_strand(source.letters, strand)
+        for place, code in enumerate(codes[row]):
+            reference = "N" if code == UNKNOWN else letters[code]
+            for letter, alternate in enumerate(letters):
+                if letter != code:
+                    yield [names[row], chrom, at[place] + 1, strand, reference, alternate], (row, place, letter)
+
+
+def _plus_strand(letters: str, strand: str) -> str:
+    """What each letter of the model's input is called on the plus strand."""
+    if strand == "+":
+        return letters
+    return letters.translate(str.maketrans("ACGTU", "TGCAA" if "T" in letters else "UGCAA"))
+
+
+def _ranges(source: Source, rows: slice) -> Iterator[_Line]:
+    ranges: Array = source.group["ranges"][:]
+    for row, name in enumerate(source.read("name", rows)):
+        for number, (start, end) in enumerate(ranges):
+            yield [name, start, end], (row, number)
+
+
+def _variants(source: Source, rows: slice) -> Iterator[_Line]:
+    columns = [source.read(name, rows) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
+    columns[1] = np.asarray(columns[1]) + 1
+    for row, values in enumerate(zip(*columns, strict=True)):
+        yield list(values), (row,)

@@ -1,0 +1,57 @@
+"""`open_scan`: a store as an xarray Dataset."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.store import Store
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """A store of a scan or of variants as an xarray Dataset, read as far as it is used.
+
+    Each output is a variable `scores_<name>`, its reference `reference_<name>`.
+    Scans have the coordinates `position` (in the model's input) and `letter`,
+    or `range_start` and `range_end`. A store that is not complete can be
+    looked at too: what is missing is NaN.
+
+    Args:
+        path: of the store.
+
+    Raises:
+        StoreError: no store.
+        OptionError: xarray is not installed.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        raise missing_extra("a view of a store", "xarray", "genomics") from error
+    attributes = Store(Path(path)).attributes
+    if not str(attributes.get("format", "")).startswith("fastism-") or "outputs" not in attributes:
+        raise StoreError("not a store of a scan or of variants", got=os.fspath(path))
+    parts = [_part(xarray, path, None)]
+    for group in ("scores", "reference"):
+        part = _part(xarray, path, group)
+        parts.append(part.rename({name: f"{group}_{name}" for name in part.data_vars}))
+    data = xarray.merge(parts, combine_attrs="override", compat="override", join="override")
+    if "positions" in data:
+        coordinates = {"position": data["positions"].values, "letter": list(attributes["letters"])}
+        data = data.drop_vars("positions").assign_coords(coordinates)
+    if "ranges" in data:
+        start, end = np.moveaxis(data["ranges"].values, -1, 0)
+        bounds = {"range_start": ("range", start), "range_end": ("range", end)}
+        data = data.drop_vars("ranges").assign_coords(bounds)
+    return data
+
+
+def _part(xarray: Any, path: str | os.PathLike[str], group: str | None) -> Any:
+    return xarray.open_zarr(os.fspath(path), group=group, consolidated=False, chunks=None, zarr_format=3)

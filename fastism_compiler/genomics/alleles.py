@@ -1,0 +1,113 @@
+"""Variants as pairs of model inputs: the reference window, and the window with the alternate in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastism_compiler.genomics.alphabet import Codes
+from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.regions import Windows
+from fastism_compiler.genomics.vcf import Variant, read_variants
+from fastism_compiler.ir.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Alleles:
+    """One variant, ready to be scored.
+
+    Attributes:
+        variant: what the file says.
+        start: genome position of the first base of both windows (0-based).
+        offset: position of the variant in the model's input.
+        reference: `[L]` letters of the genome.
+        alternate: `[L]` letters with the alternate allele.
+    """
+
+    variant: Variant
+    start: int
+    offset: int
+    reference: Codes
+    alternate: Codes
+
+    @property
+    def kind(self) -> str:
+        """`substitution` (equal lengths), `insertion` or `deletion`."""
+        longer = len(self.variant.alt) - len(self.variant.ref)
+        return "substitution" if longer == 0 else "insertion" if longer > 0 else "deletion"
+
+
+def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusals) -> Iterator[Alleles]:
+    """The variants of a file with their windows.
+
+    The window starts `length // 2` bases before the variant's first base. The
+    alternate window begins with the same bases; behind the alternate allele
+    it goes on with the genome behind the reference allele, as far as the
+    model's length reaches. So nothing in front of a variant is moved.
+
+    Args:
+        path: VCF, BCF or tab-separated (see `read_variants`).
+        windows: cuts them out of the genome.
+        refuse: called with each variant that cannot be scored.
+
+    Raises:
+        FileError: unless variants may be skipped, one that is malformed, does
+            not match the genome, or does not fit the model's window.
+    """
+    for variant in read_variants(path, windows.encoding.alphabet.letters, refuse):
+        try:
+            yield place(variant, windows)
+        except FileError as error:
+            refuse(error)
+
+
+def place(variant: Variant, windows: Windows) -> Alleles:
+    """The two windows of a variant.
+
+    Raises:
+        FileError: it does not match the genome, or does not fit the window.
+    """
+    length, path = windows.encoding.length, windows.path
+    offset = length // 2
+    start, behind = variant.position - offset, variant.position + len(variant.ref)
+    _check_reference(variant, windows)
+    if offset + len(variant.alt) > length:
+        raise FileError(
+            path,
+            "an allele is longer than what the model sees behind it",
+            line=variant.line,
+            expected=f"at most {length - offset}",
+            got=len(variant.alt),
+        )
+    end = max(start + length, behind + length - offset - len(variant.alt))
+    genome = windows.cut(variant.chrom, start, end, variant.line)
+    windows.check_known(genome, variant.line)
+    alternate = (genome[:offset] + variant.alt + genome[behind - start :])[:length]
+    try:
+        codes = [windows.encoding.alphabet.codes(t, f"genome at {variant.chrom}:{start}") for t in (genome, alternate)]
+    except InputError as error:
+        raise FileError(path, error.rule, line=variant.line, expected=error.expected, got=error.got) from error
+    return Alleles(variant, start, offset, codes[0][:length], codes[1])
+
+
+def _check_reference(variant: Variant, windows: Windows) -> None:
+    length = windows.length_of(variant.chrom, variant.line)
+    end = variant.position + len(variant.ref)
+    if end > length:
+        raise FileError(
+            windows.path,
+            "a variant lies beyond the end of its chromosome",
+            line=variant.line,
+            expected=f"at most {length} ({variant.chrom})",
+            got=end,
+        )
+    found = windows.genome.fetch(variant.chrom, variant.position, end).upper()
+    if found != variant.ref:
+        raise FileError(
+            windows.path,
+            "the reference allele is not what the genome says",
+            line=variant.line,
+            expected=f"{found} at {variant.chrom}:{variant.position + 1}",
+            got=variant.ref,
+        )

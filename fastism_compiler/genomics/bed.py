@@ -1,0 +1,72 @@
+"""BED files, three to six columns (more are ignored), with line numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.text import read_lines
+
+_COMMENTS = ("#", "track", "browser")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A half-open, 0-based stretch `[start, end)` of a chromosome, and the line it stands on."""
+
+    chrom: str
+    start: int
+    end: int
+    name: str
+    strand: str
+    line: int
+
+
+def read_bed(path: str | os.PathLike[str], refuse: Refusals) -> Iterator[Region]:
+    """The regions of a BED file; a region without a name is called `chrom:start-end`.
+
+    Args:
+        path: the file.
+        refuse: called with each line that is no region.
+
+    Raises:
+        FileError: a file that cannot be read or holds no line; and, unless
+            lines may be skipped, one that is no region.
+    """
+    seen = False
+    for number, line in read_lines(path):
+        if not line.strip() or line.startswith(_COMMENTS):
+            continue
+        seen = True
+        try:
+            yield _region(path, number, line)
+        except FileError as error:
+            refuse(error)
+    if not seen:
+        raise FileError(path, "the file holds no region")
+
+
+def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
+    columns = [c.strip() for c in line.split("\t")]
+    if len(columns) < 3:
+        got = "spaces between them" if len(line.split()) >= 3 else f"{len(columns)}: {line[:60]!r}"
+        raise FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
+    chrom, *numbers = columns[:3]
+    try:
+        start, end = (int(n) for n in numbers)
+    except ValueError as error:
+        raise FileError(path, "start and end are whole numbers", line=number, got=numbers) from error
+    if not chrom:
+        raise FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
+    if start < 0:
+        raise FileError(path, "a region starts at 0 or later", line=number, got=start)
+    if start >= end:
+        raise FileError(path, "a region ends after its start", line=number, expected="start < end", got=(start, end))
+    strand = columns[5] if len(columns) > 5 else "."
+    if strand not in ("+", "-", "."):
+        raise FileError(path, "no such strand", line=number, expected="+, - or .", got=repr(strand))
+    strand = "-" if strand == "-" else "+"
+    name = columns[3] if len(columns) > 3 and columns[3] not in ("", ".") else f"{chrom}:{start}-{end}"
+    return Region(chrom, start, end, name, strand, number)

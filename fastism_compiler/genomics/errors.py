@@ -1,0 +1,68 @@
+"""Refusals of what stands in a file, and the choice between stopping at them and counting them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+from fastism_compiler.ir.errors import InputError
+
+
+class FileError(InputError):
+    """Something in a file that cannot be read as what it should be.
+
+    Args:
+        path: the file.
+        rule: the rule that was broken.
+        line: 1-based line (or a record such as `[3]`), if the fault has a place.
+        expected: what the rule asks for.
+        got: what stands there.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        rule: str,
+        *,
+        line: int | str | None = None,
+        expected: Any = None,
+        got: Any = None,
+    ) -> None:
+        where = "" if line is None else f":{line}" if isinstance(line, int) else str(line)
+        super().__init__(f"{os.fspath(path)}{where}: {rule}", expected=expected, got=got)
+        self.path, self.line, self.fault = os.fspath(path), line, rule
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.path, self.fault, self.line, self.expected, self.got)
+
+
+def _rebuilt(path: str, rule: str, line: int | str | None, expected: Any, got: Any) -> FileError:
+    return FileError(path, rule, line=line, expected=expected, got=got)
+
+
+class Refusals:
+    """What to do with a record that cannot be scored: raise, or leave it out and count it.
+
+    Readers call it with the error and go on with the next record if it returns.
+
+    Attributes:
+        counts: records left out, by the rule they broke.
+        first: the first message of each rule.
+    """
+
+    def __init__(self, skip: bool = False) -> None:
+        self.skip = skip
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
+
+    def __call__(self, error: FileError) -> None:
+        """Raise `error`, or count it.
+
+        Raises:
+            FileError: unless records may be skipped.
+        """
+        if not self.skip:
+            raise error
+        self.counts[error.fault] += 1
+        self.first.setdefault(error.fault, str(error).replace("\n", "; "))

@@ -1,0 +1,1 @@
+"""Long runs: scans and variant lists in resumable stores, alone or on many processes."""

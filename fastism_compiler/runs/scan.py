@@ -1,0 +1,166 @@
+"""`scan`: every mutation of many sequences, from files into a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastism_compiler.genomics.alphabet import UNKNOWN
+from fastism_compiler.genomics.arrays import read_arrays
+from fastism_compiler.genomics.fasta import read_fasta
+from fastism_compiler.genomics.genome import Genome
+from fastism_compiler.genomics.records import Record
+from fastism_compiler.genomics.regions import Windows, read_regions
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.jobs import Input
+from fastism_compiler.runs.layout import Row
+from fastism_compiler.runs.programs import Programs
+from fastism_compiler.runs.run import Progress, Summary
+from fastism_compiler.runs.settings import ScanSettings
+
+_ARRAYS = (".npz", ".npy")
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """Sequences to scan.
+
+    Attributes:
+        model: a path to a Keras model, or the model.
+        settings: of the scan.
+        source: FASTA, BED (with a genome), npz or npy.
+        genome: FASTA that the regions lie on.
+    """
+
+    model: Any
+    settings: ScanSettings
+    source: Path
+    genome: Path | None = None
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Names of the files that are read."""
+        return {"sequences": self.source.name} | ({"genome": self.genome.name} if self.genome else {})
+
+    def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
+        """The rows of the store, one per sequence.
+
+        Raises:
+            FileError: see the readers.
+            OptionError: settings that this model cannot have.
+        """
+        check_strands(programs)
+        for record in self._records(programs, found):
+            unknown = int((record.codes == UNKNOWN).sum())
+            found.counts["sequences"] += 1
+            found.counts["unknown letters"] += unknown
+            found.counts["sequences with unknown letters"] += unknown > 0
+            columns = ("name", "chrom", "start", "end", "strand")
+            row = {"sequence": record.codes} | {name: getattr(record, name) for name in columns}
+            yield row | {f"inputs/{name}": values for name, values in record.inputs.items()}
+
+    def _records(self, programs: Programs, found: Input) -> Iterator[Record]:
+        encoding, pad = programs.encoding, self.settings.pad
+        if self.source.suffix.lower() in _ARRAYS:
+            if self.genome is not None:
+                raise OptionError("arrays lie on no genome", expected="no --genome", got=str(self.genome))
+            name = programs.forward.inputs.names[programs.forward.inputs.sequence]
+            yield from read_arrays(self.source, encoding, found.refusals, name, programs.other_inputs)
+            return
+        if programs.other_inputs:
+            raise OptionError(
+                "the model has more inputs than a sequence, which only an npz file can hold",
+                expected="npz with an array for each input, by name",
+                got=f"{self.source.name}, for inputs {[*programs.forward.inputs.names]}",
+            )
+        if self.genome is None:
+            if ".bed" in (s.lower() for s in self.source.suffixes):
+                raise OptionError("regions lie on a genome", expected="--genome GENOME.fa", got="none")
+            yield from read_fasta(self.source, encoding, found.refusals, pad=pad)
+            return
+        with Genome(self.genome) as genome:
+            windows = Windows(genome, encoding, self.source, pad)
+            for record in read_regions(self.source, windows, found.refusals):
+                found.chromosomes.setdefault(record.chrom, genome.lengths[record.chrom])
+                yield record
+
+
+def check_strands(programs: Programs) -> None:
+    """Refuse settings that have no meaning for this model.
+
+    Raises:
+        OptionError: `rc` where outputs or other inputs run along the sequence; ranges without an unknown letter.
+    """
+    settings = programs.settings
+    if settings.rc and programs.other_inputs:
+        raise OptionError(
+            "rc= cannot tell the reverse complement of the model's other inputs", got=programs.other_inputs
+        )
+    long = {name: shape for name, shape in programs.shapes.items() if len(shape) > 1}
+    if settings.rc and long:
+        raise OptionError(
+            "rc= averages outputs that do not run along the sequence; reduce or select the others",
+            expected="outputs of at most one axis",
+            got=long,
+        )
+    ranges = isinstance(settings, ScanSettings) and settings.ranges is not None
+    if ranges and not programs.encoding.takes_unknown:
+        raise OptionError("ranges are replaced by unknown letters", expected="unknown_token", got="none")
+
+
+def scan(
+    model: Any,
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    genome: str | os.PathLike[str] | None = None,
+    settings: ScanSettings | None = None,
+    execution: Execution | None = None,
+    progress: Progress | None = None,
+    to: Sequence[tuple[str, str | os.PathLike[str]]] = (),
+) -> Summary:
+    """Score every mutation of every sequence of a file, into a resumable store.
+
+    The store is a zarr v3 group (read it with `open_scan`). Called again after
+    a crash, the same call goes on where it was; a complete store is left as
+    it is. A manifest is written beside it: `<output>.manifest.json`.
+
+    Args:
+        model: a path to a Keras model, or the model.
+        source: FASTA (plain or gzip) with sequences of the model's length; BED
+            with `genome`; or npz / npy with one-hot arrays `[N, L, C]`.
+        output: folder of the store.
+        genome: FASTA (plain or bgzip) that the regions of a BED file lie on.
+        settings: what is computed (default: delta of every letter at every position).
+        execution: who computes it (default: this process).
+        progress: called with finished and all sequences.
+        to: other formats to write once the store is complete: `(format, path)`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: a file, record or line that cannot be scored, by name and line number.
+        OptionError, ModelError: settings or a model that cannot be used.
+        VerificationError: the compiled model disagrees with naive ISM.
+        StoreError: an output that belongs to another run.
+        RunError: the store cannot be written, or workers keep dying.
+    """
+    job = ScanJob(
+        _path_or_model(model), settings or ScanSettings(), Path(source), None if genome is None else Path(genome)
+    )
+    summary = execute(job, Path(output), execution or Execution(), progress)
+    if summary.complete:
+        from fastism_compiler.formats import convert
+
+        for name, path in to:
+            convert(output, path, name)
+    return summary
+
+
+def _path_or_model(model: Any) -> Any:
+    return os.fspath(model) if isinstance(model, str | os.PathLike) else model

@@ -1,0 +1,141 @@
+"""Settings: everything besides the model and the input that decides the numbers of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from fastism_compiler.genomics.alphabet import find_alphabet
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.scores import find_score
+
+REDUCTIONS = ("sum", "mean", "max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How sequences are read and scored.
+
+    Attributes:
+        alphabet: `dna`, `rna` or `protein`.
+        seq_input: the mutated input, by number or name.
+        length: sequence length, where the model leaves it open.
+        stop_at: layers from which on everything is recomputed.
+        channels: the channel (or token) of each letter; None: in the alphabet's order.
+        unknown_token: the token of an unknown letter, for models that read tokens.
+        outputs: which outputs, such as `profile` or `head:3,7` (see `outputs.py`); empty: all.
+        reduce: `sum`, `mean` or `max` over all axes of each output, on the device.
+        score: a name of `scores.SCORES`.
+        pseudocount: added to both sides of `log2fc`.
+        rc: average with the reverse complement.
+        pad: unknown letters beyond the ends of chromosomes and around short records.
+        skip: leave out and count what cannot be scored, instead of stopping there.
+        batch_size: sequences per block; None: by memory.
+    """
+
+    alphabet: str = "dna"
+    seq_input: int | str = 0
+    length: int | None = None
+    stop_at: tuple[str, ...] = ()
+    channels: tuple[int, ...] | None = None
+    unknown_token: int | None = None
+    outputs: tuple[str, ...] = ()
+    reduce: str | None = None
+    score: str = "delta"
+    pseudocount: float = 1.0
+    rc: bool = False
+    pad: bool = False
+    skip: bool = False
+    batch_size: int | None = None
+
+    def check(self) -> None:
+        """Refuse values outside their domain.
+
+        Raises:
+            OptionError: an unknown alphabet, score or reduction, or `rc` without complements.
+        """
+        alphabet = find_alphabet(self.alphabet)
+        find_score(self.score)
+        if self.rc:
+            _ = alphabet.complement_order
+        if self.reduce is not None and self.reduce not in REDUCTIONS:
+            raise OptionError("no such reduction", expected=f"one of {list(REDUCTIONS)}", got=repr(self.reduce))
+        if self.pseudocount < 0:
+            raise OptionError("a pseudocount is 0 or more", got=self.pseudocount)
+
+    def change_ranges(self, length: int) -> list[tuple[int, int]] | None:
+        """What the program is compiled for, in a model input of this length; None: every position."""
+        del length
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """From plain data."""
+        known = {f.name for f in fields(cls)}
+        values = {k: _frozen(v) for k, v in data.items() if k in known}
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanSettings(Settings):
+    """How a scan mutates.
+
+    Attributes:
+        window: only this many positions in the middle of the model's input; None: all.
+        ranges: replace these `[start, end)` by unknown letters, instead of every letter by every other.
+    """
+
+    window: int | None = None
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+    def check(self) -> None:
+        """Refuse values outside their domain.
+
+        Raises:
+            OptionError: see `Settings.check`; or both a window and ranges.
+        """
+        Settings.check(self)
+        if self.window is not None and self.ranges is not None:
+            raise OptionError("a scan has a window or ranges, not both", got=f"{self.window} and {self.ranges}")
+        if self.window is not None and self.window < 1:
+            raise OptionError("a window has at least one position", got=self.window)
+        if self.ranges is not None and not self.ranges:
+            raise OptionError("at least one range is needed", got="none")
+
+    def change_ranges(self, length: int) -> list[tuple[int, int]] | None:
+        """The ranges, or the window's positions; None: every position."""
+        if self.ranges is not None:
+            return list(self.ranges)
+        return None if self.window is None else [(p, p + 1) for p in self.positions(length)]
+
+    def positions(self, length: int) -> list[int]:
+        """The scanned positions of a model input of this length: all, or the window in its middle.
+
+        Raises:
+            OptionError: a window longer than the input.
+        """
+        if self.window is None:
+            return list(range(length))
+        if self.window > length:
+            raise OptionError("a window fits the model's input", expected=f"at most {length}", got=self.window)
+        begin = (length - self.window) // 2
+        return list(range(begin, begin + self.window))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        data = Settings.to_json(self)
+        return data if self.ranges is None else {**data, "ranges": [list(r) for r in self.ranges]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantSettings(Settings):
+    """How variants are scored: nothing beyond `Settings`."""
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value

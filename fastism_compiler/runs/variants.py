@@ -1,0 +1,122 @@
+"""`scan_variants`: the effects of the variants of a file, into a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastism_compiler.genomics.alleles import read_alleles
+from fastism_compiler.genomics.genome import Genome
+from fastism_compiler.genomics.regions import Windows
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.jobs import Input
+from fastism_compiler.runs.layout import Row
+from fastism_compiler.runs.programs import Programs
+from fastism_compiler.runs.run import Progress, Summary
+from fastism_compiler.runs.scan import check_strands
+from fastism_compiler.runs.settings import VariantSettings
+
+
+@dataclass(frozen=True)
+class VariantJob:
+    """Variants to score.
+
+    Attributes:
+        model: a path to a Keras model, or the model.
+        settings: of the run.
+        variants: VCF, BCF or tab-separated.
+        genome: FASTA that they lie on.
+    """
+
+    model: Any
+    settings: VariantSettings
+    variants: Path
+    genome: Path
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Names of the files that are read."""
+        return {"variants": self.variants.name, "genome": self.genome.name}
+
+    def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
+        """The rows of the store, one per alternate allele.
+
+        Raises:
+            FileError: see the readers.
+            OptionError: a model with more inputs than the sequence.
+        """
+        check_strands(programs)
+        if programs.other_inputs:
+            raise OptionError(
+                "variants are scored by models that take a sequence alone",
+                expected="one input",
+                got=list(programs.forward.inputs.names),
+            )
+        with Genome(self.genome) as genome:
+            windows = Windows(genome, programs.encoding, self.variants, self.settings.pad)
+            for alleles in read_alleles(self.variants, windows, found.refusals):
+                variant = alleles.variant
+                found.counts["variants"] += 1
+                found.counts[f"{alleles.kind}s"] += 1
+                found.chromosomes.setdefault(variant.chrom, genome.lengths[variant.chrom])
+                yield {
+                    "sequence": alleles.reference,
+                    "alternate": alleles.alternate,
+                    "offset": alleles.offset,
+                    "chrom": variant.chrom,
+                    "id": variant.name,
+                    "ref": variant.ref,
+                    "alt": variant.alt,
+                    "kind": alleles.kind,
+                    "position": variant.position,
+                    "start": alleles.start,
+                }
+
+
+def scan_variants(
+    model: Any,
+    genome: str | os.PathLike[str],
+    variants: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    settings: VariantSettings | None = None,
+    execution: Execution | None = None,
+    progress: Progress | None = None,
+    to: Sequence[tuple[str, str | os.PathLike[str]]] = (),
+) -> Summary:
+    """Score the variants of a file, into a resumable store.
+
+    Substitutions of equal length run through the compiled program; insertions
+    and deletions are scored by the model on the whole alternate sequence. The
+    window starts `length // 2` bases before a variant (see `read_alleles`).
+
+    Args:
+        model: a path to a Keras model, or the model.
+        genome: FASTA, plain or bgzip.
+        variants: VCF (plain, gzip), BCF, or tab-separated chrom, pos, ref, alt.
+        output: folder of the store.
+        settings: what is computed (default: delta).
+        execution: who computes it (default: this process).
+        progress: called with finished and all variants.
+        to: other formats to write once the store is complete: `(format, path)`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        FastISMError: as `scan`; an InputError also for a reference allele that
+            is not what the genome says.
+    """
+    model = os.fspath(model) if isinstance(model, str | os.PathLike) else model
+    job = VariantJob(model, settings or VariantSettings(), Path(variants), Path(genome))
+    summary = execute(job, Path(output), execution or Execution(), progress)
+    if summary.complete:
+        from fastism_compiler.formats import convert
+
+        for name, path in to:
+            convert(output, path, name)
+    return summary

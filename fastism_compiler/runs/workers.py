@@ -1,0 +1,179 @@
+"""Local worker processes: each joins the run by itself, so that one that dies costs only what it was at.
+
+A worker is `python -m fastism_compiler.runs.workers STORE MODEL`. It claims
+tasks like any run that joins, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from fastism_compiler.ir.errors import FastISMError
+from fastism_compiler.runs.errors import RunError
+from fastism_compiler.runs.execution import Execution
+from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.threads import set_threads
+
+_LIVES = 3
+"""How often a worker is started again, in all, without a task being finished in between."""
+_POLL_S = 0.1
+
+
+@dataclass
+class _Worker:
+    """A child process and what it writes to its standard error."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        self.errors.seek(0)
+        return self.errors.read().decode("utf-8", "replace").strip()[-2000:]
+
+
+def work_on_processes(
+    execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
+) -> int:
+    """Have worker processes compute `tasks`; how many they computed.
+
+    Raises:
+        RunError: workers that stop with an error, or keep dying.
+    """
+    before = run.store.journal.finished() & set(tasks)
+    with _pool(execution, model, run.store.path, tasks) as workers:
+        done, lives = len(before), _LIVES
+        while True:
+            finished = len(run.store.journal.finished() & set(tasks))
+            if finished > done:
+                done, lives = finished, _LIVES
+                if progress is not None:
+                    progress(run.done(), run.rows)
+            if finished == len(tasks):
+                return finished - len(before)
+            lives -= _replace_dead(workers, lives, execution, model, run.store.path, tasks)
+            time.sleep(_POLL_S)
+
+
+def _replace_dead(
+    workers: list[_Worker], lives: int, execution: Execution, model: Any, store: Path, tasks: Sequence[int]
+) -> int:
+    """Start anew what was killed; how many that were. A worker that found nothing left to do may be gone."""
+    replaced = 0
+    for number, worker in enumerate(workers):
+        code = worker.process.poll()
+        if code is None or (code == 0 and any(w.process.poll() is None for w in workers)):
+            continue
+        if code > 0 or replaced == lives:
+            raise RunError(
+                "a worker stopped; what is finished is kept, and the same command goes on from there",
+                expected="exit code 0",
+                got=f"exit code {code}: {worker.last_words()}",
+            )
+        workers[number] = _start(number, execution, model, store, tasks)
+        worker.errors.close()
+        replaced += 1
+    return replaced
+
+
+@contextmanager
+def _pool(execution: Execution, model: Any, store: Path, tasks: Sequence[int]) -> Iterator[list[_Worker]]:
+    workers = [_start(number, execution, model, store, tasks) for number in range(execution.workers)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.process.wait()
+            worker.errors.close()
+            if worker.process.stdin is not None:
+                worker.process.stdin.close()
+
+
+def _start(number: int, execution: Execution, model: Any, store: Path, tasks: Sequence[int]) -> _Worker:
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
+    shard = "{}/{}".format(*execution.shard) if execution.shard else "1/1"
+    threads = execution.threads or max(len(os.sched_getaffinity(0)) // execution.workers, 1)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "fastism_compiler.runs.workers",
+            str(store),
+            str(model),
+            shard,
+            str(number),
+            str(threads),
+        ],
+        stdin=subprocess.PIPE,  # closed by the system when the parent dies, which ends the worker
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        env=_environment(number),
+    )
+    return _Worker(process, errors)
+
+
+def _environment(number: int) -> dict[str, str]:
+    """One GPU each, where there are GPUs."""
+    import fastism_compiler
+
+    root = str(Path(fastism_compiler.__file__).parent.parent)
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    devices = _devices(environment)
+    if devices:
+        environment["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    return environment
+
+
+def _devices(environment: dict[str, str]) -> list[str]:
+    """The GPUs that this process may use, as CUDA names them."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [d for d in visible.split(",") if d and d != "-1"]
+    import tensorflow as tf
+
+    return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
+
+
+def _end_with_parent() -> None:
+    """Leave when standard input is closed: the parent is gone."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(store: str, model: str, shard: str, number: str, threads: str) -> int:
+    """What a worker process does; its exit code."""
+    _end_with_parent()
+    index, count = (int(n) for n in shard.split("/"))
+    try:
+        set_threads(int(threads))
+        run = reopen(Path(store), model)
+        tasks = Execution(shard=(index, count)).tasks(run.tasks)
+        # every worker begins elsewhere, so that few claims are tried in vain
+        begin = int(number) % max(len(tasks), 1)
+        run.work([*tasks[begin:], *tasks[:begin]])
+    except FastISMError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

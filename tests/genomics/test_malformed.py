@@ -1,0 +1,290 @@
+"""Every kind of malformed input, through the command line: its message, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fastism_compiler.cli import main
+from tests.runs.models import save, small_model, write_fasta
+
+L = 30
+SEQ = "ACGTTGCAAC" * 3
+GENOME = {"chr1": "ACGTTGCAAC" * 20, "chr2": "TTGCA" * 20}
+VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+REF = GENOME["chr1"][49]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save(small_model(L), tmp_path_factory.mktemp("model"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, how it is used, and what must be said about it."""
+
+    name: str
+    content: bytes | str | Callable[[Path], None]
+    messages: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+def _npz(**arrays: Any) -> Callable[[Path], None]:
+    return lambda path: np.savez(path, **arrays)
+
+
+def _truncated_gzip(path: Path) -> None:
+    data = gzip.compress((f">a\n{SEQ}\n" * 2000).encode())
+    path.write_bytes(data[: len(data) // 2])
+
+
+def _damaged_gzip(path: Path) -> None:
+    data = bytearray(gzip.compress(os.urandom(5000).hex().encode()))
+    data[2000:2010] = b"\xff" * 10
+    path.write_bytes(bytes(data))
+
+
+X = np.eye(4)[np.arange(2 * L) % 4].reshape(2, L, 4)
+
+
+def _changed(where: Any, value: float) -> np.ndarray[Any, Any]:
+    x = X.copy()
+    x[where] = value
+    return x
+
+
+FILES = [
+    Case("in.fa", f">a\n{SEQ[:9]}J{SEQ[10:]}\n", ("in.fa:2", "not a letter of dna at position 10", "'J'")),
+    Case("in.fa", f">a\n{SEQ}\n>b\n{SEQ[:20]}\n{SEQ[20:29]}-\n", ("in.fa:5", "at position 10", "'-'")),
+    Case("in.fa", "", ("the file is empty",)),
+    Case("in.fa", "\n\n", ("holds no record",)),
+    Case("in.fa", SEQ, ("in.fa:1", "not a FASTA file")),
+    Case("in.fa", f">a\n{SEQ}\n>a\n{SEQ}\n", ("in.fa:3", "a name is used twice")),
+    Case("in.fa", f">a\n{SEQ}A\n", ("in.fa:1", "not as long as the model's input", "expected: 30", "a: 31")),
+    Case("in.fa", f">a\n{SEQ[1:]}\n", ("in.fa:1", "(or pad it)", "a: 29")),
+    Case("in.fa", f">a\n{SEQ}A\n", ("in.fa:1", "not as long as"), ("--pad",)),
+    Case("in.fa", ">a\n>b\n" + SEQ, ("in.fa:1", "a record has no sequence")),
+    Case("in.fa", f">\n{SEQ}\n", ("in.fa:1", "a record has no name")),
+    Case("in.fa", f">a\n{SEQ}\n".encode("utf-16"), ("in.fa:1", "UTF-16")),
+    Case("in.fa", b">a\n" + bytes(range(1, 10)) + b"\x00\xff", ("in.fa:2", "binary data")),
+    Case("in.fa", b">a\nAC\xe4GT", ("in.fa:2", "UTF-8")),
+    Case("in.fa.gz", _truncated_gzip, ("in.fa.gz", "truncated")),
+    Case("in.fa.gz", _damaged_gzip, ("in.fa.gz", "damaged")),
+    Case("in.fa", f">a\n{'U' * L}\n", ("not a letter of dna",)),
+    Case("in.fa", f">a\n{SEQ[:20]}\n", ("nothing is left to score", "in.fa:1"), ("--skip",)),
+    Case("in.fa", lambda path: path.mkdir(), ("a file is needed", "a folder")),
+    Case("in.fa", lambda path: None, ("the file does not exist",)),
+    Case("in.fa", f">a\n{SEQ}\n", ("a window fits the model's input",), ("--window", "31")),
+    Case("in.fa", f">a\n{SEQ}\n", ("no such output", "head"), ("--outputs", "tail")),
+    Case("in.fa", f">a\n{SEQ}\n", ("must fit the output", "within 3"), ("--outputs", "head:3")),
+    Case("in.fa", f">a\n{SEQ}\n", ("an output index is",), ("--outputs", "head:x")),
+    Case("in.fa", f">a\n{SEQ}\n", ("ranges are written start-end",), ("--ranges", "3:7")),
+    Case("in.fa", f">a\n{SEQ}\n", ("range",), ("--ranges", "20-40")),
+    Case("in.fa", f">a\n{SEQ}\n", ("range",), ("--ranges", "7-3")),
+    Case("in.fa", f">a\n{SEQ}\n", ("not both",), ("--ranges", "3-7", "--window", "5")),
+    Case("in.fa", f">a\n{SEQ}\n", ("one channel per letter", "20 for protein"), ("--alphabet", "protein")),
+    Case("in.fa", f">a\n{SEQ}\n", ("seq_input",), ("--seq-input", "dna")),
+    Case("in.fa", f">a\n{SEQ}\n", ("I/N",), ("--shard", "one")),
+    Case("in.fa", f">a\n{SEQ}\n", ("a shard is i/n",), ("--shard", "3/2")),
+    Case("in.bed", "chr1\t50\t60\n", ("regions lie on a genome",)),
+    Case("in.npz", _npz(), ("the npz file holds no arrays",)),
+    Case("in.npz", _npz(a=X, b=X), ("no array is called like the sequence input", "'sequence'")),
+    Case("in.npz", _npz(x=X.astype(str)), ("arrays hold numbers",)),
+    Case("in.npy", lambda path: np.save(path, np.array([{}], object)), ("not a readable npy or npz file",)),
+    Case("in.npz", _npz(x=X.swapaxes(1, 2)), ("wrong shape", "[sequences, 30, 4]", "[2, 4, 30]")),
+    Case("in.npz", _npz(x=X[0]), ("wrong shape", "[30, 4]")),
+    Case("in.npz", _npz(x=X[:0]), ("holds no sequence",)),
+    Case("in.npz", _npz(x=_changed((1, 3, 0), np.nan)), ("in.npz[1]", "NaN or infinity")),
+    Case("in.npz", _npz(x=_changed((1, 3), 1)), ("in.npz[1, 3]", "one letter", "[1.0, 1.0, 1.0, 1.0]")),
+    Case("in.npz", _npz(x=_changed((0, 2), 0.25)), ("in.npz[0, 2]", "one-hot")),
+    Case("in.npz", b"PK\x03\x04garbage", ("not a readable npy or npz file",)),
+    Case("in.npy", b"\x93NUMPY\x01\x00", ("not a readable npy or npz file",)),
+]
+
+REGIONS = [
+    Case("in.bed", "chr1\tten\t60\n", ("in.bed:1", "whole numbers", "'ten'")),
+    Case("in.bed", "chr1\t10.5\t60\n", ("in.bed:1", "whole numbers")),
+    Case("in.bed", "chr1\t50\t60\nchr1\t60\t60\n", ("in.bed:2", "ends after its start")),
+    Case("in.bed", "chr1\t-5\t60\n", ("in.bed:1", "starts at 0 or later")),
+    Case("in.bed", "#c\nchr9\t50\t60\n", ("in.bed:2", "no such chromosome", "such as chr1", "chr9")),
+    Case("in.bed", "chr2\t90\t101\n", ("in.bed:1", "beyond the end of its chromosome", "end <= 100")),
+    Case("in.bed", "chr1\t0\t10\n", ("in.bed:1", "reaches over the end of the chromosome")),
+    Case("in.bed", "chr1\t50\t60\ta\t0\tx\n", ("in.bed:1", "no such strand", "'x'")),
+    Case("in.bed", "chr1\t50\n", ("in.bed:1", "at least three columns")),
+    Case("in.bed", "chr1 50 60\n", ("in.bed:1", "between tabs", "spaces")),
+    Case("in.bed", "\t50\t60\n", ("in.bed:1", "names its chromosome")),
+    Case("in.bed", "track name=x\n\n# nothing\n", ("holds no region",)),
+    Case("in.npz", _npz(x=X), ("arrays lie on no genome",)),
+]
+
+VARIANTS = [
+    Case("in.vcf", f"chr1\t50\t.\t{REF}\tG\n", ("in.vcf:1", "not a VCF file")),
+    Case("in.vcf", f"##fileformat=VCFv4.2\nchr1\t50\t.\t{REF}\tG\n", ("in.vcf:2", "has a header")),
+    Case("in.vcf", "##fileformat=VCFv4.2\n#CHROM POS ID REF ALT\n", ("in.vcf:2", "not the header")),
+    Case("in.vcf", VCF, ("holds no variant",)),
+    Case(
+        "in.vcf", VCF + "chr1\t50\t.\tG\tC\n", ("in.vcf:3", "not what the genome says", "C at chr1:50", "got:      G")
+    ),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\t*\n", ("in.vcf:3", "no symbolic alleles", "'*'")),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\t<DEL>\n", ("in.vcf:3", "no symbolic alleles", "<DEL>")),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\tG,{REF}[chr2:5[\n", ("in.vcf:3", "alternate allele is made of letters")),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\tR\n", ("in.vcf:3", "alternate allele is made of letters")),
+    Case("in.vcf", VCF + "chr1\t50\t.\tN\tG\n", ("in.vcf:3", "reference allele is made of letters")),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\t{REF}\n", ("in.vcf:3", "differs from the reference")),
+    Case("in.vcf", VCF + f"chr1\t0\t.\t{REF}\tG\n", ("in.vcf:3", "count from 1")),
+    Case("in.vcf", VCF + f"chr1\tx\t.\t{REF}\tG\n", ("in.vcf:3", "a position is a whole number")),
+    Case("in.vcf", VCF + f"chr1\t201\t.\t{REF}\tG\n", ("in.vcf:3", "beyond the end of its chromosome")),
+    Case("in.vcf", VCF + f"chrM\t50\t.\t{REF}\tG\n", ("in.vcf:3", "no such chromosome", "chrM")),
+    Case("in.vcf", VCF + f"chr1\t5\t.\t{GENOME['chr1'][4]}\tG\n", ("in.vcf:3", "reaches over the end")),
+    Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\t{'G' * 16}\n", ("in.vcf:3", "longer than what the model sees")),
+    Case("in.vcf", VCF + f"chr1 50 . {REF} G\n", ("in.vcf:3", "at least five columns")),
+    Case("in.bcf", b"BCF\x02\x02nonsense", ("in.bcf", "the BCF file cannot be read")),
+    Case("in.bcf", b"no BCF at all", ("not a BCF file",)),
+    Case("in.tsv", f"chrom\tpos\tref\nchr1\t50\t{REF}\n", ("in.tsv:1", "a column is missing", "no alt")),
+    Case("in.tsv", f"chr1\t50\t{REF}\n", ("in.tsv:1", "at least four columns")),
+    Case("in.tsv", f"chr1 50 {REF} G\n", ("in.tsv:1", "between tabs")),
+    Case("in.vcf", "", ("the file is empty",)),
+]
+
+
+def run(case: Case, tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / case.name
+    if callable(case.content):
+        case.content(path)
+    else:
+        path.write_bytes(case.content.encode() if isinstance(case.content, str) else case.content)
+    result = CliRunner().invoke(main, [*command, "--no-verify", *case.options])
+    for message in case.messages:
+        assert message in result.output
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit), "an error that nobody caught"
+
+
+@pytest.mark.parametrize("case", FILES, ids=lambda c: c.messages[-1][:40])
+def test_files(case: Case, model: str, tmp_path: Path) -> None:
+    run(case, tmp_path, ["scan", model, str(tmp_path / case.name), str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("case", REGIONS, ids=lambda c: c.messages[-1][:40])
+def test_regions(case: Case, model: str, tmp_path: Path) -> None:
+    genome = write_fasta(tmp_path / "genome.fa", GENOME)
+    command = ["scan", model, str(tmp_path / case.name), str(tmp_path / "out"), "--genome", str(genome)]
+    run(case, tmp_path, command)
+
+
+@pytest.mark.parametrize("case", VARIANTS, ids=lambda c: c.messages[-1][:40])
+def test_variants(case: Case, model: str, tmp_path: Path) -> None:
+    genome = write_fasta(tmp_path / "genome.fa", GENOME)
+    run(case, tmp_path, ["variants", model, str(genome), str(tmp_path / case.name), str(tmp_path / "out")])
+
+
+GENOMES = [
+    Case("genome.fa", "", ("the file is empty",)),
+    Case("genome.fa", "ACGT\n", ("genome.fa:1", "not a FASTA file")),
+    Case("genome.fa", ">a\nACGT\nACGTACGT\nAC\nACGT\n", ("the genome cannot be indexed",)),
+    Case("genome.fa", f">a\n{SEQ}\n>a\n{SEQ}\n", ("the genome cannot be indexed",)),
+    Case("genome.fa.gz", gzip.compress(b">a\nACGT\n"), ("expected: bgzip", "got:      gzip")),
+    Case("genome.fa", lambda path: None, ("the file does not exist",)),
+    Case("genome.fa", f">chr1\n{'ACGT' * 11}JJJJ\n".replace("JJJJ", "?" * 60), ("not a letter of dna", "in.bed:1")),
+]
+
+
+@pytest.mark.parametrize("case", GENOMES, ids=lambda c: c.messages[-1][:40])
+def test_genomes(case: Case, model: str, tmp_path: Path) -> None:
+    (tmp_path / "in.bed").write_text("chr1\t50\t60\n")
+    genome = str(tmp_path / case.name)
+    run(case, tmp_path, ["scan", model, str(tmp_path / "in.bed"), str(tmp_path / "out"), "--genome", genome])
+
+
+def test_a_bgzip_genome_cut_short_is_refused(model: str, tmp_path: Path) -> None:
+    from Bio import bgzf
+
+    genome = tmp_path / "genome.fa.gz"
+    with bgzf.BgzfWriter(str(genome)) as file:
+        file.write(f">chr1\n{SEQ * 10}\n")
+    data = genome.read_bytes()
+    (tmp_path / "in.bed").write_text("chr1\t100\t110\n")
+    command = ["scan", model, str(tmp_path / "in.bed"), str(tmp_path / "out"), "--no-verify", "--genome", str(genome)]
+    genome.write_bytes(data[:-28])
+    result = CliRunner().invoke(main, command)
+    assert "the bgzip file is truncated" in result.output
+    assert result.exit_code == 2
+    genome.write_bytes(data)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+
+
+MODELS = [
+    Case("m.keras", lambda path: None, ("does not exist",)),
+    Case("m.keras", b"?", ("could not be loaded",)),
+    Case("m.keras", b"PK\x03\x04", ("could not be loaded",)),
+    Case("m.h5", b"\x89HDF\r\n\x1a\n", ("could not be loaded",)),
+]
+
+
+@pytest.mark.parametrize("case", MODELS, ids=lambda c: c.name + c.messages[-1])
+def test_models(case: Case, tmp_path: Path) -> None:
+    fasta = write_fasta(tmp_path / "in.fa", {"a": SEQ})
+    run(case, tmp_path, ["scan", str(tmp_path / case.name), str(fasta), str(tmp_path / "out")])
+
+
+def test_outputs_that_cannot_be_used(model: str, tmp_path: Path) -> None:
+    fasta = str(write_fasta(tmp_path / "in.fa", {"a": SEQ}))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    for output, message in (("file", "the output is a folder"), ("folder", "no store of this program")):
+        result = CliRunner().invoke(main, ["scan", model, fasta, str(tmp_path / output), "--no-verify"])
+        assert message in result.output
+        assert result.exit_code == 2
+    assert (tmp_path / "folder" / "thesis.txt").read_text() == "mine"
+    result = CliRunner().invoke(main, ["scan", model, fasta, str(tmp_path / "file" / "out"), "--no-verify"])
+    assert "the store cannot be written" in result.output
+    assert result.exit_code == 1
+
+
+def test_a_file_that_may_not_be_read(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fasta, real = write_fasta(tmp_path / "in.fa", {"a": SEQ}), Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        if path == fasta:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)  # root, as whom tests may run, reads everything
+    result = CliRunner().invoke(main, ["scan", model, str(fasta), str(tmp_path / "out"), "--no-verify"])
+    assert "in.fa: the file cannot be read" in result.output
+    assert "Permission denied" in result.output
+    assert result.exit_code == 2
+
+
+def test_what_looks_odd_and_is_fine(model: str, tmp_path: Path) -> None:
+    """Windows line ends, a byte order mark, lower case, blank lines, N, comments, unsorted and split variants."""
+    genome = str(write_fasta(tmp_path / "genome.fa", GENOME))
+    fasta = tmp_path / "in.fa"
+    fasta.write_bytes(b"\xef\xbb\xbf>a one\r\n" + SEQ.lower().encode() + b"\r\n\r\n>b\r\n" + b"N" * 30 + b"\r\n")
+    bed = tmp_path / "in.bed"
+    bed.write_bytes(b"track x\r\nchr1\t50\t60\r\n\r\nchr1\t50\t60\t.\t0\t-\r\nchr1\t50\t60\r\n")
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text(
+        VCF + f"chr1\t90\t.\t{GENOME['chr1'][89]}\tN\n".replace("\tN", "\tC,G,T") + f"chr1\t50\tx\t{REF.lower()}\tg\n"
+    )
+    for command, name, count in (
+        (["scan", model, str(fasta)], "sequences", 2),
+        (["scan", model, str(bed), "--genome", genome], "sequences", 3),
+        (["variants", model, genome, str(vcf), "--skip"], "variants", 3),
+    ):
+        output = str(tmp_path / f"{command[0]}{count}")
+        result = CliRunner().invoke(main, [*command, output, "--no-verify", "--json"])
+        assert result.exit_code == 0, result.output
+        assert f'"{name}": {count}' in result.output

@@ -1,0 +1,148 @@
+"""Local worker processes and a real dask cluster, each with one process killed: the bits of a run alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+import fastism_compiler as fc
+from tests.runs.models import save, small_model, write_fasta
+from tests.runs.test_resume import ROOT, digests
+
+COUNT = 96
+SETTINGS = fc.ScanSettings(batch_size=1, window=20)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    records = {f"s{i}": "".join(rng.choice(list("ACGT"), 60)) for i in range(COUNT)}
+    return save(small_model(), folder), write_fasta(folder / "in.fa", records)
+
+
+@pytest.fixture(scope="module")
+def alone(inputs: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """One process, one thread, through the command line."""
+    output = tmp_path_factory.mktemp("alone") / "out.zarr"
+    options = ["--threads", "1", "--batch-size", "1", "--window", "20", "--no-verify", "--quiet"]
+    command = [sys.executable, "-m", "fastism_compiler", "scan", inputs[0], str(inputs[1]), str(output), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    return digests(output)
+
+
+def test_two_processes_and_one_is_killed(inputs: tuple[str, Path], alone: dict[str, str], tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_one(done: int, total: int) -> None:
+        if killed or not 0 < done < total:
+            return
+        workers = [p for p in psutil.Process().children() if "fastism_compiler.runs.workers" in p.cmdline()]
+        assert len(workers) == 2
+        killed.append(workers[0].pid)
+        workers[0].kill()
+
+    execution = fc.Execution(workers=2, threads=1, verify=False)
+    summary = fc.scan(
+        inputs[0], inputs[1], tmp_path / "out.zarr", settings=SETTINGS, execution=execution, progress=kill_one
+    )
+    assert killed
+    assert (summary.complete, summary.computed) == (True, summary.tasks)
+    assert digests(tmp_path / "out.zarr") == alone
+    assert not [p for p in psutil.Process().children() if "fastism_compiler.runs.workers" in p.cmdline()]
+
+
+def test_workers_that_keep_dying_end_the_run(
+    inputs: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastism_compiler.runs import workers
+
+    real = workers._start
+
+    def start_dying(*args: Any) -> Any:
+        worker = real(*args)
+        worker.process.kill()
+        return worker
+
+    monkeypatch.setattr(workers, "_start", start_dying)
+    with pytest.raises(fc.RunError, match="a worker stopped"):
+        fc.scan(
+            inputs[0],
+            inputs[1],
+            tmp_path / "out.zarr",
+            settings=SETTINGS,
+            execution=fc.Execution(workers=2, verify=False),
+        )
+
+
+def test_workers_end_with_their_parent(inputs: tuple[str, Path], tmp_path: Path) -> None:
+    """A parent that is killed leaves no process behind, and its store can be gone on with at once."""
+    command = [sys.executable, "-m", "fastism_compiler", "scan", inputs[0], str(inputs[1]), str(tmp_path / "out.zarr")]
+    options = ["--workers", "2", "--threads", "1", "--batch-size", "1", "--window", "20", "--no-verify"]
+    parent = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children: list[psutil.Process] = []
+    deadline = time.monotonic() + 120
+    while len(children) < 2 and time.monotonic() < deadline:
+        children = [p for p in psutil.Process(parent.pid).children() if "fastism_compiler.runs.workers" in p.cmdline()]
+        time.sleep(0.05)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert len(children) == 2
+    assert not alive
+
+
+def test_a_dask_cluster_and_one_worker_is_killed(
+    inputs: tuple[str, Path], alone: dict[str, str], tmp_path: Path
+) -> None:
+    from distributed import Client, LocalCluster
+
+    killed: list[int] = []
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        lock = threading.Lock()
+
+        def kill_one(done: int, total: int) -> None:
+            with lock:
+                if killed or not 0 < done < total:
+                    return
+                pid = next(iter(client.run(os.getpid).values()))
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+
+        execution = fc.Execution(client=client, threads=1, verify=False)
+        summary = fc.scan(
+            inputs[0], inputs[1], tmp_path / "out.zarr", settings=SETTINGS, execution=execution, progress=kill_one
+        )
+    assert killed
+    assert summary.complete
+    assert digests(tmp_path / "out.zarr") == alone
+
+
+def test_a_scheduler_that_is_not_there(
+    inputs: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}), pytest.raises(fc.RunError, match="reached"):
+        fc.scan(
+            inputs[0],
+            inputs[1],
+            tmp_path / "out.zarr",
+            settings=SETTINGS,
+            execution=fc.Execution(client="tcp://127.0.0.1:9", verify=False),
+        )
