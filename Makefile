@@ -10,7 +10,7 @@ run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda
 	$(BIN)/python examples/lambda_promoters.py --out out
 
 test: $(VENV)/installed  ## the test suite; every branch of ir/ and passes/ must run
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
 	$(BIN)/ruff check .
