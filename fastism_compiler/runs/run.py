@@ -129,17 +129,26 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store,
     scorer = scorer_of(job.model, job.settings, store.attributes.get("block"), verify)
     with writing(output):
         store.journal.open()
-    with store.journal.setting_up():
-        store.journal.enter(join=join)
-        try:
-            # another run may have finished the store, journal and all, while this one compiled
-            new = store.journal.plan is None and not store.complete
-            found = _fill(job, store, scorer) if new else _compare(job, store, scorer)
-            scorer = _with_block(scorer, job, store.attributes["block"])
-        except BaseException:
-            store.journal.leave()
+    try:
+        with store.journal.setting_up():
+            return store, *_entered(job, store, scorer, join)
+    except FileNotFoundError:  # another run has just finished the store, and taken the journal away
+        if not store.complete:
             raise
-    return store, scorer, found
+        return _compared(job, store, verify)
+
+
+def _entered(job: Job, store: Store, scorer: Scorer, join: bool) -> tuple[Scorer, Input]:
+    """Be present, and have the input in the store."""
+    store.journal.enter(join=join)
+    try:
+        # another run may have finished the store while this one compiled: then there is no plan any more
+        new = store.journal.plan is None and not store.complete
+        found = _fill(job, store, scorer) if new else _compare(job, store, scorer)
+        return _with_block(scorer, job, store.attributes["block"]), found
+    except BaseException:
+        store.journal.leave()
+        raise
 
 
 def _with_block(scorer: Scorer, job: Job, block: int) -> Scorer:
@@ -163,22 +172,31 @@ def _compared(job: Job, store: Store, verify: bool) -> tuple[Store, Scorer, Inpu
 def finish(store: Store, found: Input, job: Job) -> dict[str, int] | None:
     """Mark the store complete and write the manifest, if every task is done; the counts of the whole run, or None."""
     counts = dict(found.counts) | {f"left out: {rule}": n for rule, n in sorted(found.refusals.counts.items())}
-    if store.complete:
-        store.journal.remove()  # a crash may have left it behind
-    else:
-        with store.journal.setting_up():
-            plan = store.journal.plan or {}
-            if len(store.journal.finished()) < plan["tasks"]:
-                return None
-            counts |= store.journal.counts()
-            attributes = store.attributes
-            with writing(store.path):
-                store.set_attributes({"counts": counts})
-                write_manifest(store.path, _manifest(attributes, job, counts, found.refusals))
-                store.finish()
-            store.journal.leave()
-            store.journal.remove()
+    if not store.complete:
+        try:
+            with store.journal.setting_up():
+                # whoever waited for the lock may find that the one before has done it all
+                if not store.complete and not _completed(store, counts, job, found.refusals):
+                    return None
+        except FileNotFoundError:  # or has taken the journal away already
+            if not store.complete:
+                raise
+    store.journal.leave()
+    store.journal.remove()
     return dict(store.attributes["counts"])
+
+
+def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusals) -> bool:
+    """Mark the store complete, unless a task is missing."""
+    plan = store.journal.plan or {}
+    if len(store.journal.finished()) < plan["tasks"]:
+        return False
+    counts = counts | store.journal.counts()
+    with writing(store.path):
+        store.set_attributes({"counts": counts})
+        write_manifest(store.path, _manifest(store.attributes, job, counts, refusals))
+        store.finish()
+    return True
 
 
 @contextmanager
