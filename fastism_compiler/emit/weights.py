@@ -37,7 +37,7 @@ def variables_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], lowe
     """The Keras variables that `run` reads, in the order of the model.
 
     Raises:
-        UnsupportedError: a layer that keeps a plain `tf.Variable`, or something else that is not a constant.
+        UnsupportedError: a layer that keeps a plain `tf.Variable`, or another resource.
     """
     traced = tf.function(run, autograph=False).get_concrete_function(*specs)
     bound = [v for v in lowered.bindings.parameters.values() if isinstance(v, keras.Variable)]
@@ -46,7 +46,7 @@ def variables_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], lowe
     for key, variable in read.items():
         if key not in known:
             raise _foreign(lowered, f"variable {variable.name!r}")
-    if len(traced.captured_inputs) != len(read):
+    if sum(t.dtype == tf.resource for t in traced.captured_inputs) > len(read):
         raise _foreign(lowered, "a resource that is no variable, such as a lookup table")
     return [variable for key, variable in known.items() if key in read]
 

@@ -1,4 +1,4 @@
-"""TensorFlow ops that ONNX has no op for and the converter would leave as they are."""
+"""TensorFlow ops that the converter leaves as they are, or gets wrong."""
 
 from __future__ import annotations
 
@@ -66,9 +66,15 @@ def _expm1(graph: Any, node: Any, name: str, arguments: Any) -> None:
     build.finish("Where", near, small, build.op("Sub", build.op("Exp", x), one))
 
 
+def _where(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """ONNX's own `Where`. The converter multiplies by masks and adds, and NaN times 0 is NaN."""
+    _Builder(graph, node).finish("Where", *node.input)
+
+
 HANDLERS: dict[str, tuple[Handler, list[Any]]] = {
     "Erfc": (_erfc, []),
     "Log1p": (_log1p, []),
     "Expm1": (_expm1, []),
+    "SelectV2": (_where, []),
 }
 """For the converter: op name -> handler and its arguments."""

@@ -31,5 +31,7 @@ class Bindings:
     calls: dict[str, KerasCall] = field(default_factory=dict)
 
     def parameter(self, node: Node) -> Any:
-        """The current value of a parameter node."""
-        return tf.cast(tf.convert_to_tensor(self.parameters[node.attrs["binding"]]), node.type.dtype)
+        """The current value of a parameter node; what is no variable becomes a constant of the program."""
+        value = self.parameters[node.attrs["binding"]]
+        value = value.numpy() if isinstance(value, tf.Tensor) else value
+        return tf.cast(tf.convert_to_tensor(value), node.type.dtype)

@@ -1,0 +1,162 @@
+"""Exported programs in their own runtimes: same numbers as the program, and speed in ONNX Runtime.
+
+python -m benchmarks.artifacts                        # every model, every format, then the speeds
+python -m benchmarks.artifacts --models deepstarr --no-speed
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import fastism_compiler as fc
+from benchmarks.compare import inputs_for
+from benchmarks.run_artifacts import RUNTIMES
+
+BATCHES = (1, 3, 8)
+TOLERANCE = 1e-5
+_JAX_BLOCK = 2
+_SPEED = ("basset", "factorized_basset")
+
+
+MODELS: dict[str, dict[str, Any]] = {
+    "basset": {},
+    "factorized_basset": {},
+    "bpnet": {"length": 300, "filters": 16, "dilated": 5},
+    "bpnet_control_tracks": {},
+    "beluga": {"scale": 0.1},
+    "chrombpnet": {"length": 300, "profile": 60, "filters": 8, "bias_filters": 4, "dilated": 4},
+    "dilated_cnn": {"length": 160, "filters": 8, "dilated": 4, "classes": 3},
+    "deepstarr": {"length": 101},
+    "danq": {"length": 160, "scale": 0.03, "outputs": 5},
+    "scbasset": {"length": 260, "scale": 0.03, "cells": 9},
+    "optimus_5prime": {},
+    "basenji2": {"length": 1024, "scale": 0.02, "tracks": 3, "crop": 1},
+    "spliceai": {"length": 200, "filters": 4, "blocks": 1},
+    "enformer": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 1},
+    "borzoi": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 2},
+}
+"""Every model of `fc.models`; the large ones as small copies of the same structure."""
+
+
+def export_model(name: str, folder: Path, build: dict[str, Any], batches: Sequence[int] = BATCHES) -> None:
+    """Export one model in every format, with inputs to run and the program's own results beside them."""
+    model = getattr(fc.models, name)(**build)
+    program = fc.compile(model, batch_size=max(batches), verify=False)
+    folder.mkdir(parents=True)
+    manifest = program.export(folder / "savedmodel", "savedmodel")
+    program.export(folder / "scan.onnx", "onnx")
+    program.export(folder / "stablehlo", "stablehlo", batch_size=_JAX_BLOCK)
+    rng = np.random.default_rng(1)
+    cases = []
+    for batch in batches:
+        inputs = inputs_for(model, batch, seed=batch)
+        replacement = rng.random((1, inputs[0].shape[2])).astype(np.float32)
+        tensors = {t.name: x for t, x in zip(manifest.inputs, inputs, strict=True)}
+        np.savez(folder / f"inputs-{batch}.npz", **tensors, replacement=replacement)
+        x = inputs if len(inputs) > 1 else inputs[0]
+        for function, result in (
+            ("scan", program(x, replacement)),
+            ("saturate", program.saturate(x)),
+            ("reference", program.reference(x)),
+        ):
+            flat = {t.name: y for t, y in zip(manifest.outputs, keras.tree.flatten(result), strict=True)}
+            np.savez(folder / f"program-{function}-{batch}.npz", **flat)
+        cases.append({"batch": batch, "inputs": f"inputs-{batch}.npz"})
+    (folder / "cases.json").write_text(json.dumps(cases))
+
+
+def run_elsewhere(runtime: str, folder: Path) -> None:
+    """Run every exported model below `folder` in a new process that imports `runtime` only."""
+    script = Path(__file__).with_name("run_artifacts.py").resolve()
+    command = [sys.executable, "-P", str(script), runtime, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    if done.returncode:
+        raise RuntimeError(f"{runtime} failed:\n{done.stderr[-4000:]}")
+
+
+def worst_error(folder: Path, runtime: str, batches: Sequence[int] = BATCHES) -> float:
+    """Largest error of one model in one runtime, relative to the largest output; infinite where shapes differ."""
+    worst = 0.0
+    for function in RUNTIMES[runtime][1]:
+        for batch in batches:
+            theirs = np.load(folder / f"{runtime}-{function}-{batch}.npz")
+            ours = np.load(folder / f"program-{function.removesuffix('_plain')}-{batch}.npz")
+            for name in ours:
+                if theirs[name].shape != ours[name].shape or not np.isfinite(theirs[name]).all():
+                    return float("inf")
+                worst = max(worst, float(np.abs(theirs[name] - ours[name]).max() / np.abs(ours[name]).max()))
+    return worst
+
+
+def onnx_speeds(name: str, build: dict[str, Any], batch: int = 1) -> tuple[float, float]:
+    """CPU seconds per sequence of a scan in ONNX Runtime, one thread: the program, and its naive loop.
+
+    CPU time of one thread does not depend on what else the machine does.
+    """
+    import onnxruntime
+
+    model = getattr(fc.models, name)(**build)
+    program = fc.compile(model, verify=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    seconds = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for naive in (False, True):
+            path = Path(scratch) / f"{naive}.onnx"
+            manifest = program.export(path, "onnx", naive=naive)
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            tensors = {t.name: x for t, x in zip(manifest.inputs, inputs_for(model, batch), strict=True)}
+            tensors["replacement"] = np.zeros((1, tensors["x"].shape[2]), np.float32)
+            seconds.append(_least_cpu_seconds(session, tensors) / batch)
+    return seconds[0], seconds[1]
+
+
+def _least_cpu_seconds(session: Any, tensors: dict[str, Any], repeats: int = 3) -> float:
+    times = []
+    for _ in range(repeats):
+        started = time.process_time()
+        session.run(None, tensors)
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--no-speed", action="store_true", help="leave out ONNX Runtime against its naive loop")
+    options = parser.parse_args(arguments)
+    failed = []
+    print("| model | " + " | ".join(RUNTIMES) + " | export s |\n|" + "---|" * (len(RUNTIMES) + 2))
+    for name in options.models:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / name
+            started = time.perf_counter()
+            export_model(name, folder, MODELS[name])
+            taken = time.perf_counter() - started
+            errors = []
+            for runtime in RUNTIMES:
+                run_elsewhere(runtime, folder.parent)
+                errors.append(worst_error(folder, runtime))
+        failed += [name] if max(errors) > TOLERANCE else []
+        print(f"| {name} | " + " | ".join(f"{e:.1e}" for e in errors) + f" | {taken:.0f} |", flush=True)
+    for name in [] if options.no_speed else [n for n in _SPEED if n in options.models]:
+        ours, naive = onnx_speeds(name, MODELS[name])
+        print(f"{name} in ONNX Runtime: {ours:.3g} s a sequence, naive loop {naive:.3g} s, {naive / ours:.1f}x")
+    if failed:
+        raise SystemExit(f"beyond {TOLERANCE:g} of the largest output: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
