@@ -129,7 +129,7 @@ class Step:
         if len(old.shape) == 2:
             return self.replacement[..., 0] - old
         channels = old.shape[2]
-        if len(self.letters) == channels:
+        if self.letters == list(range(channels)):
             return self.replacement - old
         delta = self.replacement - tf.gather(old, self.letters, axis=2)
         return tf.tensordot(delta, tf.one_hot(self.letters, channels, dtype=delta.dtype), 1)

@@ -233,3 +233,20 @@ def test_float64_is_kept_from_xla() -> None:
     for _ in range(5):
         assert_close(program(x), naive, atol=1e-12, rtol=1e-9)
     assert "without XLA" in str(program.plan)
+
+
+@pytest.mark.parametrize("channels", [[3, 2, 1, 0], [1, 0, 2, 3], [2, 0]])
+def test_letters_in_another_order_than_their_channels(channels: list[int]) -> None:
+    """A replacement is spelt in the order of `channels`; all of them, reordered, once were taken in order."""
+    inputs = keras.Input((15, 4))
+    model = randomize(keras.Model(inputs, keras.layers.Conv1D(3, 5, padding="same", activation="relu")(inputs)))
+    x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 15))]
+    program = fc.compile(model, channels=channels, alphabet="ACGT"[: len(channels)], verify=False)
+    scores = program.saturate(x)
+    for letter, channel in enumerate(channels):
+        mutants = np.repeat(x[:, None], 15, axis=1)
+        for position in range(15):
+            mutants[:, position, position, channels] = 0
+            mutants[:, position, position, channel] = 1
+        expected = model.predict(mutants.reshape(-1, 15, 4), verbose=0).reshape(2, 15, 15, 3)
+        np.testing.assert_allclose(scores[:, :, letter], expected, atol=1e-5)
