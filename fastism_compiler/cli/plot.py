@@ -34,19 +34,28 @@ def plot(
     method: str,
     top: int,
 ) -> None:
-    """Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
+    r"""Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
 
-    Example: fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
+    Of what `variants` wrote, --kind lollipop draws one chromosome (--sequence chr1).
+
+    \b
+    fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
+    fastism-compiler plot effects.zarr effects.svg --kind lollipop --sequence chr1
     """
     with explained():
         from fastism_compiler.plot import save
-        from fastism_compiler.plot.scan import open_scan
+        from fastism_compiler.plot.scan import open_store, read_scan
         from fastism_compiler.plot.scanned import Choice, draw
         from fastism_compiler.plot.style import check_target
+        from fastism_compiler.plot.variant_store import FORMAT, draw_variants
 
         check_target(output_file)
-        choice = Choice(sequence, output, _window(positions), method, top)
-        save(draw(open_scan(scores), kind, choice), output_file)
+        choice, store = Choice(sequence, output, _window(positions), method, top), open_store(scores)
+        if store.attrs.get("format") == FORMAT:
+            figure = draw_variants(store, kind, choice)
+        else:
+            figure = draw(read_scan(store, scores), kind, choice)
+        save(figure, output_file)
 
 
 def _window(positions: str | None) -> tuple[int, int] | None:

@@ -47,7 +47,7 @@ class Source:
 
         self.group: Any = zarr.open_group(str(path), mode="r")
         self.outputs: list[str] = self.attributes["outputs"]
-        self.letters: str = self.attributes["letters"]
+        self.letters: str = self.attributes["alphabet"]
         self.rows: int = self.attributes["rows"]
 
     @property

@@ -44,7 +44,7 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         parts.append(part.rename({name: f"{group}_{name}" for name in part.data_vars}))
     data = xarray.merge(parts, combine_attrs="override", compat="override", join="override")
     if "positions" in data:
-        coordinates = {"position": data["positions"].values, "letter": list(attributes["letters"])}
+        coordinates = {"position": data["positions"].values, "letter": list(attributes["alphabet"])}
         data = data.drop_vars("positions").assign_coords(coordinates)
     if "ranges" in data:
         start, end = np.moveaxis(data["ranges"].values, -1, 0)

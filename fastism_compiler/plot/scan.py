@@ -279,6 +279,16 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
         InputError: not a store of this format and version, or parts of it are missing.
         UnsupportedError: zarr is not installed.
     """
+    return read_scan(open_store(path), str(path))
+
+
+def open_store(path: str | os.PathLike[str]) -> Any:
+    """The zarr group of any store.
+
+    Raises:
+        InputError: nothing there, or no zarr group.
+        UnsupportedError: zarr is not installed.
+    """
     try:
         import zarr
     except ImportError as error:
@@ -286,10 +296,9 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
     if not Path(path).exists():
         raise InputError("the store does not exist", got=str(path))
     try:
-        group = zarr.open_group(Path(path), mode="r")
+        return zarr.open_group(Path(path), mode="r")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError("not a store of scores", expected="a zarr group", got=f"{path}: {error}") from error
-    return read_scan(group, str(path))
 
 
 def read_scan(group: Any, path: str = "") -> Scan:

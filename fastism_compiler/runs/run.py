@@ -231,8 +231,7 @@ def _fill(job: Job, store: Store, scorer: Scorer) -> Input:
         programs = scorer.programs
         store.set_attributes(
             {
-                "alphabet": job.settings.alphabet,
-                "letters": programs.encoding.alphabet.letters,
+                "alphabet": programs.encoding.alphabet.letters,
                 "score": job.settings.score,
                 "outputs": [o.name for o in programs.outputs],
                 "chromosomes": found.chromosomes,

@@ -1,6 +1,6 @@
 """The store: a zarr v3 group that a run fills task by task.
 
-attributes          format, version, alphabet, letters, score, outputs, settings, model, input, versions,
+attributes          format, version, alphabet (its letters), score, outputs, settings, model, input, versions,
                     chromosomes, rows_per_task, block, complete
 scores/<output>     float32, one row per sequence or variant; NaN where nothing was computed
 reference/<output>  float32, the model's output for the sequence itself
