@@ -124,8 +124,8 @@ def result_bytes(selection: Packer) -> int:
     """Bytes of one mutant's results."""
     import keras
 
-    leaves: list[Any] = keras.tree.flatten(selection.structure)
-    return sum(int(np.prod(y.shape[1:], dtype=np.int64)) * y.dtype.size for y in leaves)
+    leaves: list[Any] = keras.tree.flatten(selection.structure)  # of one sequence
+    return sum(np.asarray(y).nbytes for y in leaves)
 
 
 def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:

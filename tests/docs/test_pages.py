@@ -21,7 +21,7 @@ def files_of_a_reader(folder: Path) -> None:
     write_store(folder / "scores.zarr")
 
 
-PREPARE: dict[str, Callable[[Path], None]] = {"command-line": files_of_a_reader}
+PREPARE: dict[str, Callable[[Path], None]] = {"command-line": files_of_a_reader, "export": files_of_a_reader}
 CODE = [page for page in PAGES if {b.language for b in blocks(page)} & {"python", "bash"}]
 
 
