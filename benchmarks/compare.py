@@ -24,7 +24,7 @@ class Case:
 
     Attributes:
         batch: sequences per call.
-        naive_rows: mutants that each naive setting scores.
+        naive_rows: mutants that each naive setting scores, at most as many as a call has.
         build: arguments of the model.
         options: arguments of `compile`.
         memory: measure it too (a child process compiles and runs the model again).
@@ -109,7 +109,7 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
     ours = seconds(lambda: program(x), repeats=1, warm_up=0) / sequences
     repeats = 3 if ours * sequences < _LONG else 0
     ours = seconds(lambda: program(x), repeats=repeats, warm_up=0) / sequences if repeats else ours
-    naive_row, setting = best_naive(model, inputs, case.naive_rows)
+    naive_row, setting = best_naive(model, inputs, min(case.naive_rows, sequences * program.ranges.count))
     ours = min(ours, seconds(lambda: program(x), repeats=2 if repeats else 1, warm_up=0) / sequences)
     naive = naive_row * program.ranges.count
     floor, shape_floor = floor_seconds(program), shape_floor_seconds(program)
