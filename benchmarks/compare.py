@@ -71,7 +71,7 @@ class Result:
     over_floor: float
     over_shape_floor: float
     predicted_mb: float
-    measured_mb: float
+    measured_mb: float | None
     compile_s: float
     error: float
 
@@ -127,7 +127,7 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
         over_floor=ours / floor,
         over_shape_floor=ours / shape_floor,
         predicted_mb=program.plan.bytes / 1e6,
-        measured_mb=measure_child(name, sequences) / 1e6 if with_memory and case.memory else float("nan"),
+        measured_mb=measure_child(name, sequences) / 1e6 if with_memory and case.memory else None,
         compile_s=compile_s,
         error=report.worst,
     )
@@ -151,7 +151,7 @@ def table(results: list[Result]) -> str:
             f"{r.over_floor:.2f}",
             f"{r.shape_floor_s:.3g}",
             f"{r.over_shape_floor:.2f}",
-            f"{r.predicted_mb:.0f} / {r.measured_mb:.0f}",
+            f"{r.predicted_mb:.0f} / {'-' if r.measured_mb is None else f'{r.measured_mb:.0f}'}",
             f"{r.compile_s:.1f}",
             f"{r.error:.1e}",
         )

@@ -129,7 +129,7 @@ class CompiledISM:
             Blocks, sequences first, ranges in order.
 
         Raises:
-            The errors of a call, before the first block.
+            InputError, ReplacementError, RangeError, OptionError: as in a call, before the first block.
         """
         if saturate:
             self._check_single_letters()
