@@ -75,25 +75,30 @@ def scan(
         keep: what to collect of the state after each step, `[n, k]`.
 
     Returns:
-        `[n, length, k]`; 0 at positions that no step reached.
+        `[n, length, k]`; positions that no step reached repeat the first step.
     """
     kernel, bias = parameters[0], parameters[1] if len(parameters) > 1 else None
     step = -1 if node.attrs["reverse"] else 1
     kept = keep(initial)
     store = tf.TensorArray(kept.dtype, size=length, element_shape=kept.shape, clear_after_read=False)
 
-    def body(position: Tensor, state: State, store: tf.TensorArray) -> tuple[Tensor, State, tf.TensorArray]:
-        state = CELLS[node.attrs["cell"]](node, projections(position), state, kernel, bias)
-        return position + step, state, store.write(position, keep(state))
+    first = tf.cast(first, tf.int32)
+    count = first + 1 if node.attrs["reverse"] else length - first
+
+    def body(i: Tensor, state: State, store: tf.TensorArray) -> tuple[Tensor, State, tf.TensorArray]:
+        state = CELLS[node.attrs["cell"]](node, projections(first + i * step), state, kernel, bias)
+        # written in the order of the rounds: ONNX loops know no other
+        return i + 1, state, store.write(i, keep(state))
 
     *_, store = tf.while_loop(
-        lambda position, *_: (position >= 0) & (position < length),
+        lambda i, *_: i < count,
         body,
-        (tf.cast(first, tf.int32), initial, store),
+        (tf.constant(0, tf.int32), initial, store),
         maximum_iterations=length,
         parallel_iterations=1,
     )
-    return tf.transpose(store.stack(), [1, 0, 2])
+    when = tf.maximum((tf.range(length, dtype=tf.int32) - first) * step, 0)
+    return tf.transpose(tf.gather(store.stack(), when), [1, 0, 2])
 
 
 def _whole(node: Node, p: Tensor, parameters: list[Tensor], keep: Callable[[State], Tensor]) -> Tensor:

@@ -21,8 +21,8 @@ class _Builder:
         self.dtype = graph.get_dtype(node.output[0])
         self.shape = graph.get_shape(node.output[0])
 
-    def op(self, kind: str, *inputs: str) -> str:
-        return str(self.graph.make_node(kind, list(inputs)).output[0])
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        return str(self.graph.make_node(kind, list(inputs), attr=attributes).output[0])
 
     def number(self, value: float) -> str:
         from tf2onnx.utils import make_name, map_onnx_to_numpy_type
@@ -30,11 +30,11 @@ class _Builder:
         array = np.array(value, map_onnx_to_numpy_type(self.dtype))
         return str(self.graph.make_const(make_name("number"), array).output[0])
 
-    def finish(self, kind: str, *inputs: str) -> None:
+    def finish(self, kind: str, *inputs: str, **attributes: Any) -> None:
         name, outputs = self.node.name, self.node.output
         self.graph.remove_node(name)
         self.graph.make_node(
-            kind, list(inputs), name=name, outputs=outputs, shapes=[self.shape], dtypes=[self.dtype]
+            kind, list(inputs), attr=attributes, name=name, outputs=outputs, shapes=[self.shape], dtypes=[self.dtype]
         )  # fmt: skip
 
 
@@ -67,8 +67,20 @@ def _expm1(graph: Any, node: Any, name: str, arguments: Any) -> None:
 
 
 def _where(graph: Any, node: Any, name: str, arguments: Any) -> None:
-    """ONNX's own `Where`. The converter multiplies by masks and adds, and NaN times 0 is NaN."""
-    _Builder(graph, node).finish("Where", *node.input)
+    """ONNX's own `Where`. The converter multiplies by masks and adds, and NaN times 0 is NaN.
+
+    ONNX Runtime has it for numbers of 32 and 64 bits; others, truth values among them, are selected as int32.
+    """
+    from onnx import TensorProto
+
+    build = _Builder(graph, node)
+    condition, a, b = node.input
+    native = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64)
+    if build.dtype in native:
+        build.finish("Where", condition, a, b)
+        return
+    a, b = (build.op("Cast", x, to=TensorProto.INT32) for x in (a, b))
+    build.finish("Cast", build.op("Where", condition, a, b), to=build.dtype)
 
 
 HANDLERS: dict[str, tuple[Handler, list[Any]]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import fastism_compiler as fc
 from fastism_compiler.cli import main
 from fastism_compiler.models.randomize import randomize
 from tests.graphs import GRAPHS
@@ -63,3 +64,22 @@ def test_python_dash_m() -> None:
     command = [sys.executable, "-m", "fastism_compiler", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "version" in done.stdout
+
+
+def test_export(model: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "program.ism")
+    result = run("export", model, target, "--format", "ism")
+    assert result.exit_code == 0, result.output
+    assert "scan, saturate, reference" in result.output
+    assert fc.load(target).ranges.count == 23
+    for arguments, message in (
+        ((target, "--format", "ism"), "the target exists"),
+        ((str(tmp_path / "a"), "--batch-size", "2"), "goes with --format stablehlo"),
+        ((str(tmp_path / "a"), "--function", "scan"), "goes with --format onnx"),
+        ((str(tmp_path / "no" / "folder")), "cannot be written"),
+    ):
+        result = run("export", model, *([arguments] if isinstance(arguments, str) else arguments))
+        assert result.exit_code != 0
+        assert message in result.output
+        assert "Traceback" not in result.output
+    assert run("export", model, target, "--format", "ism", "--overwrite").exit_code == 0
