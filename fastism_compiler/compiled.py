@@ -211,6 +211,11 @@ class CompiledISM:
         return self.scorer.letters
 
     @property
+    def precision(self) -> str:
+        """How products of differences and weights are rounded."""
+        return self.engines[0].context.precision
+
+    @property
     def selection(self) -> Packer:
         """Which outputs are returned, and their nest."""
         return self.scorer.selection

@@ -85,7 +85,7 @@ def _table_bytes(graph: Graph) -> int:
 
 def rows_within(selection: Packer, budget: int) -> int:
     """Rows whose results, held twice, take their share of the budget (at least one)."""
-    return max(int(_SHARE_OF_RESULTS * budget) // (2 * result_bytes(selection)), 1)
+    return max(int(_SHARE_OF_RESULTS * budget) // max(2 * result_bytes(selection), 1), 1)
 
 
 def tile_bytes(budget: int) -> int:

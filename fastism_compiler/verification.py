@@ -93,7 +93,7 @@ def verify_program(
     exact: list[Array] | None = None
     outputs = []
     for k, (y, z) in enumerate(zip(ours, naive, strict=True)):
-        share = EFFECT_SHARE[program.engines[0].context.precision]
+        share = EFFECT_SHARE[program.precision]
         result = _compare(f"output {k}", y, z, atol, rtol, share)
         if not result.passed and result.same_non_finite:
             exact = exact or _exact_scores(program, arrays, jobs)

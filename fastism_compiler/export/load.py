@@ -137,6 +137,11 @@ class LoadedISM(CompiledISM):
         return self._module.signatures["scan"]
 
     @property
+    def precision(self) -> str:
+        """As the program was compiled."""
+        return str(self.manifest.details["precision"])
+
+    @property
     def engines(self) -> list[Engine]:
         """None: what was compiled stayed where it was compiled."""
         return []

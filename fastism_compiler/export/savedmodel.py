@@ -138,7 +138,7 @@ def _add_blocks(module: tf.Module, program: CompiledISM) -> dict[str, Any]:
                 "programs": programs,
             }
         )
-    return {"engines": engines}
+    return {"engines": engines, "precision": program.precision}
 
 
 def _block(program: CompiledISM, engine: Engine, spec: ProgramSpec) -> Any:
