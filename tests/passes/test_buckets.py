@@ -3,11 +3,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir import ChangeRanges, Section, TensorType
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
+from fastism_compiler.passes.plan_tiles import stored_size
 
-from tests.passes.graphs import Tiny
+from tests.passes.graphs import Tiny, conv_relu_pool_dense
 
 LENGTH = 300
 EVERYWHERE = ChangeRanges.of(None, LENGTH)
@@ -59,3 +60,13 @@ def test_the_cost_of_a_scan_follows_what_is_stored() -> None:
     middle = np.arange(120, 180)
     assert cost(ends) < 0.9 * cost(middle)
     assert cost(middle) < cost(np.r_[120:180, 60:90])
+
+
+def test_a_dense_layer_costs_the_rows_of_its_kernel() -> None:
+    """Its stored window of the flattened value, times its columns; nothing for the ops between."""
+    graph = default_pipeline().run(conv_relu_pool_dense(), Context(ChangeRanges.of(None, 12)))
+    (dense,) = [n for n in graph.nodes(Section.TILE) if n.op == "dense"]
+    (rows, kernel) = graph.operands(dense)
+    without = scan_cost(graph, 1)
+    kernel.type = TensorType((kernel.type.extent(0), 2 * kernel.type.extent(1)), "float32")
+    assert scan_cost(graph, 1) - without >= stored_size(rows) * kernel.type.extent(1) / 2
