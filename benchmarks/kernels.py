@@ -30,7 +30,7 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     """Every kernel of every plain convolution on deltas that is not hopeless."""
     from dataclasses import replace
 
-    from fastism_compiler.passes.select_kernels import candidate_for, predicted_cost
+    from fastism_compiler.passes.select_kernels import SelectKernelsPass, candidate_for, predicted_cost
 
     import fastism_compiler as fc
     from fastism_compiler.autotune import Timings, Tuner
@@ -43,11 +43,12 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     for node in graph.nodes(fc.ir.Section.TILE):
         if node.op != "conv" or node.facts.kernel is None or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
             continue
-        candidates = [candidate_for(graph, node, k, context) for k in ("scatter-gemm", "toeplitz", "direct")]
+        candidates = [candidate_for(graph, node, k, context) for k in SelectKernelsPass().kernels]
         costs = {c: predicted_cost(c, context) for c in candidates}
         for c, cost in costs.items():
             if cost <= limit * min(costs.values()) and c not in done:
-                shape = f"{c.width}x{c.channels} k{c.taps} d{c.dilation} -> {c.filters}"
+                window = graph.operands(node)[0].window.ranges.max_width
+                shape = f"{window}x{c.channels} k{c.taps} d{c.dilation} -> {c.filters}"
                 done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(replace(c)) / c.rows)
     return list(done.values())
 

@@ -26,7 +26,8 @@ class Candidate:
     Attributes:
         kernel: its name (see `select-kernels`).
         rows: mutated rows per tile.
-        width: positions of a window.
+        width: positions of a window as the kernel reads it.
+        out_width: positions it computes.
         taps: kernel size.
         channels: input channels.
         filters: output channels.
@@ -36,15 +37,11 @@ class Candidate:
     kernel: str
     rows: int
     width: int
+    out_width: int
     taps: int
     channels: int
     filters: int
     dilation: int
-
-    @property
-    def out_width(self) -> int:
-        """Positions of the result's window."""
-        return self.width + (self.taps - 1) * self.dilation
 
 
 Measure = Callable[[Candidate], float]

@@ -13,7 +13,7 @@ from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM
 
 _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
@@ -28,6 +28,7 @@ class PlanTilesPass(Pass):
     1. Forward: a delta is stored where its op naturally leaves it (starts may
        overhang the sequence; deltas are 0 there). A carrier that grew far
        beyond its change range, or beyond the sequence, is pulled inside.
+       `gather-gemm` computes the change range and nothing else.
     2. Backward through by-value segments: a pool needs phase-aligned values,
        so the slice-assign in front of it is made wide enough.
     3. A Dense over a flattened window needs one start per tile: starts are
@@ -69,6 +70,9 @@ def _place(graph: Graph, node: Node, ranges: ChangeRanges) -> None:
         return
     if node.op == "input_delta":
         node.facts.carrier = Carrier(np.minimum(ranges.lo, state.length - ranges.max_width), ranges.max_width)
+        return
+    if node.facts.kernel == GATHER_GEMM:
+        node.facts.carrier = Carrier.inside(state.length, max(state.ranges.max_width, 1), state.ranges)
         return
     node.facts.carrier = reduce(Carrier.hull, _arriving(graph, node))
     if node.facts.form is Form.DELTA:
@@ -137,7 +141,7 @@ def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node) -> C
     if carrier is None:
         return stored
     position_map = map_of(graph, node, position, operand.window.axis)
-    if rule_of(node).heavy and position_map.stride == 1:
+    if rule_of(node).heavy and position_map.stride == 1 and node.facts.kernel != GATHER_GEMM:
         return stored
     if position_map.scatter and stored.forward(position_map).same_as(carrier):
         return stored
@@ -228,6 +232,8 @@ def row_bytes(graph: Graph, node: Node) -> int:
         width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
         taps, filters = kernel.type.extent(0), node.type.extent(2)
         total += width * taps * filters
+    if node.facts.kernel == GATHER_GEMM:
+        total += node.carrier.width * graph.operands(node)[1].type.row_size // node.type.extent(2)
     return total * _ITEM_BYTES
 
 

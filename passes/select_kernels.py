@@ -16,6 +16,9 @@ SCATTER_GEMM = "scatter-gemm"
 """one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, then overlap-add: minimal arithmetic"""
 TOEPLITZ = "toeplitz"
 """one GEMM `[rows, w*Cin] x [w*Cin, w_out*Cout]` with a banded kernel: no overlap-add"""
+GATHER_GEMM = "gather-gemm"
+"""one GEMM `[rows*n, k*Cin] x [k*Cin, Cout]` over the `n` outputs that are needed: for windows that
+edges, crops or selected outputs clip to less than what went in"""
 DIRECT = "direct"
 """zero-pad the window and run the ordinary op"""
 KERNEL_ROWS = "kernel-rows"
@@ -52,7 +55,7 @@ class SelectKernelsPass(Pass):
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
 
-    kernels: tuple[str, ...] = (SCATTER_GEMM, TOEPLITZ, DIRECT)
+    kernels: tuple[str, ...] = (SCATTER_GEMM, TOEPLITZ, GATHER_GEMM, DIRECT)
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
@@ -80,11 +83,17 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
     """What running a plain convolution's windows with `kernel` would mean."""
     rows, weights = graph.operands(node)
     taps, channels, filters = (weights.type.extent(i) for i in range(3))
-    width, dilation = max(rows.window.ranges.max_width, 1), node.attrs["dilation"]
-    out_width = width + (taps - 1) * dilation
-    size = 4 * (width * channels + out_width * filters + width * taps * filters)
+    dilation = node.attrs["dilation"]
+    reach = (taps - 1) * dilation
+    if kernel == GATHER_GEMM:
+        out_width = max(node.window.ranges.max_width, 1)
+        width, scratch = out_width + reach, out_width * taps * channels
+    else:
+        width = max(rows.window.ranges.max_width, 1)
+        out_width, scratch = width + reach, width * taps * filters
+    size = 4 * (width * channels + out_width * filters + scratch)
     tile = int(np.clip(context.tile_bytes // size, 1, _MOST_ROWS))
-    return Candidate(kernel, tile, width, taps, channels, filters, dilation)
+    return Candidate(kernel, tile, width, out_width, taps, channels, filters, dilation)
 
 
 def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
@@ -112,6 +121,11 @@ def _toeplitz(c: Candidate, context: Context) -> float:
     return banded_kernel + banded_kernel / context.batch_size
 
 
+def _gather_gemm(c: Candidate, context: Context) -> float:
+    moved = 4 * c.channels * (c.width + 2 * c.out_width * c.taps)
+    return c.out_width * c.taps * c.channels * c.filters + moved * _MULTIPLY_ADDS_PER_BYTE[context.jit]
+
+
 def _direct(c: Candidate, context: Context) -> float:
     return _DIRECT_OVERHEAD * c.out_width * c.taps * c.channels * c.filters
 
@@ -119,5 +133,6 @@ def _direct(c: Candidate, context: Context) -> float:
 _COSTS: dict[str, Callable[[Candidate, Context], float]] = {
     SCATTER_GEMM: _scatter_gemm,
     TOEPLITZ: _toeplitz,
+    GATHER_GEMM: _gather_gemm,
     DIRECT: _direct,
 }

@@ -15,7 +15,7 @@ from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
 from fastism_compiler.emit.precision import Product, Rounding, product_of, rounding_of
 from fastism_compiler.ir import Node
-from fastism_compiler.passes.select_kernels import DIRECT, SCATTER_GEMM, TOEPLITZ
+from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ
 
 Prepare = Callable[[Node, Tensor, int], Tensor]
 """`(node, weights, window width) -> arranged weights`"""
@@ -129,6 +129,21 @@ def _apply_toeplitz(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmet
     return tf.reshape(rows, [-1, weights.shape[1] // filters, filters])
 
 
+def _prepare_gather(node: Node, weights: Tensor, width: int) -> Tensor:
+    taps, channels, filters = weights.shape
+    return tf.reshape(weights, [taps * channels, filters])
+
+
+def _apply_gather(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """`x` holds all that the outputs read; each output's taps side by side, then one product."""
+    channels, dilation = x.shape[2], node.attrs["dilation"]
+    taps = weights.shape[0] // channels
+    width = x.shape[1] - (taps - 1) * dilation
+    columns = tf.concat([x[:, t * dilation : t * dilation + width] for t in range(taps)], axis=2)
+    rows = arithmetic.product(tf.reshape(columns, [-1, taps * channels]), weights)
+    return tf.reshape(rows, [-1, width, weights.shape[1]])
+
+
 def _apply_direct(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
     """The ordinary op on the window: zeros beside it where it is not phase-aligned already."""
     attrs = node.attrs
@@ -149,6 +164,7 @@ def _as_is(node: Node, weights: Tensor, width: int) -> Tensor:
 KERNELS: dict[str, Kernel] = {
     SCATTER_GEMM: Kernel(_prepare_scatter, _apply_scatter),
     TOEPLITZ: Kernel(_prepare_toeplitz, _apply_toeplitz),
+    GATHER_GEMM: Kernel(_prepare_gather, _apply_gather),
     DIRECT: Kernel(_as_is, _apply_direct),
 }
 """Convolution kernels by the name that `select-kernels` gives them."""

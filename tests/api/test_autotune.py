@@ -53,11 +53,11 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     assert Timings(tmp_path / "file" / "timings.json").get("a", lambda: 1.0) == 1.0
 
 
-@pytest.mark.parametrize("kernel", ["scatter-gemm", "toeplitz", "direct"])
+@pytest.mark.parametrize("kernel", ["scatter-gemm", "toeplitz", "gather-gemm", "direct"])
 @pytest.mark.parametrize("jit", [False, True])
 def test_every_kernel_can_be_timed(tmp_path: Path, kernel: str, jit: bool) -> None:
     tuner = Tuner(jit, "float32", Timings(tmp_path / "timings.json"))
-    assert 0 < tuner.kernel_seconds(Candidate(kernel, 4, 5, 3, 2, 6, 2)) < 60
+    assert 0 < tuner.kernel_seconds(Candidate(kernel, 4, 7, 11, 3, 2, 6, 2)) < 60
 
 
 class FakeEngine:

@@ -27,7 +27,7 @@ RECORDED = {"scatter-gemm": 37e-6, "toeplitz": 60e-6, "direct": 87e-6}
 def test_recorded_times_and_the_cost_model_agree() -> None:
     """Toeplitz and scatter-GEMM do the arithmetic of the window; direct does the padding's too."""
     context = Context(ChangeRanges.of(None, 1000), jit=True, batch_size=8)
-    costs = {k: predicted_cost(Candidate(k, 128, 7, 11, 300, 200, 1), context) for k in RECORDED}
+    costs = {k: predicted_cost(Candidate(k, 128, 7, 17, 11, 300, 200, 1), context) for k in RECORDED}
     assert min(costs, key=costs.__getitem__) == min(RECORDED, key=RECORDED.__getitem__) == "scatter-gemm"
 
 
@@ -36,7 +36,7 @@ def test_a_stopwatch_decides_where_there_is_one() -> None:
 
     def measure(candidate: Candidate) -> float:
         asked.append(candidate)
-        return {"direct": 1.0, "toeplitz": 2.0, "scatter-gemm": 3.0}[candidate.kernel]
+        return {"direct": 1.0, "toeplitz": 2.0, "scatter-gemm": 3.0, "gather-gemm": 4.0}[candidate.kernel]
 
     graph = conv_relu_pool_dense()
     default_pipeline().run(graph, replace(context_of(graph), measure=measure))
@@ -47,7 +47,7 @@ def test_a_stopwatch_decides_where_there_is_one() -> None:
 
 def test_hopeless_candidates_are_not_timed() -> None:
     """A banded kernel for a window of 535 positions would take gigabytes."""
-    wide = [Candidate(k, 8, 535, 3, 64, 64, 256) for k in RECORDED]
+    wide = [Candidate(k, 8, 535, 1047, 3, 64, 64, 256) for k in RECORDED]
 
     def measure(candidate: Candidate) -> float:
         assert candidate.kernel != "toeplitz"
@@ -61,3 +61,12 @@ def test_the_kernels_to_choose_from_are_an_option() -> None:
     pipeline = default_pipeline().replace("select-kernels", SelectKernelsPass(kernels=("direct",)))
     graph = pipeline.run(conv_relu_pool_dense(), Context(ChangeRanges.of(None, 12)))
     assert {n.facts.kernel for n in graph.nodes(Section.TILE) if n.op == "conv"} == {"direct"}
+
+
+def test_few_needed_outputs_are_gathered() -> None:
+    """A dilated convolution of which 100 of 2,100 outputs are needed (SpliceAI), and the same with all needed."""
+    context = Context(ChangeRanges.of(None, 1200))
+    scatter = Candidate("scatter-gemm", 8, 1100, 2100, 11, 32, 32, 100)
+    few, all_of_them = (Candidate("gather-gemm", 8, n + 1000, n, 11, 32, 32, 100) for n in (100, 2100))
+    assert cheapest([scatter, few], context) is few
+    assert cheapest([scatter, all_of_them], context) is scatter
