@@ -20,7 +20,7 @@ def floor_seconds(program: Any) -> float:
 
 def shape_floor_seconds(program: Any) -> float:
     """Least time per sequence with each op at the rate its shape allows, or at memory speed."""
-    return sum(_engine_floor(e, program.batch_size) for e in program.engines)
+    return sum(_engine_floor(e, e.context.batch_size) for e in program.engines)
 
 
 def _engine_floor(engine: Any, sequences: int) -> float:

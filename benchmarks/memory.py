@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 
-
 _LARGE = 64 << 10
 """Bytes."""
 

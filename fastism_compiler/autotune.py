@@ -104,7 +104,7 @@ class Tuner:
         """
         sizes = [n for n in TILE_BYTES if n <= most] or [most]
         engines = {n: engine_for(n) for n in sizes}
-        distinct = {e.tiling.rows(len(inputs[0])): n for n, e in engines.items()}
+        distinct = {e.tiling.rows(e.context.batch_size): n for n, e in engines.items()}
         if len(distinct) == 1:
             return max(sizes)
 

@@ -14,6 +14,7 @@ from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.lanes import default_lanes
 from fastism_compiler.letters import letters_of, vocabulary
 from fastism_compiler.loading import load_model
 from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
@@ -119,7 +120,18 @@ def compile(
     rows, size = rows_within(selection, budget), tile_bytes(budget)
     names = check_devices(devices) if devices is not None else ()
     factory = EngineFactory(
-        lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names
+        lowered,
+        passes,
+        stops,
+        jit,
+        precision,
+        letters,
+        finish,
+        selection.contiguous,
+        rows,
+        size,
+        names,
+        default_lanes(),
     )
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
@@ -146,9 +158,12 @@ def _assemble(
     buckets = split_by_width(parts.ranges)
     if not any(make(b, most_sequences).naive for b in buckets):
         length = parts.inputs.types[parts.inputs.sequence].extent(1)
-        buckets = split_by_edge(
-            parts.ranges, length, buckets, lambda b: scan_cost(make(b, most_sequences).graph, len(b))
-        )
+
+        def cost(members: Array) -> float:
+            engine = make(members, most_sequences)
+            return scan_cost(engine.graph, len(members), engine.context.batch_size)
+
+        buckets = split_by_edge(parts.ranges, length, buckets, cost)
 
     def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
         return [make(b, sequences, sparse) for b in buckets]
@@ -190,10 +205,10 @@ def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactor
         return timed
 
     def engine_for(size: int) -> Engine:
-        return replace(timed, tile_bytes=size)(largest, sequences)
+        return replace(timed, tile_bytes=size, core_cache=None)(largest, sequences)
 
     inputs = random_inputs(parts, sequences)
-    return replace(timed, tile_bytes=tuner.fastest_tile_bytes(engine_for, inputs, timed.tile_bytes))
+    return replace(timed, core_cache=None, tile_bytes=tuner.fastest_tile_bytes(engine_for, inputs, timed.tile_bytes))
 
 
 def _prove(program: CompiledISM, verify: bool) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.program import ProgramSpec, build, whole
 from fastism_compiler.emit.weights import variables_read, with_weights
-from fastism_compiler.engine import Block, Engine, run_tiles
+from fastism_compiler.engine import Engine, run_lanes
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.lanes import Block
 
 
 def check_devices(names: Sequence[str]) -> tuple[str, ...]:
@@ -63,22 +62,7 @@ class ShardedEngine(Engine):
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences; every device gets some next to each other."""
-        count = len(inputs[0])
-        size = -(-count // len(self.devices))
-        firsts = range(0, count, size)
-        rows = [np.flatnonzero((jobs.sequence >= first) & (jobs.sequence < first + size)) for first in firsts]
-
-        def score(device: str, first: int, own: Array) -> Block:
-            chosen = own if len(own) else np.zeros(1, np.int64)  # any job, for the references
-            block = [x[first : first + size] for x in inputs]
-            sequence = np.clip(jobs.sequence[chosen] - first, 0, len(block[0]) - 1).astype(np.int32)
-            some = Jobs(sequence, jobs.change[chosen], jobs.replacement[chosen])
-            with tf.device(device):
-                return run_tiles(_OnDevice(self, device), block, some, delta=delta)
-
-        with ThreadPoolExecutor(len(firsts)) as pool:
-            blocks = list(pool.map(score, self.devices, firsts, rows))
-        return _joined(blocks, rows, len(jobs))
+        return run_lanes([_OnDevice(self, device) for device in self.devices], inputs, jobs, delta=delta)
 
     def function_on(self, device: str, spec: ProgramSpec) -> Any:
         """The program for these static sizes, weights behind its own arguments; one per device."""
@@ -98,7 +82,8 @@ class _OnDevice:
 
     def __init__(self, engine: ShardedEngine, device: str) -> None:
         self._engine, self._device = engine, device
-        self._weights = [tf.identity(v.value) for v in engine.variables]
+        with tf.device(device):
+            self._weights = [tf.identity(v.value) for v in engine.variables]
 
     @property
     def ranges(self) -> ChangeRanges:
@@ -120,16 +105,9 @@ class _OnDevice:
 
     def program(self, spec: ProgramSpec) -> Callable[..., Any]:
         function = self._engine.function_on(self._device, spec)
-        return lambda *arguments: function(*arguments, *self._weights)
 
+        def run(*arguments: Any) -> Any:
+            with tf.device(self._device):
+                return function(*arguments, *self._weights)
 
-def _joined(blocks: Sequence[Block], rows: Sequence[Array], jobs: int) -> Block:
-    """The blocks of all devices as one: results in the order of the jobs, references in that of the sequences."""
-    outputs = [np.empty((jobs, *y.shape[1:]), y.dtype) for y in blocks[0].outputs]
-    trusted = np.ones(jobs, bool)
-    for block, own in zip(blocks, rows, strict=True):
-        for result, y in zip(outputs, block.outputs, strict=True):
-            result[own] = y[: len(own)]
-        trusted[own] = block.trusted[: len(own)]
-    references = [np.concatenate(parts) for parts in zip(*(b.references for b in blocks), strict=True)]
-    return Block(outputs, trusted, references)
+        return run

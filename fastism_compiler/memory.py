@@ -67,9 +67,10 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
         whole = _LIVE_BUFFERS * naive_rows * _largest(graph)
         return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
     tables = sequences * _table_bytes(graph)
-    size = tiling.rows(sequences)
-    tile = _LIVE_BUFFERS * size * tiling.row_bytes
-    rows = tiling.tiles(sequences) * size
+    own = -(-sequences // engine.lanes)
+    size = tiling.rows(own)
+    tile = engine.lanes * _LIVE_BUFFERS * size * tiling.row_bytes
+    rows = engine.lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
     return tables + tile + results + jobs

@@ -117,7 +117,7 @@ def make_plan(program: CompiledISM) -> Plan:
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(delta_total(e.graph, e.ranges.count) for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
-        rows=engines[0].tiling.rows(program.batch_size),
+        rows=engines[0].tiling.rows(-(-program.batch_size // engines[0].lanes)),
         bytes=max(predict_bytes(e, program.selection, program.batch_size, program.naive.rows) for e in engines),
         notes=tuple(program.notes),
         **_prediction(engines),

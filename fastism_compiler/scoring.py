@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.blocks import SparseDeltas
-from fastism_compiler.engine import AnyEngine, Block
+from fastism_compiler.engine import AnyEngine
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.lanes import Block
 from fastism_compiler.letters import Letters
 from fastism_compiler.naive import WholeScorer, mutated
 from fastism_compiler.selection import Packer

@@ -121,16 +121,18 @@ class Tiling:
         groups: one label per range; a tile holds rows of one label only.
         row_bytes: memory one row needs at the widest step.
         most_rows: rows that the memory for a tile allows.
+        overhead: what starting a tile and reading its weights costs, in rows.
     """
 
     groups: Table
     row_bytes: int
     most_rows: int
+    overhead: float
 
     def rows(self, sequences: int) -> int:
         """Rows per tile for blocks of `sequences`: large tiles, little padding."""
         sizes = np.unique(self.groups, return_counts=True)[1] * sequences
-        return cheapest_rows(sizes, self.most_rows)[0]
+        return cheapest_rows(sizes, self.most_rows, self.overhead)[0]
 
     def tiles(self, sequences: int) -> int:
         """Tiles of a scan of every range of `sequences` sequences."""
@@ -151,19 +153,15 @@ class Prediction:
     naive: bool
 
 
-def cheapest_rows(sizes: Table, most: int) -> tuple[int, float]:
+def cheapest_rows(sizes: Table, most: int, overhead: float) -> tuple[int, float]:
     """Rows per tile at which groups of these sizes cost least, and that cost per row.
 
     Short tiles repeat what starting a tile costs; long ones are padded more.
     """
     candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
-    costs = [(-(-sizes // n) * n).sum() * (1 + TILE_OVERHEAD_ROWS / n) / sizes.sum() for n in candidates]
+    costs = [(-(-sizes // n) * n).sum() * (1 + overhead / n) / sizes.sum() for n in candidates]
     best = int(np.argmin(costs))
     return candidates[best], float(costs[best])
-
-
-TILE_OVERHEAD_ROWS = 8
-"""What starting a tile and reading its weights costs, in rows (measured on Basset and Beluga)."""
 
 
 class Graph:

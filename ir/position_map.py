@@ -13,6 +13,7 @@ Two families cover them all, each the mirror image of the other:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
@@ -81,20 +82,7 @@ class PositionMap:
         The exact arithmetic of a change of input `a` is `contacts()[a]`
         times the multiply-adds of one tap, edges and strides included.
         """
-        hi = self.out_length if hi is None else hi
-        counts = np.zeros(self.in_length, dtype=np.int64)
-        for tap in range(self.taps):
-            if self.scatter:
-                inputs = np.arange(self.in_length)
-                outputs = inputs * self.stride - self.pad + tap * self.dilation
-            else:
-                outputs = np.arange(self.out_length)
-                inputs = outputs * self.stride - self.pad + tap * self.dilation
-            if self.reverse:
-                outputs = self.out_length - 1 - outputs
-            inside = (outputs >= lo) & (outputs < hi) & (inputs >= 0) & (inputs < self.in_length)
-            np.add.at(counts, inputs[inside], 1)
-        return counts
+        return _contacts(self, lo, self.out_length if hi is None else hi)
 
     def _reach(self) -> int:
         return (self.taps - 1) * self.dilation
@@ -106,6 +94,26 @@ class PositionMap:
 
     def _expand(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         return lo * self.stride - self.pad, (hi - 1) * self.stride - self.pad + self._reach() + 1
+
+
+@lru_cache(maxsize=128)
+def _contacts(position_map: PositionMap, lo: int, hi: int) -> Table:
+    """`PositionMap.contacts`, remembered: a scan is planned several times over the same maps. Read-only."""
+    m = position_map
+    counts = np.zeros(m.in_length, dtype=np.int64)
+    for tap in range(m.taps):
+        if m.scatter:
+            inputs = np.arange(m.in_length)
+            outputs = inputs * m.stride - m.pad + tap * m.dilation
+        else:
+            outputs = np.arange(m.out_length)
+            inputs = outputs * m.stride - m.pad + tap * m.dilation
+        if m.reverse:
+            outputs = m.out_length - 1 - outputs
+        inside = (outputs >= lo) & (outputs < hi) & (inputs >= 0) & (inputs < m.in_length)
+        counts[inputs[inside]] += 1  # one tap meets each input once
+    counts.flags.writeable = False
+    return counts
 
 
 def identity(length: int) -> PositionMap:

@@ -58,6 +58,8 @@ class Context:
         jit: whether the program will be compiled by XLA.
         batch_size: sequences per block the tiling is planned for.
         tile_bytes: memory that the widest step of a tile should stay below.
+        core_cache: cache of one core, in bytes, for tiles that run beside each other on a core
+            each; None: one tile at a time, on all cores.
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
         measure: times kernels; None: the cost model decides.
@@ -68,6 +70,7 @@ class Context:
     jit: bool = True
     batch_size: int = 8
     tile_bytes: int = 16 << 20
+    core_cache: int | None = None
     precision: str = "float32"
     sparse: bool = False
     measure: Measure | None = None

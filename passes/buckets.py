@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from fastism_compiler.ir.graph import Form, Graph, Node, Section
+from fastism_compiler.ir.graph import Graph, Section
 from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes.choose_program import PER_BYTE, naive_cost
-from fastism_compiler.passes.plan_tiles import row_bytes, stored_size
+from fastism_compiler.passes.plan_tiles import row_bytes, row_work, stored_work
 
 _PROGRAM = 0.05
 """What one more program must save of a scan's cost to be worth compiling."""
@@ -57,19 +57,22 @@ def _split(by_room: Table, cost: Callable[[Table], float]) -> list[Table]:
     return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + _PROGRAM * (len(parts) - 1)))
 
 
-def scan_cost(graph: Graph, count: int) -> float:
-    """Multiply-adds, and traffic in their currency, of one reference pass and `count` rows as they are stored."""
+def scan_cost(graph: Graph, count: int, sequences: int) -> float:
+    """Cost of a scan of one sequence, in multiply-adds: traffic and the start of tiles in their currency.
+
+    Args:
+        graph: lowered, and tiled.
+        count: change ranges.
+        sequences: that a block holds; they share tiles.
+    """
     nodes = graph.nodes(Section.TILE)
     traffic = sum(row_bytes(graph, n) for n in nodes if not rule_of(n).elementwise)
-    return naive_cost(graph) + count * (sum(_stored_work(graph, n) for n in nodes) + PER_BYTE * traffic)
+    row = sum(stored_work(graph, n) for n in nodes) + PER_BYTE * traffic
+    tiling = graph.tiling
+    starts = tiling.tiles(sequences) / sequences * tiling.overhead if tiling else 0.0
+    return naive_cost(graph) + count * row + starts * row_work(graph, count)
 
 
-def _stored_work(graph: Graph, node: Node) -> int:
-    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
-    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
-        return 0
-    rows, kernel = graph.operands(node)[:2]
-    if node.op == "dense":
-        return stored_size(rows) * kernel.type.extent(1)
-    channels = rows.type.extent(rows.type.rank - 1)
-    return stored_size(rows) // channels * kernel.type.row_size
+def reference_share(graph: Graph, count: int, sequences: int) -> float:
+    """What one reference pass is of a scan of `count` ranges."""
+    return naive_cost(graph) / scan_cost(graph, count, sequences)

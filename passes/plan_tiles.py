@@ -19,6 +19,15 @@ _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
 _ITEM_BYTES = 4
 _MOST_ROWS = 256
+_TILE_WORK = 4e7
+"""Multiply-adds in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
+_LANE_TILE_WORK = 1e7
+"""The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million each, are faster than of 17)."""
+_SAVED_PER_BYTE = 1.0
+"""Multiply-adds in the time saved for each byte that stays in the cache of a core (BPNet, for which it pays, spends
+0.5 on starting more tiles; Optimus and Basset, for which it does not, 1.6 and 3.8)."""
+_PER_WEIGHT_BYTE = 6.0
+"""Multiply-adds in the time that one byte of weights takes to arrive from memory (200 GMAC/s, 33 GB/s)."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +196,15 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
     unit = int(np.gcd.reduce(stored.start)) or 1
     width = max(min(stored.width, state.length), 1)
     per_position = graph.operands(node)[1].type.extent(1)
-    elsewhere = delta_total(graph, context.ranges.count) / context.ranges.count
+    elsewhere = row_work(graph, context.ranges.count)
+    overhead = _overhead_rows(graph, context)
     best: tuple[float, Carrier] | None = None
     step = unit
     while True:
         wide = min(width + step - unit, state.length)
         carrier = stored.moved_inside(state.length, wide, step)
         sizes = np.unique(carrier.start, return_counts=True)[1] * context.batch_size
-        cost = (elsewhere + wide * per_position) * cheapest_rows(sizes, _MOST_ROWS)[1]
+        cost = (elsewhere + wide * per_position) * cheapest_rows(sizes, _MOST_ROWS, overhead)[1]
         if best is None or cost < best[0]:
             best = (cost, carrier)
         if wide == state.length:
@@ -210,7 +220,40 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
     groups = _labels(starts, context.ranges.count)
     widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
     most = int(np.clip(context.tile_bytes // max(widest, 1), 1, _MOST_ROWS))
-    return Tiling(groups, widest, most)
+    overhead = _overhead_rows(graph, context)
+    if context.core_cache is not None:
+        most = _rows_near_cache(graph, context, widest, most, overhead)
+    return Tiling(groups, widest, most, overhead)
+
+
+def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
+    """As many rows as a core's cache holds, if reading them from there saves more than starting more tiles costs."""
+    few = min(max((context.core_cache or 0) // max(widest, 1), 1), most)
+    traffic = sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
+    saved = _SAVED_PER_BYTE * traffic
+    spent = overhead * (1 / few - 1 / most) * row_work(graph, context.ranges.count)
+    return few if saved > spent else most
+
+
+def _overhead_rows(graph: Graph, context: Context) -> float:
+    """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
+    weights = sum(_weights_read(graph, n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
+    start = _TILE_WORK if context.core_cache is None else _LANE_TILE_WORK
+    return (start + _PER_WEIGHT_BYTE * _ITEM_BYTES * weights) / row_work(graph, context.ranges.count)
+
+
+def row_work(graph: Graph, count: int) -> float:
+    """Multiply-adds of one of `count` mutations, on average."""
+    return max(delta_total(graph, count) / count, 1.0)
+
+
+def _weights_read(graph: Graph, node: Node) -> int:
+    """Elements of its parameters that one tile of a linear op reads."""
+    if node.facts.kernel == KERNEL_ROWS:
+        rows, kernel = graph.operands(node)
+        return min(max(rows.window.ranges.max_width, 1), kernel.type.extent(0)) * kernel.type.extent(1)
+    parameters = [o for o in graph.operands(node)[1:] if o.section is Section.REFERENCE and not o.type.batched]
+    return sum(o.type.row_size for o in parameters)
 
 
 def _labels(starts: list[Table], count: int) -> Table:
@@ -243,3 +286,19 @@ def stored_size(node: Node) -> int:
     if isinstance(state, Window) and carrier is not None:
         return node.type.row_size // state.length * carrier.width
     return node.type.row_size
+
+
+def stored_work(graph: Graph, node: Node) -> int:
+    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
+    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
+        return 0
+    rows, *parameters = graph.operands(node)
+    if not parameters:  # sums of positions
+        return stored_size(rows)
+    kernel = parameters[0]
+    if node.op == "dense":
+        return stored_size(rows) * kernel.type.extent(1)
+    if node.facts.kernel == GATHER_GEMM:
+        return stored_size(node) * kernel.type.row_size // node.type.extent(2)
+    channels = rows.type.extent(rows.type.rank - 1)
+    return stored_size(rows) // channels * kernel.type.row_size

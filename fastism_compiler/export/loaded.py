@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fastism_compiler.emit.program import ProgramSpec
-from fastism_compiler.engine import Block, run_tiles
+from fastism_compiler.engine import run_lanes
 from fastism_compiler.export.manifest import TensorInfo
 from fastism_compiler.export.nest import pack_nest
 from fastism_compiler.inputs import Array
@@ -17,6 +17,7 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import UnsupportedError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.lanes import Block, default_lanes
 from fastism_compiler.naive import in_batches
 
 
@@ -43,6 +44,8 @@ class LoadedEngine:
         length: positions of the sequence.
         programs: the functions by their static sizes; all without `delta`.
         windows: one None per output, since rows are whole.
+        naive: score every mutant whole.
+        lanes: parts of a block that run side by side.
     """
 
     ranges: ChangeRanges
@@ -51,6 +54,7 @@ class LoadedEngine:
     programs: Mapping[ProgramSpec, Callable[..., Any]]
     windows: Sequence[None]
     naive: bool = False
+    lanes: int = field(default_factory=default_lanes)
 
     def rows(self, sequences: int) -> int:
         """Rows per tile for up to this many sequences."""
@@ -66,7 +70,7 @@ class LoadedEngine:
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs`; where nothing changes, the reference output exactly, and an effect of exactly 0."""
-        block = run_tiles(self, inputs, jobs, delta=False)
+        block = run_lanes([self] * self.lanes, inputs, jobs, delta=False)
         if not delta:
             return block
         pairs = zip(block.outputs, block.references, strict=True)

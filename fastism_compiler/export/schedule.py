@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.ir.graph import TILE_OVERHEAD_ROWS
 from fastism_compiler.ir.position_map import Table
 
 
@@ -30,11 +29,17 @@ class Schedule:
     per_tile: Table
 
     @staticmethod
-    def of(groups: Table, most_rows: int) -> Schedule:
-        """The schedule for ranges with these group labels, for about `most_rows` rows per tile."""
+    def of(groups: Table, most_rows: int, overhead: float) -> Schedule:
+        """The schedule for ranges with these group labels, for about `most_rows` rows per tile.
+
+        Args:
+            groups: one label per range; a tile holds ranges of one label.
+            most_rows: rows that the memory for a tile allows.
+            overhead: what starting a tile costs, in rows.
+        """
         order = np.argsort(groups, kind="stable")
         _, first, size = np.unique(groups[order], return_index=True, return_counts=True)
-        per_tile = [1, *[_cheapest(size, n, max(most_rows // n, 1)) for n in range(1, most_rows + 1)], 1]
+        per_tile = [1, *[_cheapest(size, n, max(most_rows // n, 1), overhead) for n in range(1, most_rows + 1)], 1]
         return Schedule(order, first, size, np.array(per_tile))
 
     def begin(self, mutants: Tensor) -> Cut:
@@ -77,11 +82,11 @@ class Cut:
         return tf.gather(self.begin, _constant(group)) * self.per_tile + _constant(place)
 
 
-def _cheapest(size: Table, mutants: int, most: int) -> int:
+def _cheapest(size: Table, mutants: int, most: int, overhead: float) -> int:
     """Ranges per tile at which the groups cost least: long tiles are padded more, short ones start more often."""
     candidates = np.arange(1, min(most, int(size.max())) + 1)
     tiles = (-(-size[:, None] // candidates)).sum(axis=0)
-    return int(candidates[np.argmin(tiles * (candidates * mutants + TILE_OVERHEAD_ROWS))])
+    return int(candidates[np.argmin(tiles * (candidates * mutants + overhead))])
 
 
 def _constant(table: Table) -> Tensor:

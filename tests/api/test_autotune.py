@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class FakeEngine:
 
     def __init__(self, size: int) -> None:
         self.size, self.graph, self.tiling = size, fc.ir.Graph(f"g{size}"), self
+        self.context = SimpleNamespace(batch_size=2)
 
     def rows(self, sequences: int) -> int:
         return self.size >> 20

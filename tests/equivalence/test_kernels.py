@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fastism_compiler.ir import Section
+from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
-from fastism_compiler.ir import Section
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.naive import float64_clone
-from fastism_compiler.passes.select_kernels import SelectKernelsPass
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 

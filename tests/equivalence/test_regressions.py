@@ -250,3 +250,11 @@ def test_letters_in_another_order_than_their_channels(channels: list[int]) -> No
             mutants[:, position, position, channel] = 1
         expected = model.predict(mutants.reshape(-1, 15, 4), verbose=0).reshape(2, 15, 15, 3)
         np.testing.assert_allclose(scores[:, :, letter], expected, atol=1e-5)
+
+
+def test_many_ranges_through_an_average_pool() -> None:
+    """From 64 ranges on, the compiler asks what a scan costs; sums, which have no weights, once crashed it."""
+    x = keras.Input((90, 4))
+    m = randomize(keras.Model(x, head(L.AveragePooling1D(3)(L.Conv1D(4, 5, activation="relu")(x)))))
+    program = fc.compile(m, verify=False)
+    assert program.verify(ranges=90)

@@ -59,7 +59,7 @@ def test_where_nothing_changes_the_result_is_the_reference_bit_for_bit() -> None
 @pytest.mark.parametrize("most", [1, 4, 32])
 def test_every_range_is_in_a_tile_of_its_group(groups: list[int], most: int) -> None:
     table = np.array(groups)
-    schedule = Schedule.of(table, most)
+    schedule = Schedule.of(table, most, 8)
     for mutants in (1, 2, 3, 7, 100):
         cut = schedule.begin(tf.constant(mutants))
         tiles = [cut.ranges(tf.constant(i)).numpy() for i in range(int(cut.tiles))]
