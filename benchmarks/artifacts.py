@@ -2,12 +2,14 @@
 
 python -m benchmarks.artifacts                        # every model, every format, then the speeds
 python -m benchmarks.artifacts --models deepstarr --no-speed
+python -m benchmarks.artifacts --peak beluga          # memory that exports of a full-size model take
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -131,12 +133,40 @@ def _least_cpu_seconds(session: Any, tensors: dict[str, Any], repeats: int = 3) 
     return min(times)
 
 
+def export_full_size(name: str, format: str) -> None:
+    """Export one published model; print the peak memory of this process and the size of the artifact, in bytes."""
+    program = fc.compile(getattr(fc.models, name)(), batch_size=1, verify=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "artifact"
+        program.export(path, format)
+        size = sum(f.stat().st_size for f in Path(scratch).rglob("*") if f.is_file())
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, size)
+
+
+def print_peaks(name: str) -> None:
+    """Peak memory of exporting a full-size model, one process per format."""
+    print("| model | format | peak memory GB | artifact GB |\n|---|---|---|---|")
+    for format in ("savedmodel", "onnx", "stablehlo"):
+        command = [sys.executable, "-m", "benchmarks.artifacts", "--child", name, format]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak, size = map(int, done.stdout.split()[-2:])
+        print(f"| {name} | {format} | {peak / 1e9:.1f} | {size / 1e9:.2f} |", flush=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--no-speed", action="store_true", help="leave out ONNX Runtime against its naive loop")
+    parser.add_argument("--peak", metavar="MODEL", help="memory that exporting this full-size model takes, no more")
+    parser.add_argument("--child", nargs=2, metavar=("MODEL", "FORMAT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.child:
+        export_full_size(*options.child)
+        return
+    if options.peak:
+        print_peaks(options.peak)
+        return
     failed = []
     print("| model | " + " | ".join(RUNTIMES) + " | export s |\n|" + "---|" * (len(RUNTIMES) + 2))
     for name in options.models:

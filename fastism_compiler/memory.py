@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _LIVE_BUFFERS = 3
-"""Buffers of the widest step that XLA keeps alive at once (measured)."""
+"""Values of the model's largest layer that exist at once when it runs whole (measured)."""
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
 _TILE_BYTES = 16 << 20
@@ -69,7 +69,7 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
     tables = sequences * _table_bytes(graph)
     own = -(-sequences // engine.lanes)
     size = tiling.rows(own)
-    tile = engine.lanes * _LIVE_BUFFERS * size * tiling.row_bytes
+    tile = engine.lanes * size * tiling.row_bytes  # the widest step: XLA reuses the buffers of all others
     rows = engine.lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4

@@ -121,18 +121,20 @@ class Tiling:
         groups: one label per range; a tile holds rows of one label only.
         row_bytes: memory one row needs at the widest step.
         most_rows: rows that the memory for a tile allows.
+        near_rows: rows that are best where tiles run beside each other, a core each.
         overhead: what starting a tile and reading its weights costs, in rows.
     """
 
     groups: Table
     row_bytes: int
     most_rows: int
+    near_rows: int
     overhead: float
 
     def rows(self, sequences: int) -> int:
         """Rows per tile for blocks of `sequences`: large tiles, little padding."""
         sizes = np.unique(self.groups, return_counts=True)[1] * sequences
-        return cheapest_rows(sizes, self.most_rows, self.overhead)[0]
+        return cheapest_rows(sizes, self.near_rows, self.overhead)[0]
 
     def tiles(self, sequences: int) -> int:
         """Tiles of a scan of every range of `sequences` sequences."""

@@ -221,9 +221,8 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
     widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
     most = int(np.clip(context.tile_bytes // max(widest, 1), 1, _MOST_ROWS))
     overhead = _overhead_rows(graph, context)
-    if context.core_cache is not None:
-        most = _rows_near_cache(graph, context, widest, most, overhead)
-    return Tiling(groups, widest, most, overhead)
+    near = most if context.core_cache is None else _rows_near_cache(graph, context, widest, most, overhead)
+    return Tiling(groups, widest, most, near, overhead)
 
 
 def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
