@@ -23,9 +23,9 @@ _TILE_WORK = 4e7
 """Multiply-adds in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
 _LANE_TILE_WORK = 1e7
 """The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million each, are faster than of 17)."""
-_SAVED_PER_BYTE = 1.0
-"""Multiply-adds in the time saved for each byte that stays in the cache of a core (BPNet, for which it pays, spends
-0.5 on starting more tiles; Optimus and Basset, for which it does not, 1.6 and 3.8)."""
+_SAVED_PER_BYTE = 1.5
+"""Multiply-adds in the time saved for each byte that stays in the cache of a core (BPNet and SpliceAI, for which it
+pays, spend 0.5 and 1.2 on starting more tiles; Optimus and Basset, for which it does not, 1.6 and 3.8)."""
 _PER_WEIGHT_BYTE = 6.0
 """Multiply-adds in the time that one byte of weights takes to arrive from memory (200 GMAC/s, 33 GB/s)."""
 
