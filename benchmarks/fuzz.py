@@ -87,11 +87,13 @@ if __name__ == "__main__":
     nest = (lambda d: d) if len(x) > 1 else (lambda d: d["seq"])
     passes = fc.default_pipeline().remove("choose-program")  # never left to Keras, however small
     options = {{"jit": CASE["mode"] == "jitted", "verify": False, "pipeline": passes}}
+    channels = CASE.get("channels")
+    options |= {{"channels": channels, "alphabet": "ACGT"[: len(channels)]}} if channels else {{}}
     program = fc.compile(model, "seq" if len(x) > 1 else 0, CASE["ranges"], **options)
     ours = keras.tree.flatten(program(nest(x)))
     for r, (lo, hi) in enumerate(CASE["ranges"]):
         mutant = {{**x, "seq": x["seq"].copy()}}
-        mutant["seq"][:, lo:hi] = 0
+        mutant["seq"][:, lo:hi][(..., channels) if channels else ...] = 0
         for y, z in zip(ours, keras.tree.flatten(model(nest(mutant))), strict=True):
             print(f"range {{lo}}-{{hi}}: largest difference {{np.abs(y[:, r] - np.asarray(z)).max():.3e}}")
 """

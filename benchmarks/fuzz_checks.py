@@ -58,22 +58,26 @@ def _check(case: dict[str, Any]) -> str:
         return "invalid"
     model = _prepared(plain, mode, rng)
     x = _inputs(model, rng, whole=mode == "integers")
-    replacement = _replacement(x["seq"], ranges, rng, whole=mode == "integers")
+    channels = case.get("channels")
+    replacement = _replacement(x["seq"], ranges, rng, channels, whole=mode == "integers")
     try:
         # never left to Keras, however small
         passes = fc.default_pipeline().remove("choose-program")
-        program = fc.compile(model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False, pipeline=passes)
+        options = {"channels": channels, "alphabet": "ACGT"[: len(channels)]} if channels else {}
+        program = fc.compile(
+            model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False, pipeline=passes, **options
+        )
     except fc.UnsupportedError as refusal:
         return f"refused: {refusal.rule}"
     ours = _flat(program(_nest(model, x), replacement))
     exact = _widened(model) if mode in FLOAT32 else model
-    naive = _naive(exact, x, ranges, replacement)
+    naive = _naive(exact, x, ranges, replacement, channels)
     if mode in FLOAT32:
-        _judge(ours, _naive(model, x, ranges, replacement), naive)
+        _judge(ours, _naive(model, x, ranges, replacement, channels), naive)
     else:
         _compare(ours, naive, bits=mode == "integers")
     if case["relations"]:
-        _check_no_effect(program, model, x, ranges)
+        _check_no_effect(program, model, x, ranges, channels)
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
     return "stopped" if program.plan.stops else "windowed"
 
@@ -119,13 +123,14 @@ def _inputs(model: Any, rng: np.random.Generator, *, whole: bool) -> dict[str, A
     return found
 
 
-def _replacement(x: Array, ranges: Any, rng: np.random.Generator, *, whole: bool) -> list[Array]:
-    """One array per range: random tokens, or random numbers in every channel."""
+def _replacement(
+    x: Array, ranges: Any, rng: np.random.Generator, channels: list[int] | None, *, whole: bool
+) -> list[Array]:
+    """One array per range: random tokens, or random numbers for every channel that holds a letter."""
     if x.ndim == 2:
         return [rng.integers(0, TOKENS, hi - lo) for lo, hi in ranges]
-    return [
-        rng.integers(-2, 3, (hi - lo, x.shape[2])) if whole else rng.random((hi - lo, x.shape[2])) for lo, hi in ranges
-    ]
+    letters = len(channels) if channels else x.shape[2]
+    return [rng.integers(-2, 3, (hi - lo, letters)) if whole else rng.random((hi - lo, letters)) for lo, hi in ranges]
 
 
 def _flat(nest: Any) -> list[Array]:
@@ -134,11 +139,13 @@ def _flat(nest: Any) -> list[Array]:
     return [np.asarray(y) for y in keras.tree.flatten(nest)]
 
 
-def _naive(model: Any, x: dict[str, Array], ranges: Any, replacement: list[Array]) -> list[Array]:
+def _naive(
+    model: Any, x: dict[str, Array], ranges: Any, replacement: list[Array], channels: list[int] | None
+) -> list[Array]:
     results = []
     for (lo, hi), letters in zip(ranges, replacement, strict=True):
         mutant = {**x, "seq": x["seq"].copy()}
-        mutant["seq"][:, lo:hi] = letters
+        mutant["seq"][:, lo:hi][(..., channels) if channels else ...] = letters
         results.append(_flat(model(_nest(model, mutant))))
     return [np.stack(parts, axis=1) for parts in zip(*results, strict=True)]
 
@@ -172,9 +179,9 @@ def _judge(ours: list[Array], naive: list[Array], exact: list[Array]) -> None:
                 raise MismatchError(f"float32 rmse {error:.2e} above {limit:.2e} (naive: {naive_error:.2e})")
 
 
-def _check_no_effect(program: Any, model: Any, x: dict[str, Array], ranges: Any) -> None:
+def _check_no_effect(program: Any, model: Any, x: dict[str, Array], ranges: Any, channels: list[int] | None) -> None:
     """Replacing a sequence by itself has an effect of exactly 0."""
-    sequence = x["seq"]
+    sequence = x["seq"][..., channels] if channels else x["seq"]
     width = max(hi - lo for lo, hi in ranges)
     same = np.zeros((len(sequence), len(ranges), width, *sequence.shape[2:]), sequence.dtype)
     for r, (lo, hi) in enumerate(ranges):

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_layers import BLOCKS, FUNCTIONS, HEADS
+from benchmarks.fuzz_layers import BLOCKS, CHANNELS, FUNCTIONS, HEADS
 
 Spec = dict[str, Any]
 
@@ -158,7 +158,7 @@ def integer_specs(draw: Any) -> Spec:
 
 @st.composite
 def cases(draw: Any) -> dict[str, Any]:
-    """A spec, how to check it, and a few change ranges of any width, edges likely.
+    """A spec, how to check it, a few change ranges of any width, edges likely, and which channels hold letters.
 
     Relations cost two more programs, so one case in three is held to them.
     """
@@ -170,4 +170,7 @@ def cases(draw: Any) -> dict[str, Any]:
         start = draw(st.one_of(st.just(0), st.just(length - width), st.integers(0, length - width)))
         ranges.append((start, start + width))
     relations = mode not in ("traced", "jitted") and draw(st.integers(0, 2)) == 0
-    return {"mode": mode, "relations": relations, "spec": spec, "ranges": ranges}
+    some = st.lists(st.integers(0, CHANNELS - 1), min_size=1, max_size=CHANNELS, unique=True)
+    letters = spec.get("input", "letters") == "letters"
+    channels = draw(st.one_of(st.none(), st.none(), some)) if letters else None
+    return {"mode": mode, "relations": relations, "spec": spec, "ranges": ranges, "channels": channels}

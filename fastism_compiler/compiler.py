@@ -119,19 +119,9 @@ def compile(
 
     rows, size = rows_within(selection, budget), tile_bytes(budget)
     names = check_devices(devices) if devices is not None else ()
+    lanes = default_lanes()
     factory = EngineFactory(
-        lowered,
-        passes,
-        stops,
-        jit,
-        precision,
-        letters,
-        finish,
-        selection.contiguous,
-        rows,
-        size,
-        names,
-        default_lanes(),
+        lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names, lanes
     )
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
