@@ -49,8 +49,8 @@ CASES = {
     "optimus_5prime": Case(),
     # one residual block a group instead of four; the outputs around one site
     "spliceai": Case(4, 64, {"length": 2400, "blocks": 1, "crop": 1000}, {"outputs": {0: slice(150, 250)}}),
-    "dilated_cnn": Case(4, 16, memory=False),
-    "chrombpnet": Case(4, 16, memory=False),
+    "dilated_cnn": Case(1, 16, memory=False),
+    "chrombpnet": Case(1, 16, memory=False),
 }
 """Models of the table; ChromBPNet and the dilated CNN at their full width of 512."""
 
