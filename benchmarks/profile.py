@@ -1,7 +1,7 @@
 """Where the time of a compiled program goes on a CPU, by `perf`: products, packing, fused loops, waiting.
 
-Needs Linux's `perf`. Shares are of processor time, so that a core that waits
-without spinning does not show; `busy` is processor time over wall time and cores.
+Needs Linux's `perf`, which slows lanes down while it follows their threads: seconds and `busy` (processor time over
+wall time and cores) are taken before it is attached. Shares are of processor time.
 
 python -m benchmarks.profile
 python -m benchmarks.profile --models bpnet --json out.json
@@ -83,7 +83,7 @@ def profile(model: str, batch: int) -> Profile:
 
 
 def run_child(name: str, batch: int) -> None:
-    """Compile, say so, and scan for a few seconds once told to."""
+    """Compile and time a scan, say so, and go on for a few seconds once told to."""
     import fastism_compiler as fc
     from benchmarks.compare import CASES, inputs_for
 
@@ -93,14 +93,17 @@ def run_child(name: str, batch: int) -> None:
     x = inputs if len(inputs) > 1 else inputs[0]
     program = fc.compile(model, batch_size=batch, verify=False, **case.options)
     program(x)
-    print("ready", flush=True)
-    sys.stdin.readline()
     calls, started, used = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - started < _SECONDS:
+    while time.perf_counter() - started < _SECONDS / 2:
         program(x)
         calls += 1
     wall = time.perf_counter() - started
     busy = (time.process_time() - used) / wall / len(os.sched_getaffinity(0))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    until = time.perf_counter() + _SECONDS
+    while time.perf_counter() < until:
+        program(x)
     print(json.dumps({"seconds": wall / calls / batch, "busy": busy}), flush=True)
 
 

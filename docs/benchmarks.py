@@ -27,6 +27,8 @@ naive run (mutants made on the device, batched, with and without XLA, best batch
 and against two floors: the least multiply-adds over the machine's peak rate, and the same with each op at the rate its
 own shape allows. In brackets behind the speed-up: what the plan had predicted.""",
     "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
+    "profile": """Percentages of processor time by kind of work, sampled by `python -m benchmarks.profile`: products of
+matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
     "faults": """Faults injected into the compiler on purpose, and whether the fuzzer caught them:
 `python -m benchmarks.fuzz --faults`.""",
 }
