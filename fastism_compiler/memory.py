@@ -10,6 +10,7 @@ import numpy as np
 
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -69,11 +70,25 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
     tables = sequences * _table_bytes(graph)
     own = -(-sequences // engine.lanes)
     size = tiling.rows(own)
-    tile = engine.lanes * size * tiling.row_bytes  # the widest step: XLA reuses the buffers of all others
+    # the widest step: XLA reuses the buffers of all others
+    tile = engine.lanes * max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
     rows = engine.lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
     return tables + tile + results + jobs
+
+
+def _kernel_slice_bytes(graph: Graph) -> int:
+    """The largest slice of a dense kernel that a tile reads: XLA copies it in front of the product."""
+    sizes = [0]
+    for node in graph.nodes(Section.TILE):
+        if node.facts.kernel == KERNEL_ROWS:
+            rows, kernel = graph.operands(node)
+            whole = rows.carrier.spans(kernel.type.extent(0))
+            sizes += (
+                [] if whole else [rows.carrier.width * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize]
+            )
+    return max(sizes)
 
 
 def _table_bytes(graph: Graph) -> int:
