@@ -28,8 +28,6 @@ class Timed:
 
 def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     """Every kernel of every plain convolution on deltas that is not hopeless."""
-    from dataclasses import replace
-
     from fastism_compiler.passes.select_kernels import SelectKernelsPass, candidate_for, predicted_cost
 
     import fastism_compiler as fc
@@ -49,7 +47,7 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
             if cost <= limit * min(costs.values()) and c not in done:
                 window = graph.operands(node)[0].window.ranges.max_width
                 shape = f"{window}x{c.channels} k{c.taps} d{c.dilation} -> {c.filters}"
-                done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(replace(c)) / c.rows)
+                done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(c) / c.rows)
     return list(done.values())
 
 
@@ -64,9 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     import fastism_compiler as fc
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--models", nargs="+", default=["basset", "factorized_basset", "bpnet", "deepstarr", "scbasset"]
-    )
+    parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
     timed = [t for name in options.models for t in time_candidates(getattr(fc.models, name)())]

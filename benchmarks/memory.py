@@ -1,7 +1,7 @@
 """Peak memory of a program: what XLA sets aside for it, in every lane, and the results outside.
 
 The growth of resident memory in a second call, which `PeakResident` samples,
-misses what TensorFlow keeps from the first (Basset: 9 MB of 57): so XLA is
+misses what TensorFlow keeps from the first (Basset: 9 MB of 59): so XLA is
 asked instead, whose reports name every buffer of a compiled program.
 
 python -m benchmarks.memory basset 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from fastism_compiler.ir.errors import IRError, OptionError
 from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs, Tiles, cut_tiles
-from fastism_compiler.lanes import Block, cut_lanes, joined, lanes_of_one_sequence, thread_pool
+from fastism_compiler.lanes import Block, cut_lanes, joined, lanes_of_one_sequence
 from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
@@ -199,10 +200,6 @@ def run_lanes(
         sharing: most lanes that one sequence may be shared by.
     """
     lanes = cut_lanes(len(inputs[0]), jobs, len(programs), sharing)
-    if len(lanes) == 1:
-        tiles = cut_tiles(jobs, programs[0].groups, programs[0].rows(len(inputs[0])))
-        spec = programs[0].spec(len(inputs[0]), len(tiles.job), delta)
-        return _run_tiles(programs[0], spec, inputs, jobs, tiles)
     # every lane runs the program of the largest, so that there is one program
     most = max(lane.stop - lane.first for lane in lanes)
     own = [lane.jobs(jobs) for lane in lanes]
@@ -213,7 +210,9 @@ def run_lanes(
         block = [x[lanes[number].first : lanes[number].stop] for x in inputs]
         return _run_tiles(programs[number], spec, block, own[number], cuts[number])
 
-    with thread_pool(lanes) as pool:
+    if len(lanes) == 1:
+        return run(0)
+    with ThreadPoolExecutor(len(lanes), thread_name_prefix="fastism-lane") as pool:
         return joined(list(pool.map(run, range(len(lanes)))), lanes, len(jobs))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +55,8 @@ class Lane:
 
     def jobs(self, jobs: Jobs) -> Jobs:
         """Its jobs, with its sequences counted from 0; any job where it has none, for the references."""
+        if len(self.rows) == len(jobs) and self.first == 0:
+            return jobs
         own = jobs.take(self.rows if len(self.rows) else np.zeros(1, np.int64))
         sequence = np.clip(own.sequence - self.first, 0, self.stop - self.first - 1).astype(np.int32)
         return Jobs(sequence, own.change, own.replacement)
@@ -92,8 +93,6 @@ class Block:
 
 def joined(blocks: Sequence[Block], lanes: Sequence[Lane], jobs: int) -> Block:
     """The lanes' results as one: in the order of the jobs, references in that of the sequences."""
-    if len(blocks) == 1:
-        return blocks[0]
     outputs = [np.empty((jobs, *y.shape[1:]), y.dtype) for y in blocks[0].outputs]
     trusted = np.ones(jobs, bool)
     for block, lane in zip(blocks, lanes, strict=True):
@@ -105,8 +104,3 @@ def joined(blocks: Sequence[Block], lanes: Sequence[Lane], jobs: int) -> Block:
     return Block(
         outputs, trusted, [np.concatenate(parts) for parts in zip(*(b.references for b in apart), strict=True)]
     )
-
-
-def thread_pool(lanes: Sequence[Lane]) -> ThreadPoolExecutor:
-    """One thread for each lane."""
-    return ThreadPoolExecutor(len(lanes), thread_name_prefix="fastism-lane")

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 from fastism_compiler.ir.graph import Graph, Section
-from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes.choose_program import PER_BYTE, naive_cost
-from fastism_compiler.passes.plan_tiles import row_bytes, row_work, stored_work
+from fastism_compiler.passes.plan_tiles import row_traffic, row_work, stored_work
 
 _PROGRAM = 0.05
 """What one more program must save of a scan's cost to be worth compiling."""
@@ -66,8 +65,7 @@ def scan_cost(graph: Graph, count: int, sequences: int) -> float:
         sequences: that a block holds; they share tiles.
     """
     nodes = graph.nodes(Section.TILE)
-    traffic = sum(row_bytes(graph, n) for n in nodes if not rule_of(n).elementwise)
-    row = sum(stored_work(graph, n) for n in nodes) + PER_BYTE * traffic
+    row = sum(stored_work(graph, n) for n in nodes) + PER_BYTE * row_traffic(graph)
     tiling = graph.tiling
     starts = tiling.tiles(sequences) / sequences * tiling.overhead if tiling else 0.0
     return naive_cost(graph) + count * row + starts * row_work(graph, count)

@@ -10,7 +10,7 @@ from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
 from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.ir.ranges import Constant
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.plan_tiles import row_bytes
+from fastism_compiler.passes.plan_tiles import row_traffic
 
 PER_BYTE = 3.5
 """Multiply-adds in the time that one byte of a result takes (fitted to twelve published models on 2 cores)."""
@@ -51,10 +51,9 @@ def tile_cost(graph: Graph, context: Context) -> float:
     """One mutation, in multiply-adds."""
     count = context.ranges.count
     nodes = graph.nodes(Section.TILE)
-    traffic = sum(row_bytes(graph, n) for n in nodes if not rule_of(n).elementwise)
     weights = sum(_weights(graph, n) for n in nodes)
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
-    return delta_total(graph, count) / count + PER_BYTE * (traffic + 4 * weights / rows)
+    return delta_total(graph, count) / count + PER_BYTE * (row_traffic(graph) + 4 * weights / rows)
 
 
 def _weights(graph: Graph, node: Node) -> int:

@@ -228,8 +228,7 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
 def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
     """As many rows as a core's cache holds, if reading them from there saves more than starting more tiles costs."""
     few = min(max((context.core_cache or 0) // max(widest, 1), 1), most)
-    traffic = sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
-    saved = _SAVED_PER_BYTE * traffic
+    saved = _SAVED_PER_BYTE * row_traffic(graph)
     spent = overhead * (1 / few - 1 / most) * row_work(graph, context.ranges.count)
     return few if saved > spent else most
 
@@ -277,6 +276,11 @@ def row_bytes(graph: Graph, node: Node) -> int:
     if node.facts.kernel == GATHER_GEMM:
         total += node.carrier.width * graph.operands(node)[1].type.row_size // node.type.extent(2)
     return total * _ITEM_BYTES
+
+
+def row_traffic(graph: Graph) -> int:
+    """Bytes that all steps of one row write and read; element-wise ones are fused into others."""
+    return sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
 
 
 def stored_size(node: Node) -> int:

@@ -57,9 +57,9 @@ class Portable:
         self.jit, self.shortcut = jit, shortcut
         self._place = np.argsort(np.concatenate(list(buckets)))
         self._schedules = [
-            Schedule.of(e.groups * 0, naive_rows, 0)
-            if e.naive
-            else Schedule.of(e.groups, e.tiling.most_rows, e.tiling.overhead)
+            Schedule.of(
+                e.groups * 0 if e.naive else e.groups, naive_rows if e.naive else e.tiling.most_rows, e.tiling.overhead
+            )
             for e in engines
         ]
 

@@ -26,7 +26,9 @@ def fuse_reduction(lowered: Lowered, reduce: Callable[[Any], Any], pack: Callabl
     try:
         outputs = list(keras.tree.flatten(reduce(pack(list(inputs)))))
         function = keras.Function(inputs, outputs)
-    except Exception:
+    except (
+        Exception
+    ):  # whatever a user's function raises on symbolic outputs; it then runs on real ones, and may raise there
         return False
     before = set(graph)
     reduced = lower_onto(lowered, function, graph.outputs, prefix="reduce/")

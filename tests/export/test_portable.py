@@ -67,3 +67,9 @@ def test_every_range_is_in_a_tile_of_its_group(groups: list[int], most: int) -> 
         assert all(len(t) * mutants <= most or len(t) == 1 for t in tiles)
         rows = np.concatenate(tiles)
         np.testing.assert_array_equal(rows[cut.slots().numpy()], np.arange(len(table)))
+
+
+def test_whole_mutants_run_in_batches() -> None:
+    """A program that leaves every mutant to the model puts many ranges into a tile; once each had its own."""
+    portable = portable_of(compiled(tiny(), whole=True, jit=False), jit=False)
+    assert all(schedule.per_tile[1] > 1 for schedule in portable._schedules)
