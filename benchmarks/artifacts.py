@@ -143,14 +143,38 @@ def export_full_size(name: str, format: str) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10, size)
 
 
-def print_peaks(name: str) -> None:
+def peaks(name: str) -> list[dict[str, Any]]:
     """Peak memory of exporting a full-size model, one process per format."""
-    print("| model | format | peak memory GB | artifact GB |\n|---|---|---|---|")
+    found = []
     for format in ("savedmodel", "onnx", "stablehlo"):
         command = [sys.executable, "-m", "benchmarks.artifacts", "--child", name, format]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peak, size = map(int, done.stdout.split()[-2:])
-        print(f"| {name} | {format} | {peak / 1e9:.1f} | {size / 1e9:.2f} |", flush=True)
+        found.append({"model": name, "format": format, "peak_gb": peak / 1e9, "artifact_gb": size / 1e9})
+        print(found[-1], flush=True)
+    return found
+
+
+def agreement(name: str) -> dict[str, Any]:
+    """Largest relative error of a model's artifacts in every runtime."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        started = time.perf_counter()
+        export_model(name, folder, MODELS[name])
+        found: dict[str, Any] = {"model": name, "export_s": time.perf_counter() - started}
+        for runtime in RUNTIMES:
+            run_elsewhere(runtime, folder.parent)
+            found[runtime] = worst_error(folder, runtime)
+    print(found, flush=True)
+    return found
+
+
+def speeds(name: str) -> dict[str, Any]:
+    """ONNX Runtime's seconds a sequence, and how many times sooner that is than the naive loop."""
+    ours, naive = onnx_speeds(name, MODELS[name])
+    found = {"model": name, "onnxruntime_s": ours, "naive_loop_s": naive, "speed_up": naive / ours}
+    print(found, flush=True)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -159,31 +183,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--no-speed", action="store_true", help="leave out ONNX Runtime against its naive loop")
     parser.add_argument("--peak", metavar="MODEL", help="memory that exporting this full-size model takes, no more")
+    parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument("--child", nargs=2, metavar=("MODEL", "FORMAT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
         export_full_size(*options.child)
         return
     if options.peak:
-        print_peaks(options.peak)
-        return
-    failed = []
-    print("| model | " + " | ".join(RUNTIMES) + " | export s |\n|" + "---|" * (len(RUNTIMES) + 2))
-    for name in options.models:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / name
-            started = time.perf_counter()
-            export_model(name, folder, MODELS[name])
-            taken = time.perf_counter() - started
-            errors = []
-            for runtime in RUNTIMES:
-                run_elsewhere(runtime, folder.parent)
-                errors.append(worst_error(folder, runtime))
-        failed += [name] if max(errors) > TOLERANCE else []
-        print(f"| {name} | " + " | ".join(f"{e:.1e}" for e in errors) + f" | {taken:.0f} |", flush=True)
-    for name in [] if options.no_speed else [n for n in _SPEED if n in options.models]:
-        ours, naive = onnx_speeds(name, MODELS[name])
-        print(f"{name} in ONNX Runtime: {ours:.3g} s a sequence, naive loop {naive:.3g} s, {naive / ours:.1f}x")
+        results = {"peak": peaks(options.peak)}
+    else:
+        results = {"agreement": [agreement(name) for name in options.models]}
+        timed = [] if options.no_speed else [n for n in _SPEED if n in options.models]
+        results |= {"speed": [speeds(name) for name in timed]} if timed else {}
+    if options.json:
+        known = json.loads(options.json.read_text()) if options.json.exists() else {}
+        options.json.write_text(json.dumps(known | results, indent=2) + "\n")
+    failed = [r["model"] for r in results.get("agreement", []) if max(r[k] for k in RUNTIMES) > TOLERANCE]
     if failed:
         raise SystemExit(f"beyond {TOLERANCE:g} of the largest output: {', '.join(failed)}")
 

@@ -130,7 +130,7 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
         over_floor=ours / floor,
         over_shape_floor=ours / shape_floor,
         predicted_mb=program.plan.bytes / 1e6,
-        measured_mb=measure_child(name, sequences) / 1e6 if with_memory and case.memory else None,
+        measured_mb=measure_child(name, sequences).measured_mb if with_memory and case.memory else None,
         compile_s=max(first_s - ours * sequences, 0.0),
         error=report.worst,
     )

@@ -41,11 +41,8 @@ def measure(folder: Path, name: str, count: int, batch_size: int) -> dict[str, A
     model = getattr(fc.models, name)()
     model.save(folder / "model.keras")
     length = model.inputs[0].shape[1]
-    codes = np.random.default_rng(0).integers(0, 4, (count, length), dtype=np.uint8)
+    codes = write_fasta(folder / "in.fa", count, length)
     dna = ALPHABETS["dna"]
-    with (folder / "in.fa").open("w") as file:
-        for i, row in enumerate(codes):
-            file.write(f">s{i}\n{dna.text(row)}\n")
 
     def run_alone() -> None:
         program = fc.compile(str(folder / "model.keras"), batch_size=batch_size, verify=False)
@@ -75,6 +72,15 @@ def measure(folder: Path, name: str, count: int, batch_size: int) -> dict[str, A
         "scan_s": round(scan[0], 2),
         "overhead": round(scan[0] / alone_s - 1, 4),
     }
+
+
+def write_fasta(path: Path, count: int, length: int) -> np.ndarray[Any, Any]:
+    """Random sequences; their codes `[count, length]`."""
+    codes = np.random.default_rng(0).integers(0, 4, (count, length), dtype=np.uint8)
+    with path.open("w") as file:
+        for i, row in enumerate(codes):
+            file.write(f">s{i}\n{ALPHABETS['dna'].text(row)}\n")
+    return codes
 
 
 @contextmanager

@@ -4,11 +4,14 @@ The growth of resident memory in a second call, which `PeakResident` samples,
 misses what TensorFlow keeps from the first (Basset: 9 MB of 59): so XLA is
 asked instead, whose reports name every buffer of a compiled program.
 
-python -m benchmarks.memory basset 8
+python -m benchmarks.memory                     # every model of the README's table with a budget of 2 GiB
+python -m benchmarks.memory --models basset --budget 100MiB
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 import subprocess
@@ -16,20 +19,33 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
-def measure_child(model: str, sequences: int) -> int:
-    """Compile and run the model in a fresh process that lets XLA report; bytes."""
-    command = [sys.executable, "-m", "benchmarks.memory", model, str(sequences)]
+@dataclass(frozen=True)
+class Peak:
+    """What one model takes within a budget: blocks of how many sequences, bytes planned, and by XLA's report."""
+
+    model: str
+    budget: str
+    block: int
+    planned_mb: float
+    measured_mb: float
+
+
+def measure_child(model: str, sequences: int, budget: str | None = None) -> Peak:
+    """Compile and run the model in a fresh process that lets XLA report."""
+    command = [sys.executable, "-m", "benchmarks.memory", "--child", model, str(sequences), budget or ""]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={folder}"}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         reports = [path.read_text() for path in Path(folder).glob("*inference_run*memory-usage-report.txt")]
-    lanes, results = map(int, done.stdout.split()[-2:])
-    return lanes * max(map(reported_bytes, reports)) + results
+    block, planned, lanes, results = map(int, done.stdout.split()[-4:])
+    measured = lanes * max(map(reported_bytes, reports), default=0) + results
+    return Peak(model, budget or "none", block, planned / 1e6, measured / 1e6)
 
 
 def reported_bytes(report: str) -> int:
@@ -73,8 +89,8 @@ def _resident() -> int:
         return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def main(model: str, sequences: int) -> None:
-    """Run the program; print how many lanes it has, and the bytes of its results."""
+def run_child(model: str, sequences: int, budget: str) -> None:
+    """Run the program; print sequences of a block, planned bytes, lanes, and the bytes of its results."""
     import keras
 
     import fastism_compiler as fc
@@ -84,10 +100,33 @@ def main(model: str, sequences: int) -> None:
     keras_model = getattr(fc.models, model)(**case.build)
     inputs = inputs_for(keras_model, sequences)
     x = inputs if len(inputs) > 1 else inputs[0]
-    program = fc.compile(keras_model, batch_size=sequences, verify=False, **case.options)
+    program = fc.compile(keras_model, batch_size=sequences, verify=False, memory_budget=budget or None, **case.options)
     results = keras.tree.flatten(program(x))
-    print(max(e.lanes for e in program.engines), sum(y.nbytes for y in results))
+    lanes = max(e.lanes for e in program.engines)
+    print(program.batch_size, program.plan.bytes, lanes, sum(y.nbytes for y in results))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    from benchmarks.compare import CASES
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--budget", default="2GiB")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", nargs=3, metavar=("MODEL", "SEQUENCES", "BUDGET"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child:
+        model, sequences, budget = options.child
+        run_child(model, int(sequences), budget)
+        return
+    rows = []
+    for name in options.models:
+        rows.append(measure_child(name, CASES[name].batch, options.budget))
+        print(rows[-1], flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(r) for r in rows], indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main()

@@ -10,15 +10,6 @@ from typing import Any
 
 def seconds(call: Callable[[], Any], repeats: int = 3, warm_up: int = 1) -> float:
     """Median wall time of `call`, in seconds."""
-    return statistics.median(_times(call, repeats, warm_up))
-
-
-def least_seconds(call: Callable[[], Any], repeats: int = 7, warm_up: int = 1) -> float:
-    """Shortest wall time of `call`: for what the machine can do at best."""
-    return min(_times(call, repeats, warm_up))
-
-
-def _times(call: Callable[[], Any], repeats: int, warm_up: int) -> list[float]:
     for _ in range(warm_up):
         call()
     times = []
@@ -26,4 +17,4 @@ def _times(call: Callable[[], Any], repeats: int, warm_up: int) -> list[float]:
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)
-    return times
+    return statistics.median(times)

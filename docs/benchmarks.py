@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ own shape allows. In brackets behind the speed-up: what the plan had predicted."
     "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
     "profile": """Percentages of processor time by kind of work, sampled by `python -m benchmarks.profile`: products of
 matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
+    "sharing": """Seconds per sequence of one sequence alone and of eight at once, and `saturate` against three scans of
+one alternate each (`bound`: what arithmetic alone allows): `python -m benchmarks.sharing`.""",
+    "peer": """fastISM 0.5.1 (TensorFlow 2.15, in an environment of its own) on the same weights and sequences, in turn;
+seconds per sequence: `python -m benchmarks.peer`.""",
+    "precision": """Errors of effects where products are rounded: ours rounds differences, naive ISM rounds values.
+Correlation with strict float32, and largest error over the root mean square effect:
+`python -m benchmarks.precision`.""",
+    "kernels": """Every lowering of every plain convolution of five models, predicted (multiply-adds) and measured (seconds
+per row): `python -m benchmarks.kernels`.""",
+    "growth": """Streamed scans of longer and of more sequences, against naive ISM: `python -m benchmarks.growth`.""",
+    "memory": """Blocks planned for a budget, and what XLA sets aside for them: `python -m benchmarks.memory`.""",
+    "artifacts": """Exported programs, each run by a process that imports its own runtime alone: largest error relative
+to the largest output; ONNX Runtime's speed on one thread; what exporting a full-size model takes:
+`python -m benchmarks.artifacts`.""",
+    "files": """A scan from FASTA into a store, against the compiled program alone: `python -m benchmarks.files`.""",
+    "cluster": """A scan by one dask worker and by two, one thread each: `python -m benchmarks.cluster`.""",
     "faults": """Faults injected into the compiler on purpose, and whether the fuzzer caught them:
 `python -m benchmarks.fuzz --faults`.""",
 }
@@ -79,7 +96,17 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-_RENDERERS: dict[str, Callable[[Any], str]] = {"compare": _compare}
+def _sections(content: dict[str, list[dict[str, Any]]]) -> str:
+    parts = [f"**{name.replace('_', ' ').capitalize()}**\n\n{_facts(rows)}" for name, rows in content.items()]
+    return "\n\n".join(parts)
+
+
+def _growth(content: dict[str, list[dict[str, Any]]]) -> str:
+    pictures = [f"![time against {over}](growth_{over}.png)" for over in ("length", "sequences")]
+    return "\n\n".join([*pictures, _sections(content)])
+
+
+_RENDERERS: dict[str, Callable[[Any], str]] = {"compare": _compare, "growth": _growth, "artifacts": _sections}
 
 
 def main() -> None:
@@ -89,6 +116,8 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmarks.md").write_text(page(), encoding="utf-8")
+    for picture in RESULTS.glob("*.png"):
+        shutil.copy(picture, folder)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import os
 import platform
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -16,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastism_compiler import calibration
 from fastism_compiler._version import __version__
+from fastism_compiler.calibration import least_seconds
 from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.machine import Machine
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
 
 TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20)
 """Sizes of the widest step of a tile that are tried."""
-_REPEATS = 5
 _SAMPLE_ROWS = 1024
 
 
@@ -39,7 +40,7 @@ def cache_folder() -> Path:
 
 
 class Timings:
-    """Seconds by key, in a JSON file that several processes may add to.
+    """Seconds (or a rate) by key, in a JSON file that several processes may add to.
 
     Args:
         path: the file; made when first written. One that cannot be read is started anew.
@@ -94,6 +95,18 @@ class Tuner:
         """Seconds of one tile of a convolution; a `Context.measure`."""
         return self.timings.get(self._key("kernel", *astuple(candidate)), lambda: self._time_kernel(candidate))
 
+    def machine(self) -> Machine:
+        """The rates of the machine at hand, for the cost models."""
+
+        def rate(name: str, measure: Callable[[], float]) -> float:
+            return self.timings.get(self._key("machine", name), measure)
+
+        return Machine(
+            multiply_adds=rate("multiply-adds", calibration.product_rate),
+            bytes=rate("bytes", calibration.memory_rate),
+            start=rate("start", calibration.start_seconds),
+        )
+
     def fastest_tile_bytes(self, engine_for: Callable[[int], Engine], inputs: list[Any], most: int) -> int:
         """The tile size, up to `most` bytes, at which a scan takes the least time per row.
 
@@ -141,7 +154,7 @@ class Tuner:
             return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)
 
         run = tf.function(apply, jit_compile=self.jit, autograph=False)
-        return _least(lambda: run(rows, arranged).numpy())
+        return least_seconds(lambda: run(rows, arranged).numpy())
 
 
 def device() -> str:
@@ -170,15 +183,4 @@ def _time_scan(engine: Engine, inputs: list[Any]) -> float:
     sequence, chosen = np.repeat(np.arange(batch, dtype=np.int32), count), np.tile(change, batch)
     shape = (len(chosen), engine.ranges.max_width, engine.letters.columns)
     jobs = Jobs(sequence, chosen, np.zeros(shape, engine.sequence_type.dtype))
-    return _least(lambda: engine.run(inputs, jobs, delta=False)) / len(chosen)
-
-
-def _least(call: Callable[[], Any]) -> float:
-    """Shortest of a few runs, after one to compile."""
-    call()
-    times = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    return least_seconds(lambda: engine.run(inputs, jobs, delta=False)) / len(chosen)

@@ -73,8 +73,8 @@ def compile(
         precision: `"float32"`: strict, TensorFloat-32 off. `"tf32"`, `"bfloat16"`: the
             products of differences and weights alone are rounded, relative to the
             differences; the reference and everything else stay float32.
-        autotune: time kernels and tile sizes at the model's shapes, once; results are kept
-            in `FASTISM_COMPILER_CACHE` (default: the user's cache folder).
+        autotune: time kernels and tile sizes at the model's shapes, and the machine's rates for
+            the cost models, once; results are kept in `FASTISM_COMPILER_CACHE` (default: the user's cache folder).
         devices: local devices that share the sequences of each block, such as
             `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         verify: compare a few ranges with naive ISM before returning.
@@ -151,7 +151,7 @@ def _assemble(
 
         def cost(members: Array) -> float:
             engine = make(members, most_sequences)
-            return scan_cost(engine.graph, len(members), engine.context.batch_size)
+            return scan_cost(engine.graph, engine.context)
 
         buckets = split_by_edge(parts.ranges, length, buckets, cost)
 
@@ -189,7 +189,7 @@ def _remembered(factory: EngineFactory, ranges: ChangeRanges) -> Callable[..., E
 def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactory:
     """The factory with the kernels and the tile size that are fastest here for the largest bucket of ranges."""
     tuner = Tuner(factory.jit, factory.precision, Timings(cache_folder() / "timings.json"))
-    timed = replace(factory, measure=tuner.kernel_seconds)
+    timed = replace(factory, machine=tuner.machine(), measure=tuner.kernel_seconds)
     largest = parts.ranges.subset(max(split_by_width(parts.ranges), key=len))
     if timed(largest, sequences).naive:
         return timed

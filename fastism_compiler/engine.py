@@ -25,6 +25,7 @@ from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
 from fastism_compiler.passes.buckets import reference_share
+from fastism_compiler.passes.machine import TWO_CORES, Machine
 
 
 class AnyEngine(Protocol):
@@ -180,7 +181,7 @@ class Engine:
         """Lanes that may share the ranges of one sequence."""
         if self.lanes == 1:
             return 1
-        return lanes_of_one_sequence(self.lanes, reference_share(self.graph, self.ranges.count, 1))
+        return lanes_of_one_sequence(self.lanes, reference_share(self.graph, replace(self.context, batch_size=1)))
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
@@ -269,6 +270,7 @@ class EngineFactory:
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         lanes: parts of a block that run side by side where there are no `devices`.
         core_cache: bytes that lanes keep near their cores (see `Context`); None: tiles as large as memory allows.
+        machine: its rates, for the cost models.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -285,6 +287,7 @@ class EngineFactory:
     devices: tuple[str, ...] = ()
     lanes: int = 1
     core_cache: int | None = CORE_CACHE
+    machine: Machine = TWO_CORES
     measure: Measure | None = None
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
@@ -310,6 +313,7 @@ class EngineFactory:
             core_cache=self.core_cache if self.lanes > 1 and not self.devices else None,
             precision=self.precision,
             sparse=sparse,
+            machine=self.machine,
             measure=self.measure,
         )
         finish = list if sparse else self.finish

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.ranges import ChangeRanges
+from fastism_compiler.passes.machine import TWO_CORES, Machine
 
 
 class Kind(StrEnum):
@@ -62,6 +63,7 @@ class Context:
             each; None: one tile at a time, on all cores.
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
+        machine: its rates, for the cost models.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -73,6 +75,7 @@ class Context:
     core_cache: int | None = None
     precision: str = "float32"
     sparse: bool = False
+    machine: Machine = TWO_CORES
     measure: Measure | None = None
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from fastism_compiler.ir.graph import Graph, Section
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
-from fastism_compiler.passes.choose_program import PER_BYTE, naive_cost
+from fastism_compiler.passes.base import Context
+from fastism_compiler.passes.choose_program import naive_cost, traffic_cost
 from fastism_compiler.passes.plan_tiles import row_traffic, row_work, stored_work
 
 _PROGRAM = 0.05
@@ -56,21 +57,19 @@ def _split(by_room: Table, cost: Callable[[Table], float]) -> list[Table]:
     return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + _PROGRAM * (len(parts) - 1)))
 
 
-def scan_cost(graph: Graph, count: int, sequences: int) -> float:
+def scan_cost(graph: Graph, context: Context) -> float:
     """Cost of a scan of one sequence, in multiply-adds: traffic and the start of tiles in their currency.
 
     Args:
         graph: lowered, and tiled.
-        count: change ranges.
-        sequences: that a block holds; they share tiles.
+        context: its ranges, and the sequences of a block, which share tiles.
     """
-    nodes = graph.nodes(Section.TILE)
-    row = sum(stored_work(graph, n) for n in nodes) + PER_BYTE * row_traffic(graph)
-    tiling = graph.tiling
+    count, sequences, tiling = context.ranges.count, context.batch_size, graph.tiling
+    row = sum(stored_work(graph, n) for n in graph.nodes(Section.TILE)) + traffic_cost(row_traffic(graph), context)
     starts = tiling.tiles(sequences) / sequences * tiling.overhead if tiling else 0.0
-    return naive_cost(graph) + count * row + starts * row_work(graph, count)
+    return naive_cost(graph, context) + count * row + starts * row_work(graph, count)
 
 
-def reference_share(graph: Graph, count: int, sequences: int) -> float:
-    """What one reference pass is of a scan of `count` ranges."""
-    return naive_cost(graph) / scan_cost(graph, count, sequences)
+def reference_share(graph: Graph, context: Context) -> float:
+    """What one reference pass is of a scan."""
+    return naive_cost(graph, context) / scan_cost(graph, context)

@@ -12,8 +12,9 @@ from fastism_compiler.ir.ranges import Constant
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.plan_tiles import row_traffic
 
-PER_BYTE = 3.5
-"""Multiply-adds in the time that one byte of a result takes (fitted to twelve published models on 2 cores)."""
+_FROM_MEMORY = 0.58
+"""Part of the results' bytes that costs the time of memory; the rest stays in caches (fitted to twelve published
+models on 2 cores)."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,20 @@ class ChooseProgramPass(Pass):
 
     def run(self, graph: Graph, context: Context) -> None:
         changed = any(not isinstance(n.facts.state, Constant) for n in graph.references)
-        speed_up = naive_cost(graph) / tile_cost(graph, context) if changed else float("inf")
+        speed_up = naive_cost(graph, context) / tile_cost(graph, context) if changed else float("inf")
         graph.prediction = Prediction(speed_up, naive=speed_up < self.break_even and not context.sparse)
 
 
-def naive_cost(graph: Graph) -> float:
+def traffic_cost(bytes_moved: float, context: Context) -> float:
+    """Bytes of results, in the multiply-adds of the same time."""
+    return _FROM_MEMORY * context.machine.per_byte * bytes_moved
+
+
+def naive_cost(graph: Graph, context: Context) -> float:
     """One forward pass of one sequence, in multiply-adds."""
     nodes = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
     written = sum(n.type.row_size for n in nodes if not rule_of(n).elementwise)
-    return naive_total(graph) + PER_BYTE * 4 * written
+    return naive_total(graph) + traffic_cost(4 * written, context)
 
 
 def tile_cost(graph: Graph, context: Context) -> float:
@@ -53,7 +59,7 @@ def tile_cost(graph: Graph, context: Context) -> float:
     nodes = graph.nodes(Section.TILE)
     weights = sum(_weights(graph, n) for n in nodes)
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
-    return delta_total(graph, count) / count + PER_BYTE * (row_traffic(graph) + 4 * weights / rows)
+    return delta_total(graph, count) / count + traffic_cost(row_traffic(graph) + 4 * weights / rows, context)
 
 
 def _weights(graph: Graph, node: Node) -> int:

@@ -19,15 +19,14 @@ _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
 _ITEM_BYTES = 4
 _MOST_ROWS = 256
-_TILE_WORK = 4e7
-"""Multiply-adds in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
-_LANE_TILE_WORK = 1e7
-"""The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million each, are faster than of 17)."""
-_SAVED_PER_BYTE = 1.5
-"""Multiply-adds in the time saved for each byte that stays in the cache of a core (BPNet and SpliceAI, for which it
-pays, spend 0.5 and 1.2 on starting more tiles; Optimus and Basset, for which it does not, 1.6 and 3.8)."""
-_PER_WEIGHT_BYTE = 6.0
-"""Multiply-adds in the time that one byte of weights takes to arrive from memory (200 GMAC/s, 33 GB/s)."""
+_TILE_STARTS = 40
+"""Operations whose starts a tile waits for (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
+_LANE_TILE_STARTS = 10
+"""The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million multiply-adds each, are faster
+than of 17)."""
+_SAVED = 0.25
+"""Part of the time of reading from memory that is saved by staying in the cache of a core (BPNet and SpliceAI, for
+which it pays, spend 0.08 and 0.2 on starting more tiles; Optimus and Basset, for which it does not, 0.27 and 0.63)."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,7 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
 def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
     """As many rows as a core's cache holds, if reading them from there saves more than starting more tiles costs."""
     few = min(max((context.core_cache or 0) // max(widest, 1), 1), most)
-    saved = _SAVED_PER_BYTE * row_traffic(graph)
+    saved = _SAVED * context.machine.per_byte * row_traffic(graph)
     spent = overhead * (1 / few - 1 / most) * row_work(graph, context.ranges.count)
     return few if saved > spent else most
 
@@ -236,8 +235,9 @@ def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, ove
 def _overhead_rows(graph: Graph, context: Context) -> float:
     """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
     weights = sum(_weights_read(graph, n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
-    start = _TILE_WORK if context.core_cache is None else _LANE_TILE_WORK
-    return (start + _PER_WEIGHT_BYTE * _ITEM_BYTES * weights) / row_work(graph, context.ranges.count)
+    machine, starts = context.machine, _TILE_STARTS if context.core_cache is None else _LANE_TILE_STARTS
+    work = starts * machine.per_start + machine.per_byte * _ITEM_BYTES * weights
+    return work / row_work(graph, context.ranges.count)
 
 
 def row_work(graph: Graph, count: int) -> float:

@@ -24,9 +24,9 @@ DIRECT = "direct"
 KERNEL_ROWS = "kernel-rows"
 """contract the changed positions with their rows of the kernel"""
 
-_MULTIPLY_ADDS_PER_BYTE = {True: 4.5, False: 130.0}
-"""What one byte of the overlap-add costs, with and without XLA's fusion (measured on Basset's
-second convolution: 2.6 us and 55 us for 75 kB a row, against 183 multiply-adds a nanosecond)."""
+_MOVED = {True: 0.75, False: 22.0}
+"""What one byte of the overlap-add costs, with and without XLA's fusion, in bytes from memory (measured on
+Basset's second convolution: 2.6 us and 55 us for 75 kB a row, against 183 multiply-adds a nanosecond)."""
 
 
 _DIRECT_OVERHEAD = 1.8
@@ -113,7 +113,7 @@ def predicted_cost(candidate: Candidate, context: Context) -> float:
 
 def _scatter_gemm(c: Candidate, context: Context) -> float:
     moved = 4 * c.filters * (c.width * c.taps + c.out_width)
-    return c.width * c.taps * c.channels * c.filters + moved * _MULTIPLY_ADDS_PER_BYTE[context.jit]
+    return c.width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
 
 
 def _toeplitz(c: Candidate, context: Context) -> float:
@@ -123,7 +123,7 @@ def _toeplitz(c: Candidate, context: Context) -> float:
 
 def _gather_gemm(c: Candidate, context: Context) -> float:
     moved = 4 * c.channels * (c.width + 2 * c.out_width * c.taps)
-    return c.out_width * c.taps * c.channels * c.filters + moved * _MULTIPLY_ADDS_PER_BYTE[context.jit]
+    return c.out_width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
 
 
 def _direct(c: Candidate, context: Context) -> float:

@@ -54,7 +54,7 @@ def test_the_cost_of_a_scan_follows_what_is_stored() -> None:
         h = t.op("relu", t.conv(t.x, 8, layer="a", dilation=60, pad=(60, 60)), layer="r")
         graph = t.finish(t.conv(t.op("relu", t.conv(h, 8, layer="b", dilation=60, pad=(60, 60))), 8, layer="c"))
         ranges = EVERYWHERE.subset(members)
-        return scan_cost(default_pipeline().run(graph, Context(ranges)), len(members), 8)
+        return scan_cost(default_pipeline().run(graph, Context(ranges)), Context(ranges))
 
     ends = np.r_[0:30, LENGTH - 30 : LENGTH]
     middle = np.arange(120, 180)
@@ -64,9 +64,10 @@ def test_the_cost_of_a_scan_follows_what_is_stored() -> None:
 
 def test_a_dense_layer_costs_the_rows_of_its_kernel() -> None:
     """Its stored window of the flattened value, times its columns; nothing for the ops between."""
-    graph = default_pipeline().run(conv_relu_pool_dense(), Context(ChangeRanges.of(None, 12)))
+    context = Context(ChangeRanges.of([(3, 4)], 12))
+    graph = default_pipeline().run(conv_relu_pool_dense(), context)
     (dense,) = [n for n in graph.nodes(Section.TILE) if n.op == "dense"]
     (rows, kernel) = graph.operands(dense)
-    without = scan_cost(graph, 1, 8)
+    without = scan_cost(graph, context)
     kernel.type = TensorType((kernel.type.extent(0), 2 * kernel.type.extent(1)), "float32")
-    assert scan_cost(graph, 1, 8) - without >= stored_size(rows) * kernel.type.extent(1) / 2
+    assert scan_cost(graph, context) - without >= stored_size(rows) * kernel.type.extent(1) / 2

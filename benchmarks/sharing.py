@@ -1,0 +1,106 @@
+"""What sequences and alternates share: batch 1 against batch 8, `saturate` against three scans of one alternate.
+
+Both sides of a ratio take turns, so that they see the same machine. Three scans
+repeat what `saturate` does once: the reference pass, and the reads of its windows. `bound` is what arithmetic
+alone allows: three scans less two reference passes, over three scans.
+
+python -m benchmarks.sharing
+python -m benchmarks.sharing --models deepstarr --json out.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare import CASES, inputs_for
+
+MODELS = ("basset", "factorized_basset", "bpnet", "deepstarr")
+_BATCH = 8
+_SATURATED = 2
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One model; seconds per sequence of one zero mutation per position, and ratios of medians.
+
+    `saturate_over_three` is of two sequences.
+    """
+
+    model: str
+    alone_s: float
+    batch_s: float
+    alone_over_batch: float
+    saturate_over_three: float
+    bound: float
+
+
+def measure(name: str) -> Shared:
+    """Both ratios of one model."""
+    from fastism_compiler.passes.buckets import reference_share
+
+    import fastism_compiler as fc
+
+    model = getattr(fc.models, name)(**CASES[name].build)
+    inputs = inputs_for(model, _BATCH)
+    one, few, eight = (x if len(x) > 1 else x[0] for x in ([i[:n] for i in inputs] for n in (1, _SATURATED, _BATCH)))
+    alone = fc.compile(model, batch_size=1, verify=False)
+    program = fc.compile(model, batch_size=_BATCH, verify=False)
+    some = fc.compile(model, batch_size=_SATURATED, verify=False)
+    letters = np.eye(inputs[0].shape[2], dtype=np.float32)
+
+    def three_scans() -> None:
+        for letter in letters[:-1]:
+            some(few, letter)
+
+    alone_s, batch_s = turns(lambda: alone(one), lambda: program(eight))
+    saturated_s, three_s = turns(lambda: some.saturate(few), three_scans)
+    share = reference_share(some.engines[0].graph, some.ranges.count, 1)
+    return Shared(
+        name,
+        alone_s,
+        batch_s / _BATCH,
+        alone_s / (batch_s / _BATCH),
+        saturated_s / three_s,
+        1 - 2 / 3 * share,
+    )
+
+
+def turns(*calls: Callable[[], Any]) -> list[float]:
+    """Median seconds of each call, run in turn after one warm-up of each."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(_ROUNDS):
+        for mine, call in zip(times, calls, strict=True):
+            started = time.perf_counter()
+            call()
+            mine.append(time.perf_counter() - started)
+    return [statistics.median(mine) for mine in times]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(CASES))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    rows = []
+    for name in options.models:
+        rows.append(measure(name))
+        print(rows[-1], flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(r) for r in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

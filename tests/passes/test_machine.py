@@ -1,0 +1,48 @@
+"""The cost models follow the machine: slow memory, or slow starts, change what is cheapest."""
+
+from __future__ import annotations
+
+from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.passes import Context, default_pipeline
+from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.machine import Machine
+from fastism_compiler.passes.select_kernels import cheapest
+
+from tests.passes.graphs import conv_relu_pool_dense
+
+RANGES = ChangeRanges.of(None, 1000)
+
+
+def test_rates_in_the_currency_of_multiply_adds() -> None:
+    machine = Machine(multiply_adds=100e9, bytes=20e9, start=2e-6)
+    assert machine.per_byte == 5
+    assert machine.per_start == 2e5
+
+
+def test_where_memory_is_slow_the_overlap_add_is_avoided() -> None:
+    """Basset's second convolution: scatter-GEMM moves more, Toeplitz multiplies more."""
+    candidates = [Candidate(k, 128, 7, 17, 11, 300, 200, 1) for k in ("scatter-gemm", "toeplitz")]
+    chosen = [cheapest(candidates, Context(RANGES, machine=Machine(bytes=b))).kernel for b in (30e9, 1e9)]
+    assert chosen == ["scatter-gemm", "toeplitz"]
+
+
+def test_where_starts_are_slow_tiles_are_larger() -> None:
+    def rows(start: float) -> int:
+        context = Context(ChangeRanges.of(None, 12), machine=Machine(start=start), core_cache=1 << 10)
+        tiling = default_pipeline().run(conv_relu_pool_dense(), context).tiling
+        assert tiling is not None
+        return tiling.rows(8)
+
+    assert rows(1e-12) < rows(1e-3)
+
+
+def test_a_faster_memory_raises_the_predicted_speed_up() -> None:
+    """The tile of this small model moves more, for its multiply-adds, than the model does."""
+
+    def speed_up(rate: float) -> float:
+        context = Context(ChangeRanges.of(None, 12), machine=Machine(bytes=rate))
+        prediction = default_pipeline().run(conv_relu_pool_dense(), context).prediction
+        assert prediction is not None
+        return prediction.speed_up
+
+    assert speed_up(1e12) > speed_up(1e10)
