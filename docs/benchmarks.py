@@ -37,8 +37,8 @@ seconds per sequence: `python -m benchmarks.peer`.""",
     "precision": """Errors of effects where products are rounded: ours rounds differences, naive ISM rounds values.
 Correlation with strict float32, and largest error over the root mean square effect:
 `python -m benchmarks.precision`.""",
-    "kernels": """Every lowering of every plain convolution of five models, predicted (multiply-adds) and measured (seconds
-per row): `python -m benchmarks.kernels`.""",
+    "kernels": """Every lowering of every plain convolution of five models, predicted (multiply-adds) and measured
+(seconds per row): `python -m benchmarks.kernels`.""",
     "growth": """Streamed scans of longer and of more sequences, against naive ISM: `python -m benchmarks.growth`.""",
     "memory": """Blocks planned for a budget, and what XLA sets aside for them: `python -m benchmarks.memory`.""",
     "artifacts": """Exported programs, each run by a process that imports its own runtime alone: largest error relative

@@ -12,7 +12,7 @@ from fastism_compiler.ir.ranges import Constant
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.plan_tiles import row_traffic
 
-_FROM_MEMORY = 0.58
+_FROM_MEMORY = 0.84
 """Part of the results' bytes that costs the time of memory; the rest stays in caches (fitted to twelve published
 models on 2 cores)."""
 

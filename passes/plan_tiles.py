@@ -19,14 +19,16 @@ _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
 _ITEM_BYTES = 4
 _MOST_ROWS = 256
-_TILE_STARTS = 40
-"""Operations whose starts a tile waits for (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
-_LANE_TILE_STARTS = 10
+_TILE_STARTS = 300
+"""Small operations in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
+_LANE_TILE_STARTS = 75
 """The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million multiply-adds each, are faster
 than of 17)."""
-_SAVED = 0.25
+_WEIGHTS = 1.44
+"""Bytes moved for each byte of weights that a tile reads: it is packed for the product too."""
+_SAVED = 0.36
 """Part of the time of reading from memory that is saved by staying in the cache of a core (BPNet and SpliceAI, for
-which it pays, spend 0.08 and 0.2 on starting more tiles; Optimus and Basset, for which it does not, 0.27 and 0.63)."""
+which it pays, spend 0.12 and 0.29 on starting more tiles; Optimus and Basset, for which it does not, 0.38 and 0.91)."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def _overhead_rows(graph: Graph, context: Context) -> float:
     """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
     weights = sum(_weights_read(graph, n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
     machine, starts = context.machine, _TILE_STARTS if context.core_cache is None else _LANE_TILE_STARTS
-    work = starts * machine.per_start + machine.per_byte * _ITEM_BYTES * weights
+    work = starts * machine.per_start + _WEIGHTS * machine.per_byte * _ITEM_BYTES * weights
     return work / row_work(graph, context.ranges.count)
 
 
