@@ -15,7 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def measure(name: str) -> Shared:
 
     alone_s, batch_s = turns(lambda: alone(one), lambda: program(eight))
     saturated_s, three_s = turns(lambda: some.saturate(few), three_scans)
-    share = reference_share(some.engines[0].graph, some.ranges.count, 1)
+    (engine,) = some.engines
+    share = reference_share(engine.graph, replace(engine.context, batch_size=1))
     return Shared(
         name,
         alone_s,
