@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,25 +48,30 @@ class Peer:
 
     def __init__(self, python: Path) -> None:
         command = [str(python), str(ROOT / "benchmarks" / "peer_child.py"), str(ROOT)]
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and wait for its answer."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the peer has no pipes")
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = ""
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the peer stopped at {request}")
+            self._said.seek(0)
+            raise RuntimeError(f"the peer stopped at {request}:\n{self._said.read()[-2000:]}")
         return dict(json.loads(answer))
 
     def close(self) -> None:
         """End the process."""
         self._process.terminate()
         self._process.wait()
+        self._said.close()
 
 
 def environment(folder: Path) -> Path:

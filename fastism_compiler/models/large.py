@@ -9,7 +9,6 @@ import keras
 from fastism_compiler.models.randomize import randomize
 
 L = keras.layers
-ops = keras.ops
 
 
 def _width(filters: int, scale: float, multiple: int = 1) -> int:
@@ -91,9 +90,9 @@ class SoftmaxPool(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
 
     def call(self, x: Any) -> Any:
         """`[B, L, C] -> [B, L / pool_size, C]`."""
-        blocks = ops.reshape(x, (-1, x.shape[1] // self.pool_size, self.pool_size, x.shape[2]))
-        weights = ops.softmax(ops.matmul(blocks, self.kernel), axis=-2)
-        return ops.sum(blocks * weights, axis=-2)
+        blocks = keras.ops.reshape(x, (-1, x.shape[1] // self.pool_size, self.pool_size, x.shape[2]))
+        weights = keras.ops.softmax(keras.ops.matmul(blocks, self.kernel), axis=-2)
+        return keras.ops.sum(blocks * weights, axis=-2)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
@@ -102,7 +101,7 @@ class SoftmaxPool(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
 
 def _enformer_gelu(x: Any) -> Any:
     """Enformer's GELU, `x * sigmoid(1.702 x)`."""
-    return x * ops.sigmoid(1.702 * x)
+    return x * keras.ops.sigmoid(1.702 * x)
 
 
 def _norm_conv(x: Any, filters: int, width: int) -> Any:
