@@ -1,4 +1,4 @@
-"""How time and memory grow with length and with sequences, streamed, against naive ISM; with pictures.
+"""How time and memory grow with length, ranges and sequences, streamed, against naive ISM; with pictures.
 
 python -m benchmarks.growth --out benchmarks/results
 python -m benchmarks.growth --lengths 500 1000 --batches 1 8 --models basset
@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,22 @@ import numpy as np
 
 LENGTHS = (500, 1000, 2000, 4000, 8000, 16000)
 BATCHES = (1, 4, 16, 64, 256)
+RANGES = (250, 1000, 4000, 16000)
+"""Evenly over the longest sequence."""
 _NAIVE_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: seconds of a streamed scan of all sequences, one zero mutation per position."""
+    """One measurement: seconds of a streamed scan of all sequences, one zero mutation per range of one position.
+
+    `naive_seconds` is that of 64 mutants, times the mutants of the scan over 64.
+    """
 
     model: str
     length: int
     sequences: int
+    ranges: int
     seconds: float
     naive_seconds: float
     peak_mb: float
@@ -75,26 +81,31 @@ def _total(y: Any) -> Any:
     return keras.ops.sum(y, axis=list(range(1, len(y.shape))))
 
 
-def measure(name: str, length: int, sequences: int, with_naive: bool) -> Point:
-    """One point; the stream is consumed block by block, nothing is kept."""
+def measure(name: str, length: int, sequences: int, ranges: int | None = None) -> Point:
+    """One point; the stream is consumed block by block, nothing is kept. No `ranges`: every position."""
     import fastism_compiler as fc
     from benchmarks.memory import PeakResident
     from benchmarks.naive import best_naive
+    from benchmarks.timing import seconds
 
     build, options = MODELS[name]
     model = build(length)
     rng = np.random.default_rng(0)
     x = np.eye(4, dtype=np.float32)[rng.integers(0, 4, (sequences, length))]
-    program = fc.compile(model, verify=False, batch_size=min(sequences, 8), **options)
-    for _ in program.stream(x[: program.batch_size]):
-        pass
-    started = time.perf_counter()
-    with PeakResident() as resident:
+    positions = np.linspace(0, length - 1, min(ranges or length, length)).astype(int).tolist()
+    program = fc.compile(
+        model, ranges=[(p, p + 1) for p in positions], verify=False, batch_size=min(sequences, 8), **options
+    )
+
+    def scan(x: Any) -> None:
         for _ in program.stream(x):
             pass
-    seconds = time.perf_counter() - started
-    naive = best_naive(model, [x[:1]], _NAIVE_ROWS)[0] * length * sequences if with_naive else float("nan")
-    return Point(name, length, sequences, seconds, naive, resident.growth / 1e6)
+
+    scan(x[: program.batch_size])
+    with PeakResident() as resident:
+        taken = seconds(lambda: scan(x), warm_up=0)
+    naive = best_naive(model, [x[:1]], _NAIVE_ROWS)[0] * len(positions) * sequences
+    return Point(name, length, sequences, len(positions), taken, naive, resident.growth / 1e6)
 
 
 def slope(points: list[Point], what: Callable[[Point], float], over: Callable[[Point], float]) -> float:
@@ -103,7 +114,7 @@ def slope(points: list[Point], what: Callable[[Point], float], over: Callable[[P
 
 
 def draw(points: list[Point], over: str, path: Path) -> None:
-    """Seconds per scan against length or sequences, ours and naive, on logarithmic axes."""
+    """Seconds per scan against length, ranges or sequences, ours and naive, on logarithmic axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -127,24 +138,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for growth.json and the pictures")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    by_length, by_batch = [], []
+    points: dict[str, list[Point]] = {"length": [], "ranges": [], "sequences": []}
+
+    def take(over: str, *what: Any) -> None:
+        points[over].append(measure(*what))
+        print(points[over][-1], file=sys.stderr, flush=True)
+
     for name in options.models:
         for length in options.lengths:
-            by_length.append(measure(name, length, 1, with_naive=True))
-            print(by_length[-1], file=sys.stderr, flush=True)
+            take("length", name, length, 1)
+        for count in (n for n in RANGES if n <= options.lengths[-1]):
+            take("ranges", name, options.lengths[-1], 1, count)
         for sequences in options.batches:
-            by_batch.append(measure(name, options.lengths[0], sequences, with_naive=True))
-            print(by_batch[-1], file=sys.stderr, flush=True)
+            take("sequences", name, options.lengths[0], sequences)
     for name in options.models:
-        mine = [p for p in by_length if p.model == name]
-        print(
-            f"{name}: time grows as length^{slope(mine, lambda p: p.seconds, lambda p: p.length):.2f} "
-            f"(naive: {slope(mine, lambda p: p.naive_seconds, lambda p: p.length):.2f}), as sequences^"
-            f"{slope([p for p in by_batch if p.model == name], lambda p: p.seconds, lambda p: p.sequences):.2f}"
-        )
-    draw(by_length, "length", options.out / "growth_length.png")
-    draw(by_batch, "sequences", options.out / "growth_sequences.png")
-    content = {"by_length": [asdict(p) for p in by_length], "by_sequences": [asdict(p) for p in by_batch]}
+        for over, all_points in points.items():
+            mine = [p for p in all_points if p.model == name]
+            ours, naive = (slope(mine, attrgetter(what), attrgetter(over)) for what in ("seconds", "naive_seconds"))
+            print(f"{name}: time grows as {over}^{ours:.2f} (naive: {naive:.2f})")
+    for over, found in points.items():
+        draw(found, over, options.out / f"growth_{over}.png")
+    content = {f"by_{over}": [asdict(p) for p in found] for over, found in points.items()}
     (options.out / "growth.json").write_text(json.dumps(content, indent=2) + "\n")
 
 

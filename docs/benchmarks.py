@@ -102,7 +102,7 @@ def _sections(content: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _growth(content: dict[str, list[dict[str, Any]]]) -> str:
-    pictures = [f"![time against {over}](growth_{over}.png)" for over in ("length", "sequences")]
+    pictures = [f"![time against {over}](growth_{over}.png)" for over in ("length", "ranges", "sequences")]
     return "\n\n".join([*pictures, _sections(content)])
 
 
