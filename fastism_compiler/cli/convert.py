@@ -15,13 +15,13 @@ from fastism_compiler.cli.run_options import FORMATS
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format.")
 @click.option("--track", metavar="NAME[:INDEX]", help="The output to write, where the format holds one.")
 def convert(store: str, output: str, to: str, track: str | None) -> None:
-    r"""Write the complete STORE of a scan, or of variants, to OUTPUT in another format.
+    """Write the complete STORE of a scan, or of variants, to OUTPUT in another format.
 
     \b
     fastism-compiler convert scan.zarr importance.bw --to bigwig --track head:3
     fastism-compiler convert effects.zarr effects.vcf --to vcf
 
     Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track.
-    """
+    """  # noqa: D301 (click reads the character)
     with explained():
         fc.convert(store, output, to, track)

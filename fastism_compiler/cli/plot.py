@@ -34,14 +34,14 @@ def plot(
     method: str,
     top: int,
 ) -> None:
-    r"""Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
+    """Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
 
     Of what `variants` wrote, --kind lollipop draws one chromosome (--sequence chr1).
 
     \b
     fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
     fastism-compiler plot effects.zarr effects.svg --kind lollipop --sequence chr1
-    """
+    """  # noqa: D301 (click reads the character)
     with explained():
         from fastism_compiler.plot import save
         from fastism_compiler.plot.scan import open_store, read_scan

@@ -32,7 +32,7 @@ def scan(
     ranges: str | None,
     options: RunOptions,
 ) -> None:
-    r"""Score every mutation of every sequence of INPUT with MODEL (.keras or .h5), into the zarr store OUTPUT.
+    """Score every mutation of every sequence of INPUT with MODEL (.keras or .h5), into the zarr store OUTPUT.
 
     INPUT is FASTA with sequences of the model's length, BED with --genome, or
     npz / npy with one-hot arrays. Stopped at any moment, the same command goes
@@ -44,7 +44,7 @@ def scan(
     fastism-compiler scan model.keras peaks.bed scan.zarr --genome hg38.fa --shard $SLURM_ARRAY_TASK_ID/16
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
-    """
+    """  # noqa: D301 (click reads the character)
     with explained():
         settings = fc.ScanSettings(**options.settings(model), window=window, ranges=_ranges(ranges))
         with progress_bar("sequences", options.quiet) as progress:

@@ -17,7 +17,7 @@ from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_optio
 @click.argument("output", type=click.Path())
 @run_options
 def variants(model: ModelOptions, genome: str, variants: str, output: str, options: RunOptions) -> None:
-    r"""Score the variants of VCF (or BCF, or tab-separated chrom pos ref alt) on GENOME, into the zarr store OUTPUT.
+    """Score the variants of VCF (or BCF, or tab-separated chrom pos ref alt) on GENOME, into the zarr store OUTPUT.
 
     Substitutions of equal length run through the compiled program; insertions
     and deletions are scored on the whole alternate sequence. Reference alleles
@@ -28,7 +28,7 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
     fastism-compiler variants model.keras hg38.fa variants.tsv effects.zarr --reduce sum --score log2fc --to tsv
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
-    """
+    """  # noqa: D301 (click reads the character)
     with explained():
         settings = fc.VariantSettings(**options.settings(model))
         with progress_bar("variants", options.quiet) as progress:

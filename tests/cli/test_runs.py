@@ -120,10 +120,12 @@ def test_demo(tmp_path: Path) -> None:
 
 
 def test_help_shows_examples_and_exit_codes() -> None:
-    for command in ("scan", "variants", "convert"):
+    for command in ("scan", "variants", "convert", "plot"):
         text = run(command, "--help").output
-        assert f"fastism-compiler {command} " in text
-        assert "Exit codes: 0 done" in text
+        examples = [line for line in text.splitlines() if line.startswith(f"  fastism-compiler {command} ")]
+        assert len(examples) >= 2, "one line each"
+        assert "\\b" not in text
+        assert command == "plot" or "Exit codes: 0 done" in text
 
 
 def test_progress_is_shown_on_a_terminal_only(model: str, tmp_path: Path) -> None:
