@@ -44,7 +44,7 @@ def measure_child(model: str, sequences: int, budget: str | None = None) -> Peak
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         reports = [path.read_text() for path in Path(folder).glob("*inference_run*memory-usage-report.txt")]
     block, planned, lanes, results = map(int, done.stdout.split()[-4:])
-    measured = lanes * max(map(reported_bytes, reports), default=0) + results
+    measured = lanes * max(map(reported_bytes, reports)) + results
     return Peak(model, budget or "none", block, planned / 1e6, measured / 1e6)
 
 
