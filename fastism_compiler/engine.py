@@ -213,8 +213,10 @@ def run_lanes(
 
     if len(lanes) == 1:
         return run(0)
-    with ThreadPoolExecutor(len(lanes), thread_name_prefix="fastism-lane") as pool:
-        return joined(list(pool.map(run, range(len(lanes)))), lanes, len(jobs))
+    with ThreadPoolExecutor(len(lanes) - 1, thread_name_prefix="fastism-lane") as pool:
+        others = [pool.submit(run, number) for number in range(1, len(lanes))]
+        blocks = [run(0), *(other.result() for other in others)]
+    return joined(blocks, lanes, len(jobs))
 
 
 def _run_tiles(engine: TilePrograms, spec: ProgramSpec, inputs: Sequence[Array], jobs: Jobs, tiles: Tiles) -> Block:
