@@ -140,7 +140,7 @@ def table(results: list[Result]) -> str:
     """The results as a Markdown table."""
     head = (
         "| model | batch | best naive s/seq | ours s/seq | speed-up (plan) | floor s/seq | ours/floor "
-        "| shape floor s/seq | ours/shape floor | memory plan / measured MB | compile s | max error |"
+        "| shape floor s/seq | ours/shape floor | memory plan / measured MB | compile s | max abs. error |"
     )
     lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
     for r in results:
