@@ -136,6 +136,7 @@ class Tuner:
     def _time_kernel(self, c: Candidate) -> float:
         import tensorflow as tf
 
+        from fastism_compiler.emit.functions import traced
         from fastism_compiler.emit.kernels import KERNELS, arithmetic_of
 
         graph = Graph()
@@ -153,7 +154,7 @@ class Tuner:
         def apply(rows: Any, arranged: Any) -> Any:
             return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)
 
-        run = tf.function(apply, jit_compile=self.jit, autograph=False)
+        run = traced(apply, self.jit)
         return least_seconds(lambda: run(rows, arranged).numpy())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.emit.functions import traced
 from fastism_compiler.emit.program import ProgramSpec, build, whole
 from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.engine import Engine, run_lanes
@@ -70,7 +71,7 @@ class ShardedEngine(Engine):
             if (device, spec) not in self._functions:
                 program = build(self.graph, self.lowered.bindings, spec, self.finish)
                 run = with_weights(program.python_function, self.variables)
-                self._functions[device, spec] = tf.function(run, jit_compile=spec.jit, autograph=False)
+                self._functions[device, spec] = traced(run, spec.jit)
             return self._functions[device, spec]
 
     def _reference(self, *inputs: Any) -> list[Any]:

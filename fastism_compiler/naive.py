@@ -42,7 +42,8 @@ class NaiveRows:
 
     def __init__(self, model: Any, structure: Any, *, jit: bool = False, rows: int = _ROWS) -> None:
         import keras
-        import tensorflow as tf
+
+        from fastism_compiler.emit.functions import traced
 
         self.rows = rows
         self._model, self._structure = model, structure
@@ -52,7 +53,7 @@ class NaiveRows:
             packed = keras.tree.pack_sequence_as(structure, inputs)
             return list(keras.tree.flatten(model(packed, training=False)))
 
-        self._run = tf.function(run, jit_compile=jit, autograph=False)
+        self._run = traced(run, jit)
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""

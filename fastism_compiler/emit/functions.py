@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,6 +19,17 @@ def function_named(name: str) -> Function:
     """The function that an op of this name applies; its parameters are keyword arguments."""
     function: Function = _OWN.get(name) or getattr(keras.ops, name)
     return function
+
+
+def traced(run: Callable[..., Any], jit: bool) -> Any:
+    """`tf.function(run)`, for functions that are made over and over.
+
+    TensorFlow counts tracings by the code of a function, and warns of what it
+    takes for one function traced again and again. A `partial` has no code.
+    """
+    own: Any = partial(run)
+    own.__name__ = run.__name__
+    return tf.function(own, jit_compile=jit, autograph=False)
 
 
 def layer_scope(layer: str | None) -> Any:

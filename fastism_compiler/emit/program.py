@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor, layer_scope
+from fastism_compiler.emit.functions import Tensor, layer_scope, traced
 from fastism_compiler.emit.kernels import Arithmetic, arithmetic_of
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
@@ -193,7 +193,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         outputs, trusted = _loop(tile, results, spec, active)
         return outputs, trusted, reference.outputs
 
-    return tf.function(run, jit_compile=spec.jit, autograph=False, reduce_retracing=False)
+    return traced(run, spec.jit)
 
 
 def _loop(

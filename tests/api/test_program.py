@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -420,3 +421,15 @@ def test_a_small_memory_budget_makes_small_blocks_or_an_error() -> None:
     for bad in ("much", "3 parsecs", -1, 0):
         with pytest.raises(fc.OptionError, match="memory_budget"):
             fc.compile(model, memory_budget=bad, verify=False)
+
+
+def test_many_programs_are_no_retracing(caplog: pytest.LogCaptureFixture) -> None:
+    """TensorFlow counts functions by their code, which all programs share."""
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(caplog.handler)
+    x = keras.Input((6, 4))
+    model = keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    for first in range(6):
+        fc.compile(model, ranges=[(first, 6)])
+    logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
