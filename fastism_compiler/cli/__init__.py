@@ -1,14 +1,11 @@
 """The command line: `fastism-compiler COMMAND`, or `python -m fastism_compiler COMMAND`.
 
-One module per command. Needs the `cli` extra (click, rich).
+One module per command.
 """
 
 from __future__ import annotations
 
-try:
-    import click
-except ImportError as error:  # pragma: no cover (the extra is installed where tests run)
-    raise SystemExit("the command line needs an extra: pip install 'fastism-compiler[cli]'") from error
+import click
 
 from fastism_compiler._version import __version__
 from fastism_compiler.cli.bench import bench
