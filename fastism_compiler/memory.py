@@ -10,7 +10,8 @@ import numpy as np
 
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS
+from fastism_compiler.passes.plan_tiles import stored_size
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -67,15 +68,16 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
         mutants = sequences * engine.ranges.count
         whole = _LIVE_BUFFERS * naive_rows * _largest(graph)
         return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
-    tables = sequences * _table_bytes(graph)
     own = -(-sequences // engine.lanes)
+    lanes = engine.sharing if sequences == 1 else -(-sequences // own)
     size = tiling.rows(own)
     # the widest step: XLA reuses the buffers of all others
-    tile = engine.lanes * max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
-    rows = engine.lanes * tiling.tiles(own) * size
+    tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
+    of_a_lane = own * _table_bytes(graph) + _arranged_bytes(graph) + tile
+    rows = lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
-    return tables + tile + results + jobs
+    return lanes * of_a_lane + results + jobs
 
 
 def _kernel_slice_bytes(graph: Graph) -> int:
@@ -89,6 +91,21 @@ def _kernel_slice_bytes(graph: Graph) -> int:
                 [] if whole else [rows.carrier.width * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize]
             )
     return max(sizes)
+
+
+def _arranged_bytes(graph: Graph) -> int:
+    """Kernels of convolutions in the order in which their products read them."""
+    total = 0
+    for node in graph.nodes(Section.TILE):
+        if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ):
+            rows, kernel = graph.operands(node)
+            size = kernel.type.row_size
+            if node.facts.kernel == TOEPLITZ:
+                taps, channels, filters = kernel.type.shape
+                width = stored_size(rows) // rows.type.extent(2)
+                size = width * channels * (width + (taps - 1) * node.attrs["dilation"]) * filters
+            total += size * np.dtype(kernel.type.dtype).itemsize
+    return total
 
 
 def _table_bytes(graph: Graph) -> int:

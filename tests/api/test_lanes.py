@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -99,3 +100,16 @@ def test_a_dense_layer_that_lanes_would_read_too_often_keeps_one(monkeypatch: py
     assert few.engines[0].lanes == 1
     pooled = with_lanes(monkeypatch, 8, randomize(GRAPHS["global_pools"]()), batch_size=8)
     assert pooled.engines[0].lanes == 8
+
+
+def test_memory_of_lanes_that_share_a_sequence() -> None:
+    """Each has its own reference pass, kernels in its products' order, and tile."""
+    x = keras.Input((400, 4))
+    h = keras.layers.Conv1D(64, 9, padding="same", activation="relu")(x)
+    h = keras.layers.Conv1D(64, 9, padding="same", activation="relu")(h)
+    program = fc.compile(keras.Model(x, keras.layers.GlobalMaxPooling1D()(h)), batch_size=1, verify=False)
+    (engine,) = program.engines
+    engine.lanes = engine.sharing = 1
+    alone = program.plan.bytes
+    engine.lanes = engine.sharing = 2
+    assert program.plan.bytes > alone + 4 * 400 * 64 + 4 * 9 * 64 * 64
