@@ -218,3 +218,13 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(fc.UnsupportedError, match=r"fastism-compiler\[onnx\]"):
         compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+
+
+def test_rounding_is_what_the_program_and_the_model_differ_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deep model rounds more than a fixed share of its outputs: a small copy of Basenji2 was refused at 1.2e-5."""
+    monkeypatch.setattr(onnx_model, "_RTOL", 0.0)
+    monkeypatch.setattr(onnx_model, "_ATOL", 0.0)
+    compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
+    monkeypatch.setattr(onnx_model, "_ROUNDING", 0.0)
+    with pytest.raises(fc.VerificationError, match="more than rounding"):
+        compiled(tiny()).export(tmp_path / "again.onnx", "onnx")
