@@ -87,7 +87,7 @@ def _module(
     values = [tf.TensorSpec(v.shape, _dtype(v)) for v in variables]
     try:
         text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
-        return _without_locations(text)
+        return _spelled_out(_without_locations(text))
     except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
         raise UnsupportedError(
             "XLA cannot compile an op of this model; compile with stop_at= in front of the layer does not help, "
@@ -104,6 +104,22 @@ def _without_locations(text: str) -> str:
     """A module without the source locations in it: they name files on this machine, and nothing reads them."""
     lines = [line for line in text.splitlines() if not line.startswith("#loc")]
     return _LOCATION.sub("", "\n".join(lines)) + "\n"
+
+
+_BOOLEANS = re.compile(r'dense<"0x([0-9A-Fa-f]+)">( : tensor<([0-9x]+)xi1>)')
+
+
+def _spelled_out(text: str) -> str:
+    """A module with long boolean constants as lists: of hexadecimals, some versions read eight to a byte, some one."""
+
+    def spell(match: re.Match[str]) -> str:
+        data = np.frombuffer(bytes.fromhex(match[1]), np.uint8)
+        shape = [int(extent) for extent in match[3].split("x")]
+        count = int(np.prod(shape))
+        bits = data if len(data) == count else np.unpackbits(data, bitorder="little")[:count]
+        return f"dense<{str(bits.astype(bool).reshape(shape).tolist()).lower()}>{match[2]}"
+
+    return _BOOLEANS.sub(spell, text)
 
 
 def _inputs(specs: dict[str, tf.TensorSpec]) -> list[dict[str, Any]]:

@@ -101,3 +101,15 @@ def test_layers_that_cannot_leave_are_named(layer: Any, message: str, tmp_path: 
     assert "odd_one" in str(caught.value)
     assert "savedmodel" in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_of_many_booleans(tmp_path: Path) -> None:
+    """TensorFlow prints them eight to a byte, which JAX does not read."""
+    mask = (np.arange(124) % 3 == 0)[None, :, None]
+    x = keras.Input((124, 4))
+    h = keras.ops.where(mask, L.Conv1D(2, 3, padding="same")(x), 0.5)
+    program = fc.compile(keras.Model(x, L.GlobalAveragePooling1D()(h)), ranges=[(0, 2), (60, 64)])
+    program.export(tmp_path / "ism", "stablehlo")
+    given = np.random.default_rng(0).random((1, 124, 4)).astype(np.float32)
+    theirs = run_with_jax(tmp_path / "ism", {"x": given}, {"reference": {}})["reference"]
+    assert_close(theirs, [program.reference(given)])
