@@ -6,13 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import growth, precision, sharing
-
-
-def test_sharing() -> None:
-    row = sharing.measure("optimus_5prime")
-    assert 0 < row.saturate_over_three < 10
-    assert 0 < row.bound < 1
+from benchmarks import growth, precision
 
 
 def test_precision() -> None:
