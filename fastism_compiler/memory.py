@@ -101,7 +101,7 @@ def _arranged_bytes(graph: Graph) -> int:
             rows, kernel = graph.operands(node)
             size = kernel.type.row_size
             if node.facts.kernel == TOEPLITZ:
-                taps, channels, filters = kernel.type.shape
+                taps, channels, filters = (kernel.type.extent(axis) for axis in range(3))
                 width = stored_size(rows) // rows.type.extent(2)
                 size = width * channels * (width + (taps - 1) * node.attrs["dilation"]) * filters
             total += size * np.dtype(kernel.type.dtype).itemsize
