@@ -109,15 +109,19 @@ def _growth(content: dict[str, list[dict[str, Any]]]) -> str:
 _RENDERERS: dict[str, Callable[[Any], str]] = {"compare": _compare, "growth": _growth, "artifacts": _sections}
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER / "generated")
-    folder = parser.parse_args().folder
+def write(folder: Path) -> None:
+    """Write the page into a folder, and the pictures that it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmarks.md").write_text(page(), encoding="utf-8")
     for picture in RESULTS.glob("*.png"):
         shutil.copy(picture, folder)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER / "generated")
+    write(parser.parse_args().folder)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docs.benchmarks import page
+from docs.benchmarks import write
 from docs.pages import FOLDER, PAGES
 
 ROOT = FOLDER.parent
@@ -22,8 +22,7 @@ def test_the_site_builds_strictly_and_documents_the_public_names(tmp_path: Path)
     for folder in ("fastism_compiler", "ir", "passes"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     generated = tmp_path / "docs" / "generated"
-    generated.mkdir()
-    (generated / "benchmarks.md").write_text(page())
+    write(generated)
     for name in {n for p in PAGES for n in re.findall(r"generated/([\w-]+\.svg)", p.read_text())}:
         (generated / name).write_text(EMPTY)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
