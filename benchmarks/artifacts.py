@@ -177,6 +177,13 @@ def speeds(name: str) -> dict[str, Any]:
     return found
 
 
+def keep(path: Path | None, what: str, rows: list[dict[str, Any]]) -> None:
+    """Write results into a file, beside those of another kind that it holds."""
+    if path is not None:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | {what: rows}, indent=2) + "\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,15 +197,16 @@ def main(arguments: list[str] | None = None) -> None:
         export_full_size(*options.child)
         return
     if options.peak:
-        results = {"peak": peaks(options.peak)}
-    else:
-        results = {"agreement": [agreement(name) for name in options.models]}
-        timed = [] if options.no_speed else [n for n in _SPEED if n in options.models]
-        results |= {"speed": [speeds(name) for name in timed]} if timed else {}
-    if options.json:
-        known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps(known | results, indent=2) + "\n")
-    failed = [r["model"] for r in results.get("agreement", []) if max(r[k] for k in RUNTIMES) > TOLERANCE]
+        keep(options.json, "peak", peaks(options.peak))
+        return
+    rows = []
+    for name in options.models:
+        rows.append(agreement(name))
+        keep(options.json, "agreement", rows)  # after each: the next may fail
+    timed = [] if options.no_speed else [n for n in _SPEED if n in options.models]
+    if timed:
+        keep(options.json, "speed", [speeds(name) for name in timed])
+    failed = [r["model"] for r in rows if max(r[k] for k in RUNTIMES) > TOLERANCE]
     if failed:
         raise SystemExit(f"beyond {TOLERANCE:g} of the largest output: {', '.join(failed)}")
 

@@ -128,6 +128,7 @@ def _runner(place: Path) -> Any:
 
 
 def _median(call: Callable[[], Any]) -> float:
+    """Seconds of a call. As `benchmarks.timing.seconds`, which is not there where this file runs alone."""
     call()
     times = []
     for _ in range(_REPEATS):

@@ -102,7 +102,7 @@ def run_child(model: str, sequences: int, budget: str) -> None:
     x = inputs if len(inputs) > 1 else inputs[0]
     program = fc.compile(keras_model, batch_size=sequences, verify=False, memory_budget=budget or None, **case.options)
     results = keras.tree.flatten(program(x))
-    lanes = max(e.lanes for e in program.engines)
+    lanes = max(e.sharing if sequences == 1 else e.lanes for e in program.engines)
     print(program.batch_size, program.plan.bytes, lanes, sum(y.nbytes for y in results))
 
 

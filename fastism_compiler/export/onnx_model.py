@@ -216,8 +216,9 @@ def _check(program: CompiledISM, manifest: Manifest, path: Path, runtime: Any) -
         rescored = program.rescored
         expected = _expected(program, manifest, inputs, tensors)
         doubtful = program.rescored > rescored
-        for number, (theirs, ours) in enumerate(zip(session.run(None, tensors), expected, strict=True)):
-            _compare(program, number, theirs, ours, doubtful)
+        results = zip(manifest.outputs, session.run(None, tensors), expected, strict=True)
+        for number, (info, theirs, ours) in enumerate(results):
+            _compare(program, number, info.name, theirs, ours, doubtful)
 
 
 def _expected(
@@ -237,7 +238,7 @@ def _expected(
     return list(keras.tree.flatten(result))
 
 
-def _compare(program: CompiledISM, number: int, theirs: Any, ours: Any, doubtful: bool) -> None:
+def _compare(program: CompiledISM, number: int, name: str, theirs: Any, ours: Any, doubtful: bool) -> None:
     """Compare one output; NaN marks rows that only the model itself could score, if there are any (`doubtful`).
 
     Deep models round more than 1e-5 of their outputs: then the program's own distance from the model says how much.
@@ -252,7 +253,6 @@ def _compare(program: CompiledISM, number: int, theirs: Any, ours: Any, doubtful
         report = program.verify(replace_with=random_replacement(program))
         limit = max(limit, _ROUNDING * report.outputs[number].max_error)
     if not error <= limit:  # NaN, too
-        name = describe(program, "onnx", program.engines).outputs[number].name
         raise VerificationError(
             "the ONNX model and the program differ by more than rounding; please report this model",
             expected=f"{list(ours.shape)}, errors up to {limit:.1e}",

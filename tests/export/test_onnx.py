@@ -221,7 +221,7 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_rounding_is_what_the_program_and_the_model_differ_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deep model rounds more than a fixed share of its outputs: a small copy of Basenji2 was refused at 1.2e-5."""
+    """A deep model rounds more than a fixed share of its outputs: a small copy of Basenji2, 1.2e-5."""
     monkeypatch.setattr(onnx_model, "_RTOL", 0.0)
     monkeypatch.setattr(onnx_model, "_ATOL", 0.0)
     compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
