@@ -20,15 +20,15 @@ from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.engine import Engine
-from fastism_compiler.export.describe import REPLACEMENT, describe
+from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest
+from fastism_compiler.export.onnx_check import check_onnx
 from fastism_compiler.export.onnx_functions import HANDLERS
 from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.export.savedmodel import positional_function, signature
-from fastism_compiler.ir.errors import OptionError, UnsupportedError, VerificationError
+from fastism_compiler.ir.errors import OptionError, UnsupportedError
 from fastism_compiler.passes.choose_program import ChooseProgramPass
-from fastism_compiler.verification import random_inputs, random_replacement
 
 if TYPE_CHECKING:
     import onnx
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 OPSET = 18
 _EXTERNAL_ABOVE = 1_500_000_000
 """Bytes of weights; protobuf ends at 2 GB."""
-_SEQUENCES = 3
-_RTOL, _ATOL = 1e-5, 1e-6
-_ROUNDING = 4
-"""Times as far as the program and the model itself lie apart, ONNX Runtime may lie from the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,7 @@ def write_onnx(program: CompiledISM, path: Path, data: Path, options: OnnxOption
     manifest = replace(manifest, functions=(options.function,))
     model = _converted(program, engines, manifest)
     _write(model, manifest, path, data)
-    _check(program, manifest, path, runtime)
+    check_onnx(program, manifest, path, runtime)
     return manifest
 
 
@@ -195,66 +191,3 @@ def _write(model: onnx.ModelProto, manifest: Manifest, path: Path, data: Path) -
         onnx.save_model(model, path, save_as_external_data=True, location=data.name)
     else:
         onnx.save_model(model, path)
-
-
-def _check(program: CompiledISM, manifest: Manifest, path: Path, runtime: Any) -> None:
-    """The full checker, then the model in ONNX Runtime against the program."""
-    import onnx
-
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise UnsupportedError(
-            "the converted model is not valid ONNX; export as savedmodel or stablehlo instead", got=str(error)
-        ) from error
-    for count in (1, _SEQUENCES):
-        inputs = random_inputs(program, count)
-        tensors = {t.name: x for t, x in zip(manifest.inputs, inputs, strict=True)}
-        rescored = program.rescored
-        expected = _expected(program, manifest, inputs, tensors)
-        doubtful = program.rescored > rescored
-        results = zip(manifest.outputs, session.run(None, tensors), expected, strict=True)
-        for number, (info, theirs, ours) in enumerate(results):
-            _compare(program, number, info.name, theirs, ours, doubtful)
-
-
-def _expected(
-    program: CompiledISM, manifest: Manifest, inputs: list[Any], tensors: dict[str, Any]
-) -> list[Any]:  # fmt: skip
-    """What the program says; adds a scan's replacement to the tensors."""
-    import keras
-
-    x = program.inputs.pack(inputs)
-    (function,) = manifest.functions
-    if function == "scan":
-        replacement = random_replacement(program)[0]
-        tensors[REPLACEMENT] = replacement
-        table = [replacement[:w] for w in program.ranges.widths]
-        return list(keras.tree.flatten(program(x, table)))
-    result = program.saturate(x) if function == "saturate" else program.reference(x)
-    return list(keras.tree.flatten(result))
-
-
-def _compare(program: CompiledISM, number: int, name: str, theirs: Any, ours: Any, doubtful: bool) -> None:
-    """Compare one output; NaN marks rows that only the model itself could score, if there are any (`doubtful`).
-
-    Deep models round more than 1e-5 of their outputs: then the program's own distance from the model says how much.
-    """
-    ours = ours.astype(np.float64)
-    usable = np.isfinite(ours)
-    if doubtful and theirs.shape == ours.shape:
-        usable &= ~np.isnan(theirs)
-    error = np.abs(theirs - ours)[usable].max(initial=0) if theirs.shape == ours.shape else np.inf
-    limit = _ATOL + _RTOL * np.abs(ours[usable]).max(initial=0)
-    if limit < error < np.inf:
-        report = program.verify(replace_with=random_replacement(program))
-        limit = max(limit, _ROUNDING * report.outputs[number].max_error)
-    if not error <= limit:  # NaN, too
-        raise VerificationError(
-            "the ONNX model and the program differ by more than rounding; please report this model",
-            expected=f"{list(ours.shape)}, errors up to {limit:.1e}",
-            got=f"output {name!r}: {list(theirs.shape)}, error {error:.1e}",
-        )

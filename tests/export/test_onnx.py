@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import fastism_compiler as fc
-from fastism_compiler.export import onnx_model
+from fastism_compiler.export import onnx_check, onnx_model
 from fastism_compiler.export.onnx_functions import HANDLERS
 from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
 from fastism_compiler.export.onnx_passes.scopes import reads, subgraphs
@@ -220,11 +221,27 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
 
 
-def test_rounding_is_what_the_program_and_the_model_differ_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deep model rounds more than a fixed share of its outputs: a small copy of Basenji2, 1.2e-5."""
-    monkeypatch.setattr(onnx_model, "_RTOL", 0.0)
-    monkeypatch.setattr(onnx_model, "_ATOL", 0.0)
-    compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
-    monkeypatch.setattr(onnx_model, "_ROUNDING", 0.0)
+@pytest.mark.parametrize("function", ["scan", "saturate", "reference"])
+def test_beyond_the_tolerance_float64_judges(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deep models round more than a fixed share of their outputs, and it may be the program that rounds most.
+
+    A small copy of Basenji2: 1.2e-5 lay between them, of which ONNX Runtime was to blame for a fifth.
+    """
+    cases = onnx_check._case
+
+    def round_more(*given: Any) -> Any:
+        case = cases(*given)
+        return replace(case, expected=[y + 1e-4 * np.abs(y).max() for y in case.expected])
+
+    monkeypatch.setattr(onnx_check, "_case", round_more)
+    model = model_named("other_inputs_meet_first")
+    compiled(model).export(tmp_path / "model.onnx", "onnx", function=function)
+    assert (tmp_path / "model.onnx").is_file()
+
+
+def test_beyond_the_tolerance_and_no_float64_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_check, "_RTOL", 0.0)
+    monkeypatch.setattr(onnx_check, "_ATOL", 0.0)
+    monkeypatch.setattr(onnx_check, "exact_scores", lambda *_: [])
     with pytest.raises(fc.VerificationError, match="more than rounding"):
-        compiled(tiny()).export(tmp_path / "again.onnx", "onnx")
+        compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
