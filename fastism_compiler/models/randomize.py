@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ def randomize(model: Any, seed: int = 0) -> Any:
     Returns:
         The same model.
     """
-    for variable in model.weights:
-        rng = np.random.default_rng([seed, zlib.crc32(variable.path.split("/", 1)[-1].encode())])
+    for number, variable in enumerate(model.weights):  # their names count on from model to model
+        rng = np.random.default_rng([seed, number])
         variable.assign(_draw(rng, variable.path.split("/")[-1], tuple(variable.shape)))
     return model
 
