@@ -95,13 +95,17 @@ def test_names_stay_unique() -> None:
 
 def test_text_is_canonical() -> None:
     graph, *_ = small()
-    assert to_text(graph) == (
-        "graph @small(%x: f32[B,9,4]) {\n"
-        "reference:\n"
-        "  %relu : f32[B,9,4] users=1 = relu(%x)\n"
-        "  %add : f32[B,9,4] users=1 = add(%x, %relu)\n"
-        "return %add\n"
-        "}\n"
+    assert (
+        str(graph)
+        == to_text(graph)
+        == (
+            "graph @small(%x: f32[B,9,4]) {\n"
+            "reference:\n"
+            "  %relu : f32[B,9,4] users=1 = relu(%x)\n"
+            "  %add : f32[B,9,4] users=1 = add(%x, %relu)\n"
+            "return %add\n"
+            "}\n"
+        )
     )
 
 

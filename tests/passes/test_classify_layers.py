@@ -20,6 +20,13 @@ def test_positions_on_different_axes_do_not_meet() -> None:
     assert graph.outputs[0].facts.reason == "operands carry positions on different axes"
 
 
+def test_truth_values_are_not_padded() -> None:
+    t = Tiny()
+    above = t.op("greater", t.x, t.op("relu", t.x))
+    graph = run_until(t.finish(t.op("pad", above, axis=1, left=1, right=1)), "classify-layers")
+    assert graph.outputs[0].facts.reason == "truth values are not padded, shifted or reshaped as windows"
+
+
 def test_a_recurrence_names_its_reason_and_behind_a_stop_another(golden: Golden) -> None:
     t = Tiny(channels=8)
     attrs = {"cell": "lstm", "reverse": False, "activation": "tanh", "recurrent_activation": "sigmoid"}

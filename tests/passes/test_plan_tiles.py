@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from fastism_compiler.ir import to_text
+from fastism_compiler.ir import Section, to_text
+from fastism_compiler.passes import default_pipeline
+from fastism_compiler.passes.plan_tiles import _ITEM_BYTES, row_bytes, stored_size, stored_work
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, SelectKernelsPass
 
 from tests.conftest import Golden
-from tests.passes.graphs import conv_relu_pool_dense, residual_with_stop, run_until
+from tests.passes.graphs import Tiny, context, conv_relu_pool_dense, residual_with_stop, run_until
 
 
 def test_conv_relu_pool_dense(golden: Golden) -> None:
@@ -12,3 +15,23 @@ def test_conv_relu_pool_dense(golden: Golden) -> None:
 
 def test_residual_with_stop(golden: Golden) -> None:
     golden(to_text(run_until(residual_with_stop(), "plan-tiles")))
+
+
+def test_gathering_stores_the_change_range_and_nothing_else() -> None:
+    pipeline = default_pipeline().replace("select-kernels", SelectKernelsPass(kernels=(GATHER_GEMM,)))
+    graph = conv_relu_pool_dense()
+    pipeline.run(graph, context(graph))
+    first, second = (n for n in graph.nodes(Section.TILE) if n.op == "conv")
+    for node, kernel_size in ((first, 3 * 4 * 3), (second, 3 * 3 * 2)):
+        assert node.carrier.width == node.window.ranges.max_width
+        filters = node.type.extent(2)
+        assert stored_work(graph, node) == node.carrier.width * kernel_size
+        plain = _ITEM_BYTES * (stored_size(node) + stored_size(graph.operands(node)[0]))
+        assert row_bytes(graph, node) == plain + _ITEM_BYTES * node.carrier.width * kernel_size // filters
+
+
+def test_a_mean_over_positions_reads_what_is_stored() -> None:
+    t = Tiny()
+    graph = run_until(t.finish(t.op("avg_pool", t.x, size=4, stride=4, pad=(0, 0))), "plan-tiles")
+    (pool,) = (n for n in graph.nodes(Section.TILE) if n.op == "avg_pool")
+    assert stored_work(graph, pool) == stored_size(graph.operands(pool)[0]) > 0
