@@ -28,10 +28,17 @@ def default_lanes() -> int:
     """One lane for each thread that TensorFlow uses on the CPU, up to 8; one where programs run on a GPU."""
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
+    if runs_on_gpu():
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(tf.config.threading.get_intra_op_parallelism_threads() or cores, cores, _MOST)
+
+
+def runs_on_gpu() -> bool:
+    """Whether TensorFlow would place a program on a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def lanes_of_one_sequence(lanes: int, reference_share: float) -> int:

@@ -81,15 +81,13 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
 
 
 def _kernel_slice_bytes(graph: Graph) -> int:
-    """The largest slice of a dense kernel that a tile reads: XLA copies it in front of the product."""
+    """The most of a dense kernel that a tile cuts out at once: XLA copies it in front of the product."""
     sizes = [0]
     for node in graph.nodes(Section.TILE):
         if node.facts.kernel == KERNEL_ROWS:
             rows, kernel = graph.operands(node)
-            whole = rows.carrier.spans(kernel.type.extent(0))
-            sizes += (
-                [] if whole else [rows.carrier.width * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize]
-            )
+            cut_out = 0 if rows.carrier.spans(kernel.type.extent(0)) else rows.carrier.width // node.facts.parts
+            sizes.append(cut_out * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize)
     return max(sizes)
 
 

@@ -68,6 +68,8 @@ class Facts:
     """Before `insert-slice-assign`: the form this op's result should take in the tile."""
     carrier: Carrier | None = None
     kernel: str | None = None
+    parts: int = 1
+    """In how many parts a slice of a dense kernel is read (see `plan-tiles`)."""
     shared_start: bool = False
     """All rows of a tile store this value from the same position on."""
     reason: str | None = None

@@ -77,7 +77,7 @@ def _facts(node: Node) -> list[str]:
     if facts.carrier is not None:
         parts.append(f"carrier={facts.carrier}" + (" shared" if facts.shared_start else ""))
     if facts.kernel is not None:
-        parts.append(f"kernel={facts.kernel}")
+        parts.append(f"kernel={facts.kernel}" + (f" in {facts.parts} parts" if facts.parts > 1 else ""))
     if facts.reason is not None:
         parts.append(f'stops="{facts.reason}"')
     return parts

@@ -61,6 +61,8 @@ class Context:
         tile_bytes: memory that the widest step of a tile should stay below.
         core_cache: cache of one core, in bytes, for tiles that run beside each other on a core
             each; None: one tile at a time, on all cores.
+        slice_bytes: slices of dense kernels larger than this are read in parts, which stay in a cache; None:
+            they are read whole.
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
         machine: its rates, for the cost models.
@@ -73,6 +75,7 @@ class Context:
     batch_size: int = 8
     tile_bytes: int = 16 << 20
     core_cache: int | None = None
+    slice_bytes: int | None = None
     precision: str = "float32"
     sparse: bool = False
     machine: Machine = TWO_CORES

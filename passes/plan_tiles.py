@@ -19,6 +19,8 @@ _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
 _ITEM_BYTES = 4
 _MOST_ROWS = 256
+_MORE_PARTS = 4
+"""Parts of a kernel's slice may be this much smaller than need be, for all to be equal."""
 _TILE_STARTS = 300
 """Small operations in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
 _LANE_TILE_STARTS = 75
@@ -42,7 +44,8 @@ class PlanTilesPass(Pass):
     2. Backward through by-value segments: a pool needs phase-aligned values,
        so the slice-assign in front of it is made wide enough.
     3. A Dense over a flattened window needs one start per tile: starts are
-       rounded down, and ranges of equal start form a group.
+       rounded down, and ranges of equal start form a group. A slice of the
+       kernel that no cache holds is read in parts.
     4. Where an op reads rows on another carrier than they are stored on, a
        `realign` node goes between. Windows that are outputs are pulled inside.
     """
@@ -129,6 +132,7 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
         if node.facts.kernel == KERNEL_ROWS:
             needed = _shared_carrier(graph, node, operand, context)
             _insert_realign(graph, operand, [node], needed, shared=True)
+            node.facts.parts = _parts(needed, graph.operands(node)[1], context)
             continue
         needed = _needed_carrier(graph, node, i, operand)
         if not needed.same_as(operand.carrier):
@@ -211,6 +215,14 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
         if wide == state.length:
             return best[1]
         step *= 2
+
+
+def _parts(carrier: Carrier, kernel: Node, context: Context) -> int:
+    """Equal parts of a kernel's slice that are small enough; one where it is not cut out, or cannot be divided."""
+    if context.slice_bytes is None or carrier.spans(kernel.type.extent(0)):
+        return 1
+    fewest = -(-carrier.width * kernel.type.extent(1) * _ITEM_BYTES // context.slice_bytes)
+    return next((n for n in range(fewest, _MORE_PARTS * fewest) if carrier.width % n == 0), 1)
 
 
 # Tiles

@@ -29,11 +29,13 @@ class Arithmetic:
 
     product: Product
     rounding: Rounding
+    in_parts: bool = False
+    """Read slices of dense kernels in the parts that were planned."""
 
 
-def arithmetic_of(precision: str, jit: bool) -> Arithmetic:
+def arithmetic_of(precision: str, jit: bool, in_parts: bool = False) -> Arithmetic:
     """How deltas meet weights at a precision, in programs with or without XLA."""
-    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit))
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), in_parts)
 
 
 STRICT = arithmetic_of("float32", jit=False)
@@ -45,6 +47,25 @@ class Kernel:
 
     prepare: Prepare
     apply: Apply
+
+
+def product_with_slice(x: Tensor, kernel: Tensor, start: Tensor, parts: int, product: Product) -> Tensor:
+    """`x [rows, w] @ kernel[start : start + w]`, the slice read in equal parts.
+
+    XLA copies what a product reads of a larger tensor. Only a small copy is
+    still in a cache when the product comes to it.
+    """
+    size, columns = x.shape[1] // parts, kernel.shape[1]
+    if parts == 1:
+        return product(x, tf.slice(kernel, [start, 0], [size, columns]))
+    by_part = tf.transpose(tf.reshape(x, [-1, parts, size]), [1, 0, 2])
+
+    def add(part: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+        rows = tf.slice(kernel, [start + part * size, 0], [size, columns])
+        return part + 1, total + product(by_part[part], rows)
+
+    first = tf.constant(0), tf.zeros([x.shape[0], columns], x.dtype)
+    return tf.while_loop(lambda part, _: part < parts, add, first, maximum_iterations=parts)[1]
 
 
 def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int, product: Product = STRICT.product) -> Tensor:

@@ -176,7 +176,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
-    arithmetic = arithmetic_of(spec.precision, spec.jit)
+    arithmetic = arithmetic_of(spec.precision, spec.jit, in_parts=spec.jit)
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor

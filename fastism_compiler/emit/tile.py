@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope
-from fastism_compiler.emit.kernels import KERNELS, Arithmetic
+from fastism_compiler.emit.kernels import KERNELS, Arithmetic, product_with_slice
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
-from fastism_compiler.ir import Form, Graph, Node, Section, Window
+from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
 from fastism_compiler.ir.ops import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS
 
@@ -206,11 +206,17 @@ class Step:
             return OPS["dense"](node, x, kernel)
         if node.facts.kernel == KERNEL_ROWS:
             carrier = self.graph.operands(node)[0].carrier
-            start = tf.reshape(self.rows.start(carrier), [-1])[0]
             if not carrier.spans(kernel.shape[0]):
-                kernel = tf.slice(kernel, [start, 0], [carrier.width, kernel.shape[1]])
+                return self._dense_on_slice(node, x, kernel, carrier)
         rows = self.prepared.arithmetic.product(tf.reshape(x, [-1, kernel.shape[0]]), kernel)
         return tf.reshape(rows, [-1, *x.shape[1:-1], kernel.shape[1]])
+
+    def _dense_on_slice(self, node: Node, x: Tensor, kernel: Tensor, carrier: Carrier) -> Tensor:
+        """A flattened window meets its rows of the kernel, which are the same for the whole tile."""
+        start = tf.reshape(self.rows.start(carrier), [-1])[0]
+        arithmetic = self.prepared.arithmetic
+        parts = node.facts.parts if arithmetic.in_parts else 1
+        return product_with_slice(tf.reshape(x, [-1, carrier.width]), kernel, start, parts, arithmetic.product)
 
     def max_pool(self, node: Node, x: Tensor) -> Tensor:
         if not isinstance(node.facts.state, Window):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from fastism_compiler.ir import Section
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
+from fastism_compiler.emit.kernels import arithmetic_of, product_with_slice
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.naive import float64_clone
 from tests.graphs import GRAPHS
@@ -39,3 +43,25 @@ def test_outputs_far_fewer_than_changes_are_gathered() -> None:
     kernels = {n.facts.kernel for e in program.engines for n in e.graph.nodes(Section.TILE) if n.op == "conv"}
     assert "gather-gemm" in kernels
     program.verify(ranges=64)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 15])
+def test_a_product_with_a_slice_in_parts(parts: int) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((4, 15)), rng.standard_normal((40, 7))
+    product = arithmetic_of("float32", jit=True).product
+    traced = tf.function(lambda start: product_with_slice(tf.constant(x), tf.constant(kernel), start, parts, product))
+    for start in (0, 11, 25):
+        np.testing.assert_allclose(traced(tf.constant(start)), x @ kernel[start : start + 15], rtol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastism_compiler.engine.SLICE_BYTES", 4 * 4 * 300)
+    x = inputs = keras.Input((120, 4))
+    x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
+    model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
+    program = fc.compile(model, precision=precision, verify=False)
+    (dense,) = (n for n in program.engines[0].graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
+    assert dense.facts.parts > 4
+    program.verify(ranges=120)

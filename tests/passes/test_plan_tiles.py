@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from fastism_compiler.ir import Section, to_text
+from dataclasses import replace
+
+import pytest
+from fastism_compiler.ir import ChangeRanges, Graph, Node, Section, to_text
 from fastism_compiler.passes import default_pipeline
 from fastism_compiler.passes.plan_tiles import _ITEM_BYTES, row_bytes, stored_size, stored_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, SelectKernelsPass
@@ -35,3 +38,33 @@ def test_a_mean_over_positions_reads_what_is_stored() -> None:
     graph = run_until(t.finish(t.op("avg_pool", t.x, size=4, stride=4, pad=(0, 0))), "plan-tiles")
     (pool,) = (n for n in graph.nodes(Section.TILE) if n.op == "avg_pool")
     assert stored_work(graph, pool) == stored_size(graph.operands(pool)[0]) > 0
+
+
+def dense_over_a_window(slice_bytes: int | None) -> tuple[Graph, Node]:
+    """The Dense of 12 positions by 5 channels on 7 units, of which a tile reads a slice of 3 positions."""
+    t = Tiny()
+    flat = t.op("reshape", t.conv(t.x, 5), shape=(60,))
+    graph = t.finish(t.op("dense", flat, t.parameter(60, 7)))
+    one_range = ChangeRanges.of([(6, 7)], 12)
+    default_pipeline().run(graph, replace(context(graph), ranges=one_range, slice_bytes=slice_bytes))
+    (dense,) = (n for n in graph.nodes(Section.TILE) if n.op == "dense")
+    assert graph.operands(dense)[0].carrier.width == 15
+    return graph, dense
+
+
+@pytest.mark.parametrize(
+    ("slice_bytes", "parts"), [(None, 1), (15 * 28, 1), (15 * 28 - 1, 3), (5 * 28, 3), (4 * 28, 5), (28, 15), (27, 1)]
+)
+def test_a_large_slice_of_a_dense_kernel_is_read_in_equal_parts(slice_bytes: int | None, parts: int) -> None:
+    graph, dense = dense_over_a_window(slice_bytes)
+    assert dense.facts.parts == parts
+    assert (f"kernel=kernel-rows in {parts} parts" in to_text(graph)) == (parts > 1)
+
+
+def test_a_kernel_that_is_read_whole_is_not_cut() -> None:
+    t = Tiny(length=3)
+    flat = t.op("reshape", t.conv(t.x, 5), shape=(15,))
+    graph = t.finish(t.op("dense", flat, t.parameter(15, 7)))
+    default_pipeline().run(graph, replace(context(graph), slice_bytes=1))
+    (dense,) = (n for n in graph.nodes(Section.TILE) if n.op == "dense")
+    assert dense.facts.parts == 1
