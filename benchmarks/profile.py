@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-MODELS = ("basset", "factorized_basset", "bpnet", "beluga", "deepstarr")
+MODELS = ("basset", "factorized_basset", "bpnet", "beluga", "deepstarr", "chrombpnet")
 _SECONDS = 6
 
 KINDS = (

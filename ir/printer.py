@@ -6,7 +6,7 @@ Grammar (facts that no pass has recorded yet are left out):
     prediction := "predicted" speed_up naive
     section:= ("reference:" | "tile:") node*
     node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
-    fact   := layer | class | demand | range | segment | form | carrier | kernel | stops
+    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | stops
 """
 
 from __future__ import annotations
