@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,25 +189,17 @@ def _compare(name: str, y: Array, z: Array, atol: float, rtol: float, share: flo
 
 
 def _judge(result: OutputError, y: Array, z: Array, exact: Array) -> OutputError:
-    """The float32 verdict: no worse than naive float32 is, measured against float64."""
-    ours, limit = distance_from_exact(y, z, exact)
-    return replace(result, rmse=ours, tolerance=limit, passed=ours <= limit)
+    """The float32 verdict: no worse than naive float32 is, measured against float64.
 
-
-def distance_from_exact(y: Array, naive: Array, exact: Array) -> tuple[float, float]:
-    """Root mean square error of scores `y [n, *out]` against float64, and how much of it rounding explains.
-
-    That is `max(3 x naive rmse, 2e-5 x effect rms, 8 x eps x max|exact|)`.
-
-    Args:
-        y: the scores to judge.
-        naive: naive ISM in the model's own precision.
-        exact: naive ISM in float64.
+    Pass if rmse <= max(3 x naive rmse, 2e-5 x effect rms, 8 x eps x max|y|).
     """
+    ours, naive = _rmse(y, exact), _rmse(z, exact)
     effect = _rmse(exact, np.broadcast_to(exact.mean(axis=0, keepdims=True), exact.shape))
-    epsilon = float(np.finfo(naive.dtype).eps) if naive.dtype.kind == "f" else 0.0
-    rounding = _EPSILON_FACTOR * epsilon * float(np.abs(exact).max())
-    return _rmse(y, exact), max(_NAIVE_FACTOR * _rmse(naive, exact), _EFFECT_FACTOR * effect, rounding)
+    epsilon = float(np.finfo(z.dtype).eps) if z.dtype.kind == "f" else 0.0
+    limit = max(_NAIVE_FACTOR * naive, _EFFECT_FACTOR * effect, _EPSILON_FACTOR * epsilon * float(np.abs(exact).max()))
+    return OutputError(
+        result.name, result.max_error, ours, limit, result.non_finite, result.same_non_finite, ours <= limit
+    )
 
 
 def _rmse(a: Array, b: Array) -> float:

@@ -245,3 +245,22 @@ def test_beyond_the_tolerance_and_no_float64_to_be_had(tmp_path: Path, monkeypat
     monkeypatch.setattr(onnx_check, "exact_scores", lambda *_: [])
     with pytest.raises(fc.VerificationError, match="more than rounding"):
         compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
+
+
+class OneCellOff:
+    """A session in which one number of one mutant is wrong."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, names: Any, tensors: Any) -> Any:
+        first, *rest = self._session.run(names, tensors)
+        first.flat[7] += 3e-5 * np.abs(first).max()
+        return [first, *rest]
+
+
+def test_float64_does_not_excuse_a_wrong_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = onnx_check._session
+    monkeypatch.setattr(onnx_check, "_session", lambda *given: OneCellOff(opened(*given)))
+    with pytest.raises(fc.VerificationError, match="more than rounding"):
+        compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
