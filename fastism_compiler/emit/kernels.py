@@ -30,7 +30,7 @@ class Arithmetic:
     product: Product
     rounding: Rounding
     in_parts: bool = False
-    """Read slices of dense kernels in the parts that were planned."""
+    """Read slices of dense kernels in the parts that were planned; not in programs that may run on other machines."""
 
 
 def arithmetic_of(precision: str, jit: bool, in_parts: bool = False) -> Arithmetic:

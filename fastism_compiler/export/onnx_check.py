@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +36,14 @@ class _Case:
         inputs: flat inputs of the model.
         tensors: the same by name, and a scan's replacement: what ONNX Runtime gets.
         expected: what the program says, flat `[*cells, *out]`.
-        jobs: the mutant in every cell.
+        jobs: gives the mutant in every cell, which only a doubt asks for.
         doubtful: whether the model itself had to score some cells, which are NaN in ONNX Runtime.
     """
 
     inputs: list[Array]
     tensors: dict[str, Array]
     expected: list[Array]
-    jobs: Jobs
+    jobs: Callable[[], Jobs]
     doubtful: bool
 
 
@@ -75,7 +76,7 @@ def _session(path: Path, runtime: Any) -> Any:
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # whatever the checker or the runtime raises
         raise UnsupportedError(
             "the converted model is not valid ONNX; export as savedmodel or stablehlo instead", got=str(error)
         ) from error
@@ -95,8 +96,13 @@ def _case(program: CompiledISM, manifest: Manifest, count: int) -> _Case:
         result = program(x, [replacement[:w] for w in program.ranges.widths])
     else:
         result = program.saturate(x) if function == "saturate" else program.reference(x)
-    jobs = _jobs(program, function, inputs[program.inputs.sequence], replacement)
-    return _Case(inputs, tensors, list(keras.tree.flatten(result)), jobs, program.rescored > rescored)
+    return _Case(
+        inputs,
+        tensors,
+        list(keras.tree.flatten(result)),
+        lambda: _jobs(program, function, inputs[program.inputs.sequence], replacement),
+        program.rescored > rescored,
+    )
 
 
 def _jobs(program: CompiledISM, function: str, x: Array, replacement: Array) -> Jobs:
@@ -143,7 +149,7 @@ def _judge(program: CompiledISM, case: _Case, number: int, theirs: Array, error:
 
     None where no float64 is to be had.
     """
-    jobs = case.jobs
+    jobs = case.jobs()
     rows = np.argsort(error.reshape(len(jobs), -1).max(axis=1))[-_JUDGED:]
     chosen = jobs.take(rows)
     exact = exact_scores(program, case.inputs, chosen)

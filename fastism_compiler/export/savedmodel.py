@@ -161,5 +161,5 @@ def _save(module: tf.Module, folder: Path, functions: Mapping[str, Any]) -> None
         raise UnsupportedError(
             "TensorFlow cannot save what a layer of this model keeps outside its variables (a lookup table, a Python "
             "function); take it out of the model, or compile only the part behind it",
-            got=str(error).splitlines()[0],
+            got=str(error).partition("\n")[0],
         ) from error

@@ -87,14 +87,14 @@ def _module(
     values = [tf.TensorSpec(v.shape, _dtype(v)) for v in variables]
     try:
         text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
-        return _spelled_out(_without_locations(text))
     except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
         raise UnsupportedError(
             "XLA cannot compile an op of this model; compile with stop_at= in front of the layer does not help, "
             "export as savedmodel or onnx instead",
             expected=f"ops that XLA knows, in layers {list(opaque)}",
-            got=str(error).splitlines()[0],
+            got=str(error).partition("\n")[0],
         ) from error
+    return _spelled_out(_without_locations(text))
 
 
 _LOCATION = re.compile(r' loc\((?:"(?:[^"\\]|\\.)*"|#loc\d*)(?:\(#loc\d*\))?\)')
