@@ -10,6 +10,8 @@ import numpy as np
 
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
+from fastism_compiler.ir.graph import Node
+from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.passes.plan_tiles import stored_size
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ
 
@@ -55,7 +57,7 @@ def free_memory() -> int:
 
 
 def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows: int) -> int:
-    """Peak memory of one block besides the weights: tables, a tile, the results twice.
+    """Peak memory of one block besides the weights: tables, a tile or what passes in front of it, the results twice.
 
     Args:
         engine: what runs.
@@ -73,7 +75,7 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
     size = tiling.rows(own)
     # the widest step: XLA reuses the buffers of all others
     tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
-    of_a_lane = own * _table_bytes(graph) + _arranged_bytes(graph) + tile
+    of_a_lane = own * _table_bytes(graph) + _arranged_bytes(graph) + max(tile, own * _passing_bytes(graph))
     rows = lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
@@ -107,11 +109,44 @@ def _arranged_bytes(graph: Graph) -> int:
 
 
 def _table_bytes(graph: Graph) -> int:
-    """Reference values of one sequence: all that tiles read, and the two largest on the way."""
-    nodes = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
-    sizes = [n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes]
-    kept = [s for n, s in zip(nodes, sizes, strict=True) if any(u.section is Section.TILE for u in graph.users(n))]
-    return sum(kept) + sum(sorted(sizes)[-2:])
+    """Reference values of one sequence that tiles read."""
+    return sum(_row_bytes(n) for n in _tables(graph))
+
+
+def _passing_bytes(graph: Graph) -> int:
+    """Reference values of one sequence that are gone before the first tile: two of a chain, or all products of tables.
+
+    XLA computes the activation of a product and writes the table of its sum
+    with the bias when the chain is done, so the products wait for it.
+    """
+    chain = sorted(_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched)[-2:]
+    return max(sum(chain), sum(map(_row_bytes, _waiting_products(graph))))
+
+
+def _tables(graph: Graph) -> list[Node]:
+    """Reference values that tiles read."""
+    nodes = graph.nodes(Section.REFERENCE)
+    return [n for n in nodes if n.type.batched and any(u.section is Section.TILE for u in graph.users(n))]
+
+
+def _waiting_products(graph: Graph) -> list[Node]:
+    """The products that tables are computed from element by element, and that are no tables themselves."""
+    tables = {n.id for n in _tables(graph)}
+    reached = set(tables)
+    waiting = []
+    for node in reversed(graph.nodes(Section.REFERENCE)):  # users come after what they use
+        if node.id not in reached:
+            continue
+        if rule_of(node).elementwise:
+            reached.update(o.id for o in graph.operands(node) if o.type.batched)
+        elif rule_of(node).heavy and node.id not in tables:
+            waiting.append(node)
+    return waiting
+
+
+def _row_bytes(node: Node) -> int:
+    """Bytes of a value, per sequence."""
+    return node.type.row_size * np.dtype(node.type.dtype).itemsize
 
 
 def rows_within(selection: Packer, budget: int) -> int:
@@ -131,8 +166,7 @@ def naive_rows(graph: Graph, budget: int) -> int:
 
 def _largest(graph: Graph) -> int:
     """Bytes of the model's largest value, per sequence."""
-    nodes = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
-    return max((n.type.row_size * np.dtype(n.type.dtype).itemsize for n in nodes), default=1)
+    return max((_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched), default=1)
 
 
 def check_result_fits(selection: Packer, results: int) -> None:

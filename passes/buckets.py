@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from fastism_compiler.ir.graph import Graph, Section
+from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes.base import Context
-from fastism_compiler.passes.choose_program import naive_cost, traffic_cost
-from fastism_compiler.passes.plan_tiles import row_traffic, row_work, stored_work
+from fastism_compiler.passes.choose_program import reference_cost, row_cost
+from fastism_compiler.passes.plan_tiles import row_work
 
 _PROGRAM = 0.05
 """What one more program must save of a scan's cost to be worth compiling."""
@@ -65,11 +65,10 @@ def scan_cost(graph: Graph, context: Context) -> float:
         context: its ranges, and the sequences of a block, which share tiles.
     """
     count, sequences, tiling = context.ranges.count, context.batch_size, graph.tiling
-    row = sum(stored_work(graph, n) for n in graph.nodes(Section.TILE)) + traffic_cost(row_traffic(graph), context)
     starts = tiling.tiles(sequences) / sequences * tiling.overhead if tiling else 0.0
-    return naive_cost(graph, context) + count * row + starts * row_work(graph, count)
+    return reference_cost(graph, context) + count * row_cost(graph, context) + starts * row_work(graph, count)
 
 
 def reference_share(graph: Graph, context: Context) -> float:
     """What one reference pass is of a scan."""
-    return naive_cost(graph, context) / scan_cost(graph, context)
+    return reference_cost(graph, context) / scan_cost(graph, context)

@@ -5,26 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastism_compiler.ir.arithmetic import delta_total, naive_total
+from fastism_compiler.ir.arithmetic import naive_total
 from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
-from fastism_compiler.ir.ops import rule_of
-from fastism_compiler.ir.ranges import Constant
+from fastism_compiler.ir.ops import TILE_OPS, rule_of
+from fastism_compiler.ir.ranges import Constant, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.plan_tiles import row_traffic
+from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, row_bytes, row_work, stored_work
 
-_FROM_MEMORY = 0.84
-"""Part of the results' bytes that costs the time of memory; the rest stays in caches (fitted to twelve published
-models on 2 cores)."""
+_ITEM_BYTES = 4
+_FROM_MEMORY = 0.78
+"""Part of the bytes of windows that costs the time of memory, where no cache holds a tile (this and the next fitted to
+twelve published models and four transformers on 2 cores)."""
+_PASSES = 9
+"""Times that a whole value is written or read: by its op, a bias, a normalisation, an activation, what reads it."""
+_UNFUSED = 3.5
+"""What each byte of a window costs without XLA, element-wise steps among them (Basset 96 us a mutation for 52 us)."""
 
 
 @dataclass(frozen=True)
 class ChooseProgramPass(Pass):
     """Predict time per mutation, of the model itself and of the tile, from arithmetic and traffic.
 
-    1. The model: its multiply-adds, and every result that no element-wise op
-       makes written once.
+    1. The model: its multiply-adds, and the passes over every result that no
+       element-wise op makes.
     2. The tile: the multiply-adds that are left, every stored window written
-       and read, weights read anew.
+       and read, the same passes over values recomputed whole, weights read
+       anew. Where a core's cache holds the tile, its traffic costs less.
     3. Where the ratio is below `break_even`, the program is naive: each mutant
        is scored whole by the model. A sparse program never is: it has windows to return.
     """
@@ -41,25 +47,60 @@ class ChooseProgramPass(Pass):
         graph.prediction = Prediction(speed_up, naive=speed_up < self.break_even and not context.sparse)
 
 
-def traffic_cost(bytes_moved: float, context: Context) -> float:
-    """Bytes of results, in the multiply-adds of the same time."""
-    return _FROM_MEMORY * context.machine.per_byte * bytes_moved
-
-
 def naive_cost(graph: Graph, context: Context) -> float:
     """One forward pass of one sequence, in multiply-adds."""
-    nodes = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
-    written = sum(n.type.row_size for n in nodes if not rule_of(n).elementwise)
-    return naive_total(graph) + traffic_cost(4 * written, context)
+    return naive_total(graph) + _memory_cost(_PASSES * _written(graph), context)
+
+
+def reference_cost(graph: Graph, context: Context) -> float:
+    """One reference pass of one sequence, in multiply-adds; it is compiled, so results are written once."""
+    return naive_total(graph) + _memory_cost(_written(graph), context)
+
+
+def row_cost(graph: Graph, context: Context) -> float:
+    """One row of a tile, in multiply-adds: windows as they are stored, and values recomputed whole."""
+    nodes = graph.nodes(Section.TILE)
+    work = max(sum(stored_work(graph, n) for n in nodes), row_work(graph, context.ranges.count))
+    moved = sum(_moved(graph, n, context) for n in nodes)
+    saved = SAVED_IN_CACHE * context.machine.per_byte * moved if _stays_near(graph, context) else 0.0
+    return work + _memory_cost(moved, context) - saved
+
+
+def _stays_near(graph: Graph, context: Context) -> bool:
+    """Whether a core's cache holds a tile."""
+    tiling = graph.tiling
+    if tiling is None or context.core_cache is None:
+        return False
+    return tiling.rows(context.batch_size) * tiling.row_bytes <= context.core_cache
 
 
 def tile_cost(graph: Graph, context: Context) -> float:
-    """One mutation, in multiply-adds."""
-    count = context.ranges.count
-    nodes = graph.nodes(Section.TILE)
-    weights = sum(_weights(graph, n) for n in nodes)
+    """One mutation, in multiply-adds, with its share of the weights that its tile reads and of the reference pass."""
+    weights = sum(_weights(graph, n) for n in graph.nodes(Section.TILE))
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
-    return delta_total(graph, count) / count + traffic_cost(row_traffic(graph) + 4 * weights / rows, context)
+    shared = _memory_cost(_ITEM_BYTES * weights / rows, context) + reference_cost(graph, context) / context.ranges.count
+    return row_cost(graph, context) + shared
+
+
+def _memory_cost(moved: float, context: Context) -> float:
+    """Bytes of results, in the multiply-adds of the same time."""
+    return _FROM_MEMORY * context.machine.per_byte * moved
+
+
+def _written(graph: Graph) -> int:
+    """Bytes of the model's results that some mutation changes; element-wise ops are passes over others."""
+    changing = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
+    return sum(_ITEM_BYTES * n.type.row_size for n in changing if not rule_of(n).elementwise)
+
+
+def _moved(graph: Graph, node: Node, context: Context) -> float:
+    """Bytes of a row that one step of a tile reads and writes."""
+    fused = isinstance(node.facts.state, Window) or node.op in TILE_OPS
+    if fused and not context.jit:
+        return _UNFUSED * row_bytes(graph, node)
+    if rule_of(node).elementwise:
+        return 0
+    return row_bytes(graph, node) if fused else _PASSES * _ITEM_BYTES * node.type.row_size
 
 
 def _weights(graph: Graph, node: Node) -> int:

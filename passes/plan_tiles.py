@@ -28,7 +28,7 @@ _LANE_TILE_STARTS = 75
 than of 17)."""
 _WEIGHTS = 1.44
 """Bytes moved for each byte of weights that a tile reads: it is packed for the product too."""
-_SAVED = 0.36
+SAVED_IN_CACHE = 0.36
 """Part of the time of reading from memory that is saved by staying in the cache of a core (BPNet and SpliceAI, for
 which it pays, spend 0.12 and 0.29 on starting more tiles; Optimus and Basset, for which it does not, 0.38 and 0.91)."""
 
@@ -241,7 +241,7 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
 def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
     """As many rows as a core's cache holds, if reading them from there saves more than starting more tiles costs."""
     few = min(max((context.core_cache or 0) // max(widest, 1), 1), most)
-    saved = _SAVED * context.machine.per_byte * row_traffic(graph)
+    saved = SAVED_IN_CACHE * context.machine.per_byte * _row_traffic(graph)
     spent = overhead * (1 / few - 1 / most) * row_work(graph, context.ranges.count)
     return few if saved > spent else most
 
@@ -292,7 +292,7 @@ def row_bytes(graph: Graph, node: Node) -> int:
     return total * _ITEM_BYTES
 
 
-def row_traffic(graph: Graph) -> int:
+def _row_traffic(graph: Graph) -> int:
     """Bytes that all steps of one row write and read; element-wise ones are fused into others."""
     return sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
 

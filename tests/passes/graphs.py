@@ -46,6 +46,12 @@ def residual_with_stop() -> Graph:
     return t.finish(t.op("softmax", z, axes=(1,), layer="attention"), t.op("slice", z, axis=1, begin=4, end=8))
 
 
+def wide_convolutions() -> Graph:
+    """Two convolutions of 64 filters over 500 positions, of which windows read and write most."""
+    t = Tiny(length=500)
+    return t.finish(t.conv(t.op("relu", t.conv(t.x, 64, taps=9)), 64, taps=9))
+
+
 def context(graph: Graph, stop_at: frozenset[str] = frozenset(), jit: bool = True) -> Context:
     assert graph.sequence is not None
     return Context(ChangeRanges.of(None, graph.sequence.type.extent(1)), stop_at, jit, batch_size=2)

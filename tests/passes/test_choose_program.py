@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 from fastism_compiler.ir import to_text
-from fastism_compiler.passes import Pipeline
-from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.ir.ranges import ChangeRanges
+from fastism_compiler.passes import Context, Pipeline, default_pipeline
+from fastism_compiler.passes.choose_program import ChooseProgramPass, row_cost
 from fastism_compiler.passes.pipeline import DEFAULT
 
 import fastism_compiler as fc
@@ -15,7 +16,7 @@ from fastism_compiler.models.randomize import randomize
 from fastism_compiler.naive import float64_clone
 from tests.conftest import Golden
 from tests.oracle import assert_close, make_inputs, naive_scan
-from tests.passes.graphs import Tiny, conv_relu_pool_dense, run_until
+from tests.passes.graphs import Tiny, conv_relu_pool_dense, run_until, wide_convolutions
 
 L = keras.layers
 AS_SHIPPED = Pipeline(DEFAULT)  # imported before the tests switch the choice off
@@ -26,10 +27,28 @@ def test_conv_relu_pool_dense(golden: Golden) -> None:
 
 
 def test_a_wide_convolution_over_a_long_sequence_gains() -> None:
-    t = Tiny(length=500)
-    graph = run_until(t.finish(t.conv(t.op("relu", t.conv(t.x, 64, taps=9)), 64, taps=9)), "choose-program")
+    graph = run_until(wide_convolutions(), "choose-program")
     assert graph.prediction is not None
     assert graph.prediction.speed_up > 3
+
+
+def test_what_xla_would_fuse_costs_more_without_it() -> None:
+    def speed_up(jit: bool) -> float:
+        prediction = (
+            default_pipeline().run(wide_convolutions(), Context(ChangeRanges.of(None, 500), jit=jit)).prediction
+        )
+        assert prediction is not None
+        return prediction.speed_up
+
+    assert speed_up(jit=True) > 1.5 * speed_up(jit=False)
+
+
+def test_a_tile_that_stays_in_cache_costs_less() -> None:
+    def cost(cache: int | None) -> float:
+        context = Context(ChangeRanges.of(None, 500), core_cache=cache)
+        return row_cost(default_pipeline().run(wide_convolutions(), context), context)
+
+    assert cost(16 << 20) < 0.9 * cost(None)
 
 
 def test_an_output_that_does_not_change_costs_nothing() -> None:
@@ -41,8 +60,10 @@ def test_an_output_that_does_not_change_costs_nothing() -> None:
 
 @pytest.fixture
 def model() -> Any:
+    """Its first layer spreads every change over the whole sequence, and arithmetic is most of its time."""
     x = inputs = L.Input((12, 4), name="seq")
-    x = L.MultiHeadAttention(2, 8)(x, x)
+    x = L.LayerNormalization(axis=[1, 2])(x)
+    x = L.Dense(16)(L.Dense(512, activation="relu")(L.Dense(512, activation="relu")(x)))
     return float64_clone(randomize(keras.Model(inputs, [L.Dense(16)(L.Flatten()(x)), x])))
 
 

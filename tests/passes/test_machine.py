@@ -8,7 +8,7 @@ from fastism_compiler.passes.base import Candidate
 from fastism_compiler.passes.machine import Machine
 from fastism_compiler.passes.select_kernels import cheapest
 
-from tests.passes.graphs import conv_relu_pool_dense
+from tests.passes.graphs import conv_relu_pool_dense, wide_convolutions
 
 RANGES = ChangeRanges.of(None, 1000)
 
@@ -37,11 +37,11 @@ def test_where_starts_are_slow_tiles_are_larger() -> None:
 
 
 def test_a_faster_memory_raises_the_predicted_speed_up() -> None:
-    """The tile of this small model moves more, for its multiply-adds, than the model does."""
+    """Of what a mutation costs here, more is traffic than of what the model costs."""
 
     def speed_up(rate: float) -> float:
-        context = Context(ChangeRanges.of(None, 12), machine=Machine(bytes=rate))
-        prediction = default_pipeline().run(conv_relu_pool_dense(), context).prediction
+        context = Context(ChangeRanges.of(None, 500), machine=Machine(bytes=rate))
+        prediction = default_pipeline().run(wide_convolutions(), context).prediction
         assert prediction is not None
         return prediction.speed_up
 

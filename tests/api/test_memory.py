@@ -1,0 +1,32 @@
+"""What a plan says of memory follows what XLA keeps; `benchmarks.memory` measures it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import pytest
+
+import fastism_compiler as fc
+
+LENGTH, FILTERS = 400, 64
+TABLE = 4 * LENGTH * FILTERS
+
+
+def planned_bytes(convolutions: int, bias: bool) -> int:
+    h = x = keras.Input((LENGTH, 4))
+    for _ in range(convolutions):
+        h = keras.layers.Conv1D(FILTERS, 3, padding="same", activation="relu", use_bias=bias)(h)
+    program = fc.compile(keras.Model(x, keras.layers.GlobalMaxPooling1D()(h)), batch_size=1, verify=False)
+    for engine in program.engines:
+        engine.lanes = engine.sharing = 1
+        engine.graph.tiling = replace(engine.tiling, near_rows=1)  # tiles smaller than the reference pass
+    return program.plan.bytes
+
+
+@pytest.mark.parametrize(("bias", "values"), [(False, 1), (True, 2)])
+def test_a_deeper_model_keeps_a_table_a_layer_and_the_product_that_it_waits_for(bias: bool, values: int) -> None:
+    """XLA adds the bias for the activation and, when the chain is done, for the table: the product lives until then."""
+    deep, deeper = planned_bytes(8, bias), planned_bytes(9, bias)
+    kernel = 4 * 3 * FILTERS * FILTERS
+    assert values * TABLE <= deeper - deep <= values * TABLE + 2 * kernel
