@@ -28,14 +28,12 @@ class Case:
         naive_rows: mutants that each naive setting scores, at most as many as a call has.
         build: arguments of the model.
         options: arguments of `compile`.
-        memory: measure it too (a child process compiles and runs the model again).
     """
 
     batch: int = 8
     naive_rows: int = 256
     build: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    memory: bool = True
 
 
 CASES = {
@@ -50,8 +48,8 @@ CASES = {
     "optimus_5prime": Case(),
     # one residual block a group instead of four; the outputs around one site
     "spliceai": Case(4, 64, {"length": 2400, "blocks": 1, "crop": 1000}, {"outputs": {0: slice(150, 250)}}),
-    "dilated_cnn": Case(1, 16, memory=False),
-    "chrombpnet": Case(1, 16, memory=False),
+    "dilated_cnn": Case(1, 16),
+    "chrombpnet": Case(1, 16),
 }
 """Models of the table; ChromBPNet and the dilated CNN at their full width of 512."""
 
@@ -130,7 +128,7 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
         over_floor=ours / floor,
         over_shape_floor=ours / shape_floor,
         predicted_mb=program.plan.bytes / 1e6,
-        measured_mb=measure_child(name, sequences).measured_mb if with_memory and case.memory else None,
+        measured_mb=measure_child(name, sequences).measured_mb if with_memory else None,
         compile_s=max(first_s - ours * sequences, 0.0),
         error=relative_error(program, x),
     )

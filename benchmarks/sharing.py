@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.compare import CASES, inputs_for
+from benchmarks.timing import turns
 
 MODELS = ("basset", "factorized_basset", "bpnet", "deepstarr")
 _BATCH = 8
 _SATURATED = 2
-_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -74,19 +70,6 @@ def measure(name: str) -> Shared:
         saturated_s / three_s,
         1 - 2 / 3 * share,
     )
-
-
-def turns(*calls: Callable[[], Any]) -> list[float]:
-    """Median seconds of each call, run in turn after one warm-up of each."""
-    for call in calls:
-        call()
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(_ROUNDS):
-        for mine, call in zip(times, calls, strict=True):
-            started = time.perf_counter()
-            call()
-            mine.append(time.perf_counter() - started)
-    return [statistics.median(mine) for mine in times]
 
 
 def main(arguments: list[str] | None = None) -> None:

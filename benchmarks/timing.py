@@ -18,3 +18,16 @@ def seconds(call: Callable[[], Any], repeats: int = 3, warm_up: int = 1) -> floa
         call()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def turns(*calls: Callable[[], Any], rounds: int = 3) -> list[float]:
+    """Median seconds of each call, run in turn after one warm-up of each."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for mine, call in zip(times, calls, strict=True):
+            started = time.perf_counter()
+            call()
+            mine.append(time.perf_counter() - started)
+    return [statistics.median(mine) for mine in times]

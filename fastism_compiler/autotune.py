@@ -26,7 +26,7 @@ from fastism_compiler.passes.machine import Machine
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
 
-TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20)
+TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20)
 """Sizes of the widest step of a tile that are tried."""
 _SAMPLE_ROWS = 1024
 

@@ -194,11 +194,13 @@ def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactor
     if timed(largest, sequences).naive:
         return timed
 
+    by_time = replace(timed, shared_cache=None, core_cache=None)
+
     def engine_for(size: int) -> Engine:
-        return replace(timed, tile_bytes=size, core_cache=None)(largest, sequences)
+        return replace(by_time, tile_bytes=size)(largest, sequences)
 
     inputs = random_inputs(parts, sequences)
-    return replace(timed, core_cache=None, tile_bytes=tuner.fastest_tile_bytes(engine_for, inputs, timed.tile_bytes))
+    return replace(by_time, tile_bytes=tuner.fastest_tile_bytes(engine_for, inputs, timed.tile_bytes))
 
 
 def _prove(program: CompiledISM, verify: bool) -> None:

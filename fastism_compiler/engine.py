@@ -252,6 +252,9 @@ def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, 
 SLICE_BYTES = 4 << 20
 """Bytes of a dense kernel that a CPU copies and multiplies at once (47 rows by a slice of 103 MB: 13.5 ms at once,
 9.3 ms in parts of 2 to 10 MB, 10.3 ms of 1 MB)."""
+SHARED_CACHE = 16 << 20
+"""A lane's part of the cache that cores share (a Beluga tile of 45 MB is faster all the same, as it reads its dense
+kernel for 128 rows and not for 47: 1.47 s a sequence for 1.64 s)."""
 CORE_CACHE = 2 << 20
 """Bytes of a tile's widest step that stay near one core (measured in two lanes on cores with 1 MB of L2, seconds a
 sequence: BPNet 0.16 with tiles of 2 MB, 0.205 with 16 MB; Factorized Basset 0.118 and 0.097)."""
@@ -274,7 +277,8 @@ class EngineFactory:
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         lanes: parts of a block that run side by side where there are no `devices`.
-        core_cache: bytes that lanes keep near their cores (see `Context`); None: tiles as large as memory allows.
+        shared_cache: bytes that a tile had better not exceed (see `Context`); None: as large as memory allows.
+        core_cache: bytes that lanes keep near their cores; None: they do not.
         machine: its rates, for the cost models.
         measure: times kernels; None: the cost model decides.
     """
@@ -291,6 +295,7 @@ class EngineFactory:
     tile_bytes: int
     devices: tuple[str, ...] = ()
     lanes: int = 1
+    shared_cache: int | None = SHARED_CACHE
     core_cache: int | None = CORE_CACHE
     machine: Machine = TWO_CORES
     measure: Measure | None = None
@@ -315,6 +320,7 @@ class EngineFactory:
             jit=self.jit,
             batch_size=own,
             tile_bytes=self.tile_bytes,
+            shared_cache=self.shared_cache,
             core_cache=self.core_cache if self.lanes > 1 and not self.devices else None,
             slice_bytes=None if self.devices or runs_on_gpu() else SLICE_BYTES,
             precision=self.precision,

@@ -24,7 +24,7 @@ _LIVE_BUFFERS = 3
 """Values of the model's largest layer that exist at once when it runs whole (measured)."""
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
-_TILE_BYTES = 16 << 20
+_TILE_BYTES = 64 << 20
 _TILE_PARTS = 8
 _NAIVE_ROWS = 64
 
@@ -155,7 +155,7 @@ def rows_within(selection: Packer, budget: int) -> int:
 
 
 def tile_bytes(budget: int) -> int:
-    """Memory that the widest step of a tile should stay below: what is fastest, or a part of a small budget."""
+    """Memory that the widest step of a tile should stay below: as much as ever pays, or a part of a small budget."""
     return min(_TILE_BYTES, max(budget // _TILE_PARTS, 1))
 
 

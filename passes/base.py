@@ -46,7 +46,7 @@ class Candidate:
 
 
 Measure = Callable[[Candidate], float]
-"""A stopwatch: seconds that a candidate takes on the machine at hand."""
+"""A stopwatch: seconds that a tile of a candidate takes on the machine at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class Context:
         jit: whether the program will be compiled by XLA.
         batch_size: sequences per block the tiling is planned for.
         tile_bytes: memory that the widest step of a tile should stay below.
+        shared_cache: a lane's part of the cache that cores share, in bytes, which tiles had better stay in; None:
+            there is none to speak of.
         core_cache: cache of one core, in bytes, for tiles that run beside each other on a core
             each; None: one tile at a time, on all cores.
         slice_bytes: slices of dense kernels larger than this are read in parts, which stay in a cache; None:
@@ -74,6 +76,7 @@ class Context:
     jit: bool = True
     batch_size: int = 8
     tile_bytes: int = 16 << 20
+    shared_cache: int | None = None
     core_cache: int | None = None
     slice_bytes: int | None = None
     precision: str = "float32"

@@ -232,18 +232,21 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
     starts = [n.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start]
     groups = _labels(starts, context.ranges.count)
     widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
-    most = int(np.clip(context.tile_bytes // max(widest, 1), 1, _MOST_ROWS))
     overhead = _overhead_rows(graph, context)
-    near = most if context.core_cache is None else _rows_near_cache(graph, context, widest, most, overhead)
-    return Tiling(groups, widest, most, near, overhead)
+    saved = SAVED_IN_CACHE * context.machine.per_byte * _row_traffic(graph) / row_work(graph, context.ranges.count)
+
+    def rows_in(cache: int | None, most: int) -> int:
+        """As many rows as a cache holds, if reading them from there saves more than starting more tiles costs."""
+        few = min(_rows_of(cache, widest), most) if cache else most
+        return few if saved > overhead * (1 / few - 1 / most) else most
+
+    most = rows_in(context.shared_cache, _rows_of(context.tile_bytes, widest))
+    return Tiling(groups, widest, most, rows_in(context.core_cache, most), overhead)
 
 
-def _rows_near_cache(graph: Graph, context: Context, widest: int, most: int, overhead: float) -> int:
-    """As many rows as a core's cache holds, if reading them from there saves more than starting more tiles costs."""
-    few = min(max((context.core_cache or 0) // max(widest, 1), 1), most)
-    saved = SAVED_IN_CACHE * context.machine.per_byte * _row_traffic(graph)
-    spent = overhead * (1 / few - 1 / most) * row_work(graph, context.ranges.count)
-    return few if saved > spent else most
+def _rows_of(memory: int, row: int) -> int:
+    """Rows of a tile that fit so much memory, one at least."""
+    return int(np.clip(memory // max(row, 1), 1, _MOST_ROWS))
 
 
 def _overhead_rows(graph: Graph, context: Context) -> float:

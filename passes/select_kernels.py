@@ -92,18 +92,18 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
         width = max(rows.window.ranges.max_width, 1)
         out_width, scratch = width + reach, width * taps * filters
     size = 4 * (width * channels + out_width * filters + scratch)
-    tile = int(np.clip(context.tile_bytes // size, 1, _MOST_ROWS))
+    tile = int(np.clip((context.shared_cache or context.tile_bytes) // size, 1, _MOST_ROWS))
     return Candidate(kernel, tile, width, out_width, taps, channels, filters, dilation)
 
 
 def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
-    """The candidate with the lowest predicted cost, or the shortest time if there is a stopwatch."""
+    """The candidate with the lowest predicted cost, or the shortest time for a row if there is a stopwatch."""
     costs = {c: predicted_cost(c, context) for c in candidates}
     measure = context.measure
     if measure is None:
         return min(costs, key=lambda c: costs[c])
     hopeful = [c for c, cost in costs.items() if cost <= _HOPELESS * min(costs.values())]
-    return hopeful[0] if len(hopeful) == 1 else min(hopeful, key=measure)
+    return hopeful[0] if len(hopeful) == 1 else min(hopeful, key=lambda c: measure(c) / c.rows)
 
 
 def predicted_cost(candidate: Candidate, context: Context) -> float:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 from fastism_compiler.ir import ChangeRanges, Graph, Node, Section, to_text
-from fastism_compiler.passes import default_pipeline
+from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.plan_tiles import _ITEM_BYTES, row_bytes, stored_size, stored_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, SelectKernelsPass
 
 from tests.conftest import Golden
-from tests.passes.graphs import Tiny, context, conv_relu_pool_dense, residual_with_stop, run_until
+from tests.passes.graphs import Tiny, context, conv_relu_pool_dense, residual_with_stop, run_until, wide_convolutions
 
 
 def test_conv_relu_pool_dense(golden: Golden) -> None:
@@ -68,3 +68,23 @@ def test_a_kernel_that_is_read_whole_is_not_cut() -> None:
     default_pipeline().run(graph, replace(context(graph), slice_bytes=1))
     (dense,) = (n for n in graph.nodes(Section.TILE) if n.op == "dense")
     assert dense.facts.parts == 1
+
+
+def tile_bytes(graph: Graph, shared_cache: int) -> int:
+    context = Context(ChangeRanges.of(None, 500), tile_bytes=64 << 20, shared_cache=shared_cache)
+    tiling = default_pipeline().run(graph, context).tiling
+    assert tiling is not None
+    return tiling.most_rows * tiling.row_bytes
+
+
+def test_windows_stay_in_a_shared_cache() -> None:
+    assert tile_bytes(wide_convolutions(), 64 << 20) > 32 << 20
+    assert tile_bytes(wide_convolutions(), 16 << 20) <= 16 << 20
+
+
+def test_tiles_that_read_a_large_kernel_leave_a_shared_cache() -> None:
+    """Reading a dense kernel of 32 MB once for many rows saves more than the cache does."""
+    t = Tiny(length=500)
+    flat = t.op("reshape", t.op("relu", t.conv(t.x, 8)), shape=(4000,))
+    graph = t.finish(t.op("dense", t.op("relu", flat), t.parameter(4000, 2000)))
+    assert tile_bytes(graph, 1 << 20) > 1 << 20

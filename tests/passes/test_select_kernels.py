@@ -45,6 +45,14 @@ def test_a_stopwatch_decides_where_there_is_one() -> None:
     assert {c.kernel for c in asked} > {"direct"}, "it had a choice"
 
 
+def test_times_are_compared_row_by_row() -> None:
+    """A kernel that takes more rows at once takes longer for a tile."""
+    scatter = Candidate("scatter-gemm", 100, 7, 17, 11, 300, 200, 1)
+    gather = Candidate("gather-gemm", 200, 27, 17, 11, 300, 200, 1)
+    context = Context(ChangeRanges.of(None, 1000), measure=lambda c: 0.9 * c.rows if c is gather else c.rows)
+    assert cheapest([scatter, gather], context) is gather
+
+
 def test_hopeless_candidates_are_not_timed() -> None:
     """A banded kernel for a window of 535 positions would take gigabytes."""
     wide = [Candidate(k, 8, 535, 1047, 3, 64, 64, 256) for k in RECORDED]
