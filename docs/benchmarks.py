@@ -39,6 +39,10 @@ Correlation with strict float32, and largest error over the root mean square eff
 `python -m benchmarks.precision`.""",
     "kernels": """Every lowering of every plain convolution of five models, predicted (multiply-adds) and measured
 (seconds per row): `python -m benchmarks.kernels`.""",
+    "predictions": """Microseconds of a whole mutant and of a mutation in the program, as plans predict them and as
+measured, for the models of the table and four transformers: `python -m benchmarks.predictions`.""",
+    "tiles": """Seconds per sequence with tiles of as many rows as were chosen and of others, in turn; for dense kernels
+that are read in parts, with other parts: `python -m benchmarks.tiles`.""",
     "growth": """Streamed scans of longer and of more sequences, against naive ISM: `python -m benchmarks.growth`.""",
     "memory": """Blocks planned for a budget, and what XLA sets aside for them: `python -m benchmarks.memory`.""",
     "artifacts": """Exported programs, each run by a process that imports its own runtime alone: largest error relative

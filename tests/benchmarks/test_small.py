@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import growth, precision
+from benchmarks import growth, precision, predictions, tiles
 
 
 def test_precision() -> None:
@@ -22,3 +22,16 @@ def test_growth() -> None:
     assert (point.ranges, point.sequences) == (7, 2)
     quadratic = [replace(point, length=n, seconds=3e-6 * n**2) for n in (10, 100, 1000)]
     assert growth.slope(quadratic, lambda p: p.seconds, lambda p: p.length) == pytest.approx(2)
+
+
+def test_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    predictions.main(["--models", "optimus_5prime"])
+    row, summary = capsys.readouterr().out.splitlines()[1:]
+    assert row.startswith("optimus_5prime") and "off by" in summary
+
+
+def test_tiles() -> None:
+    choices = tiles.measure("optimus_5prime")
+    assert [c.chosen for c in choices].count(True) == 1
+    assert len({c.rows for c in choices}) == len(choices) > 1
+    assert all(c.seconds > 0 for c in choices)
