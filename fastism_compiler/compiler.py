@@ -117,9 +117,9 @@ def compile(
     table = ChangeRanges.of(ranges, sequence.type.extent(1))
     budget = parse_budget(memory_budget)
 
-    rows, size = rows_within(selection, budget), tile_bytes(budget)
     names = check_devices(devices) if devices is not None else ()
     lanes = default_lanes()
+    rows, size = rows_within(selection, budget), tile_bytes(budget, lanes)
     factory = EngineFactory(
         lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names, lanes
     )

@@ -25,7 +25,7 @@ _LIVE_BUFFERS = 3
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
 _TILE_BYTES = 64 << 20
-_TILE_PARTS = 8
+_TILE_PARTS = 4
 _NAIVE_ROWS = 64
 
 
@@ -154,9 +154,9 @@ def rows_within(selection: Packer, budget: int) -> int:
     return max(int(_SHARE_OF_RESULTS * budget) // max(2 * result_bytes(selection), 1), 1)
 
 
-def tile_bytes(budget: int) -> int:
-    """Memory that the widest step of a tile should stay below: as much as ever pays, or a part of a small budget."""
-    return min(_TILE_BYTES, max(budget // _TILE_PARTS, 1))
+def tile_bytes(budget: int, lanes: int) -> int:
+    """Memory that the widest step of a lane's tile should stay below: as much as ever pays, or a part of its budget."""
+    return min(_TILE_BYTES, max(budget // (_TILE_PARTS * lanes), 1))
 
 
 def naive_rows(graph: Graph, budget: int) -> int:

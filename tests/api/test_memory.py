@@ -8,6 +8,7 @@ import keras
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.memory import tile_bytes
 
 LENGTH, FILTERS = 400, 64
 TABLE = 4 * LENGTH * FILTERS
@@ -30,3 +31,9 @@ def test_a_deeper_model_keeps_a_table_a_layer_and_the_product_that_it_waits_for(
     deep, deeper = planned_bytes(8, bias), planned_bytes(9, bias)
     kernel = 4 * 3 * FILTERS * FILTERS
     assert values * TABLE <= deeper - deep <= values * TABLE + 2 * kernel
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+def test_the_tiles_of_all_lanes_take_a_part_of_a_small_budget(lanes: int) -> None:
+    assert lanes * tile_bytes(100 << 20, lanes) <= 25 << 20
+    assert tile_bytes(8 << 30, lanes) == 64 << 20
