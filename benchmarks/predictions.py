@@ -4,6 +4,7 @@ Programs are compiled even where the plan would leave the model as it is.
 
 python -m benchmarks.predictions
 python -m benchmarks.predictions --models basset deepstarr --json out.json
+python -m benchmarks.predictions --models basset --no-xla   # programs that XLA does not compile
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def transformer(length: int, channels: int) -> Any:
     return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(x)))
 
 
-def measure(name: str) -> Predicted:
+def measure(name: str, jit: bool = True) -> Predicted:
     """Compile one model, time it and its naive loop, and ask the cost model for both."""
     from fastism_compiler.passes import default_pipeline
     from fastism_compiler.passes.choose_program import ChooseProgramPass, naive_cost, tile_cost
@@ -71,7 +72,7 @@ def measure(name: str) -> Predicted:
     model = getattr(fc.models, name)(**case.build) if case else transformer(*TRANSFORMERS[name])
     batch, options, most = (case.batch, case.options, case.naive_rows) if case else (8, {}, _ROWS)
     always = default_pipeline().replace("choose-program", ChooseProgramPass(break_even=0))
-    program = fc.compile(model, batch_size=batch, verify=False, pipeline=always, **options)
+    program = fc.compile(model, batch_size=batch, verify=False, jit=jit, pipeline=always, **options)
     inputs = inputs_for(model, batch)
     x = inputs if len(inputs) > 1 else inputs[0]
     mutations = batch * program.ranges.count
@@ -89,12 +90,13 @@ def main(arguments: list[str] | None = None) -> None:
     names = [*CASES, *TRANSFORMERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=names, choices=names)
+    parser.add_argument("--no-xla", action="store_true", help="compile without XLA")
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
     print(f"{'us per mutation':22} {'naive plan':>11} {'measured':>9} {'ours plan':>11} {'measured':>9} {'off by':>7}")
     rows = []
     for name in options.models:
-        r = measure(name)
+        r = measure(name, not options.no_xla)
         rows.append(r)
         print(
             f"{name:22} {r.naive_predicted_us:11.4g} {r.naive_us:9.4g} {r.predicted_us:11.4g} {r.measured_us:9.4g} "

@@ -253,8 +253,8 @@ SLICE_BYTES = 4 << 20
 """Bytes of a dense kernel that a CPU copies and multiplies at once (47 rows by a slice of 103 MB: 13.5 ms at once,
 9.3 ms in parts of 2 to 10 MB, 10.3 ms of 1 MB)."""
 SHARED_CACHE = 16 << 20
-"""A lane's part of the cache that cores share (a Beluga tile of 45 MB is faster all the same, as it reads its dense
-kernel for 128 rows and not for 47: 1.47 s a sequence for 1.64 s)."""
+"""A lane's part of the cache that cores share (a Beluga tile of 45 MB is faster than one of 11 MB all the same, 1.49 s
+a sequence for 1.64 s, as it reads its dense kernel for 128 rows and not for 32: `benchmarks.tiles`)."""
 CORE_CACHE = 2 << 20
 """Bytes of a tile's widest step that stay near one core (measured in two lanes on cores with 1 MB of L2, seconds a
 sequence: BPNet 0.16 with tiles of 2 MB, 0.205 with 16 MB; Factorized Basset 0.118 and 0.097)."""

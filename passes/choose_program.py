@@ -19,7 +19,7 @@ twelve published models and four transformers on 2 cores)."""
 _PASSES = 9
 """Times that a whole value is written or read: by its op, a bias, a normalisation, an activation, what reads it."""
 _UNFUSED = 3.5
-"""What each byte of a window costs without XLA, element-wise steps among them (Basset 96 us a mutation for 52 us)."""
+"""What each byte of a window costs without XLA, element-wise steps among them (`benchmarks.predictions --no-xla`)."""
 
 
 @dataclass(frozen=True)

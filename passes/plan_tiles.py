@@ -30,7 +30,8 @@ _WEIGHTS = 1.44
 """Bytes moved for each byte of weights that a tile reads: it is packed for the product too."""
 SAVED_IN_CACHE = 0.36
 """Part of the time of reading from memory that is saved by staying in the cache of a core (BPNet and SpliceAI, for
-which it pays, spend 0.12 and 0.29 on starting more tiles; Optimus and Basset, for which it does not, 0.38 and 0.91)."""
+which it pays, spend 0.12 and 0.29 on starting more tiles; Optimus and Basset, for which it does not, 0.38 and 0.91);
+taken for the cache that cores share too."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class PlanTilesPass(Pass):
        kernel that no cache holds is read in parts.
     4. Where an op reads rows on another carrier than they are stored on, a
        `realign` node goes between. Windows that are outputs are pulled inside.
+    5. A tile has as many rows as memory allows, or as a cache holds where that
+       saves more than reading weights anew and starting more tiles costs.
     """
 
     name: ClassVar[str] = "plan-tiles"
@@ -225,7 +228,7 @@ def _parts(carrier: Carrier, kernel: Node, context: Context) -> int:
     return next((n for n in range(fewest, _MORE_PARTS * fewest) if carrier.width % n == 0), 1)
 
 
-# Tiles
+# 5. Tiles
 
 
 def _tiling(graph: Graph, context: Context) -> Tiling:
