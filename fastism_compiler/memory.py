@@ -13,7 +13,8 @@ from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 from fastism_compiler.ir.graph import Node
 from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.passes.plan_tiles import stored_size
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD
+from fastism_compiler.passes.winograd import Pairing
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -97,13 +98,15 @@ def _arranged_bytes(graph: Graph) -> int:
     """Kernels of convolutions in the order in which their products read them."""
     total = 0
     for node in graph.nodes(Section.TILE):
-        if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ):
+        if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ, WINOGRAD):
             rows, kernel = graph.operands(node)
             size = kernel.type.row_size
+            taps, channels, filters = (kernel.type.extent(axis) for axis in range(3))
+            width, dilation = stored_size(rows) // rows.type.extent(2), node.attrs["dilation"]
             if node.facts.kernel == TOEPLITZ:
-                taps, channels, filters = (kernel.type.extent(axis) for axis in range(3))
-                width = stored_size(rows) // rows.type.extent(2)
-                size = width * channels * (width + (taps - 1) * node.attrs["dilation"]) * filters
+                size = width * channels * (width + (taps - 1) * dilation) * filters
+            if node.facts.kernel == WINOGRAD:
+                size = Pairing(width, taps, dilation).matrices * channels * filters
             total += size * np.dtype(kernel.type.dtype).itemsize
     return total
 

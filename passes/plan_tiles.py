@@ -12,8 +12,9 @@ from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling, cheape
 from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
-from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM
+from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, WINOGRAD, scratch
+from fastism_compiler.passes.winograd import Pairing
 
 _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
@@ -261,8 +262,9 @@ def _overhead_rows(graph: Graph, context: Context) -> float:
 
 
 def row_work(graph: Graph, count: int) -> float:
-    """Multiply-adds of one of `count` mutations, on average."""
-    return max(delta_total(graph, count) / count, 1.0)
+    """Multiply-adds of one of `count` mutations, on average, as the kernels do them."""
+    spared = sum(spared_work(graph, n) for n in graph.nodes(Section.TILE))
+    return max(delta_total(graph, count) / count - spared, 1.0)
 
 
 def _weights_read(graph: Graph, node: Node) -> int:
@@ -271,7 +273,11 @@ def _weights_read(graph: Graph, node: Node) -> int:
         rows, kernel = graph.operands(node)
         return min(max(rows.window.ranges.max_width, 1), kernel.type.extent(0)) * kernel.type.extent(1)
     parameters = [o for o in graph.operands(node)[1:] if o.section is Section.REFERENCE and not o.type.batched]
-    return sum(o.type.row_size for o in parameters)
+    elements = sum(o.type.row_size for o in parameters)
+    if node.facts.kernel == WINOGRAD:
+        pairing = _pairing(graph, node)
+        return elements * pairing.matrices // pairing.taps
+    return elements
 
 
 def _labels(starts: list[Table], count: int) -> Table:
@@ -288,14 +294,20 @@ def row_bytes(graph: Graph, node: Node) -> int:
     for operand in graph.operands(node):
         if operand.section is Section.TILE:
             total += stored_size(operand)
-    if node.facts.kernel == SCATTER_GEMM:
-        rows, kernel = graph.operands(node)
-        width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
-        taps, filters = kernel.type.extent(0), node.type.extent(2)
-        total += width * taps * filters
-    if node.facts.kernel == GATHER_GEMM:
-        total += node.carrier.width * graph.operands(node)[1].type.row_size // node.type.extent(2)
+    if isinstance(node.facts.state, Window) and node.facts.kernel not in (None, KERNEL_ROWS):
+        total += _scratch(graph, node)
     return total * _ITEM_BYTES
+
+
+def _scratch(graph: Graph, node: Node) -> int:
+    """Elements that a kernel takes for one row between what it reads and what it returns."""
+    rows, kernel = graph.operands(node)
+    channels, filters = rows.type.extent(rows.type.rank - 1), node.type.extent(node.type.rank - 1)
+    width, out_width = stored_size(rows) // channels, stored_size(node) // filters
+    taps = kernel.type.row_size // (channels * filters)
+    return scratch(
+        Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, node.attrs.get("dilation", 1))
+    )
 
 
 def _row_traffic(graph: Graph) -> int:
@@ -324,4 +336,17 @@ def stored_work(graph: Graph, node: Node) -> int:
     if node.facts.kernel == GATHER_GEMM:
         return stored_size(node) * kernel.type.row_size // node.type.extent(2)
     channels = rows.type.extent(rows.type.rank - 1)
-    return stored_size(rows) // channels * kernel.type.row_size
+    return stored_size(rows) // channels * kernel.type.row_size - spared_work(graph, node)
+
+
+def spared_work(graph: Graph, node: Node) -> int:
+    """Multiply-adds of one stored row that `winograd` does without: of every position with every tap."""
+    if node.facts.kernel != WINOGRAD:
+        return 0
+    pairing = _pairing(graph, node)
+    return (pairing.width * pairing.taps - pairing.products) * graph.operands(node)[1].type.row_size // pairing.taps
+
+
+def _pairing(graph: Graph, node: Node) -> Pairing:
+    rows, kernel = graph.operands(node)
+    return Pairing(rows.carrier.width, kernel.type.extent(0), node.attrs["dilation"])

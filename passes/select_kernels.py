@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +11,12 @@ from fastism_compiler.ir.graph import Form, Graph, Node, Section
 from fastism_compiler.ir.ops import Aggregates, effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
 from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
+from fastism_compiler.passes.winograd import Pairing
 
 SCATTER_GEMM = "scatter-gemm"
-"""one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, then overlap-add: minimal arithmetic"""
+"""one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, then overlap-add: a product for every position and tap"""
+WINOGRAD = "winograd"
+"""GEMMs of pairs of positions and groups of taps at up to four points: a third fewer products, then overlap-add"""
 TOEPLITZ = "toeplitz"
 """one GEMM `[rows, w*Cin] x [w*Cin, w_out*Cout]` with a banded kernel: no overlap-add"""
 GATHER_GEMM = "gather-gemm"
@@ -55,7 +58,7 @@ class SelectKernelsPass(Pass):
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
 
-    kernels: tuple[str, ...] = (SCATTER_GEMM, TOEPLITZ, GATHER_GEMM, DIRECT)
+    kernels: tuple[str, ...] = (SCATTER_GEMM, WINOGRAD, TOEPLITZ, GATHER_GEMM, DIRECT)
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
@@ -87,13 +90,24 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
     reach = (taps - 1) * dilation
     if kernel == GATHER_GEMM:
         out_width = max(node.window.ranges.max_width, 1)
-        width, scratch = out_width + reach, out_width * taps * channels
+        width = out_width + reach
     else:
         width = max(rows.window.ranges.max_width, 1)
-        out_width, scratch = width + reach, width * taps * filters
-    size = 4 * (width * channels + out_width * filters + scratch)
-    tile = int(np.clip((context.shared_cache or context.tile_bytes) // size, 1, _MOST_ROWS))
-    return Candidate(kernel, tile, width, out_width, taps, channels, filters, dilation)
+        out_width = width + reach
+    alone = Candidate(kernel, 1, width, out_width, taps, channels, filters, dilation)
+    size = 4 * (width * channels + out_width * filters + scratch(alone))
+    return replace(alone, rows=int(np.clip((context.shared_cache or context.tile_bytes) // size, 1, _MOST_ROWS)))
+
+
+def scratch(c: Candidate) -> int:
+    """Elements that one row takes between what a kernel reads and what it returns."""
+    if c.kernel == SCATTER_GEMM:
+        return c.width * c.taps * c.filters
+    if c.kernel == WINOGRAD:
+        return 2 * c.width * c.channels + Pairing(c.width, c.taps, c.dilation).products * c.filters
+    if c.kernel == GATHER_GEMM:
+        return c.out_width * c.taps * c.channels
+    return 0
 
 
 def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
@@ -112,8 +126,17 @@ def predicted_cost(candidate: Candidate, context: Context) -> float:
 
 
 def _scatter_gemm(c: Candidate, context: Context) -> float:
-    moved = 4 * c.filters * (c.width * c.taps + c.out_width)
+    moved = 4 * (scratch(c) + c.out_width * c.filters)
     return c.width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
+
+
+def _winograd(c: Candidate, context: Context) -> float:
+    """Never in fewer digits than float32: what cancels between points would be lost."""
+    pairing = Pairing(c.width, c.taps, c.dilation)
+    if context.precision != "float32" or pairing.second == 0:
+        return float("inf")
+    moved = 4 * (scratch(c) + c.out_width * c.filters)
+    return pairing.products * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
 
 
 def _toeplitz(c: Candidate, context: Context) -> float:
@@ -122,7 +145,7 @@ def _toeplitz(c: Candidate, context: Context) -> float:
 
 
 def _gather_gemm(c: Candidate, context: Context) -> float:
-    moved = 4 * c.channels * (c.width + 2 * c.out_width * c.taps)
+    moved = 4 * (c.width * c.channels + 2 * scratch(c))
     return c.out_width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
 
 
@@ -132,6 +155,7 @@ def _direct(c: Candidate, context: Context) -> float:
 
 _COSTS: dict[str, Callable[[Candidate, Context], float]] = {
     SCATTER_GEMM: _scatter_gemm,
+    WINOGRAD: _winograd,
     TOEPLITZ: _toeplitz,
     GATHER_GEMM: _gather_gemm,
     DIRECT: _direct,

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
 from fastism_compiler.emit.precision import Product, Rounding, product_of, rounding_of
+from fastism_compiler.emit.winograd import Points, arrange, spread_pairs
 from fastism_compiler.ir import Node
-from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ
+from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 
-Prepare = Callable[[Node, Tensor, int], Tensor]
-"""`(node, weights, window width) -> arranged weights`"""
-Apply = Callable[[Node, Tensor, Tensor, "Arithmetic"], Tensor]
+Prepare = Callable[[Node, Tensor, int], Any]
+"""`(node, weights, window width) -> arranged weights`: a tensor, or a tuple of them"""
+Apply = Callable[[Node, Tensor, Any, "Arithmetic"], Tensor]
 """`(node, rows, arranged weights, arithmetic) -> rows`"""
 
 
@@ -132,6 +134,14 @@ def _apply_scatter(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmeti
     return scatter_taps(x, weights, stride, node.attrs["dilation"], arithmetic.product)
 
 
+def _prepare_winograd(node: Node, weights: Tensor, width: int) -> Points:
+    return arrange(tf.reverse(weights, [0]))
+
+
+def _apply_winograd(node: Node, x: Tensor, weights: Points, arithmetic: Arithmetic) -> Tensor:
+    return spread_pairs(x, weights, node.type.extent(2), node.attrs["dilation"], arithmetic.product)
+
+
 def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
     """`[w*Cin, w_out*Cout]`: input position `i` meets output `j` with tap `i + (k-1)d - j`."""
     taps, channels, filters = weights.shape
@@ -184,6 +194,7 @@ def _as_is(node: Node, weights: Tensor, width: int) -> Tensor:
 
 KERNELS: dict[str, Kernel] = {
     SCATTER_GEMM: Kernel(_prepare_scatter, _apply_scatter),
+    WINOGRAD: Kernel(_prepare_winograd, _apply_winograd),
     TOEPLITZ: Kernel(_prepare_toeplitz, _apply_toeplitz),
     GATHER_GEMM: Kernel(_prepare_gather, _apply_gather),
     DIRECT: Kernel(_as_is, _apply_direct),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +32,7 @@ class Prepared:
 
     def __init__(self, graph: Graph, values: Mapping[Node, Tensor], arithmetic: Arithmetic) -> None:
         self.graph, self.values, self.arithmetic = graph, values, arithmetic
-        self.arranged: dict[Node, Tensor] = {}
+        self.arranged: dict[Node, Any] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
         self.guarded = _after_explosive_ops(graph)
         for node in graph.nodes(Section.TILE):
