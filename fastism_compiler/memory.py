@@ -12,7 +12,7 @@ from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 from fastism_compiler.ir.graph import Node
 from fastism_compiler.ir.ops import rule_of
-from fastism_compiler.passes.plan_tiles import stored_size
+from fastism_compiler.passes.row_costs import stored_size
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 from fastism_compiler.passes.winograd import Pairing
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.ir import Form, Graph, LayerClass, Node, Section, Window
-from fastism_compiler.ir.arithmetic import delta_multiply_adds, delta_total, naive_total, whole_multiply_adds
+from fastism_compiler.ir import Graph, LayerClass, Node, Section, Window
+from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
 from fastism_compiler.memory import predict_bytes
+from fastism_compiler.passes.row_costs import delta_op, kernel_share, row_work
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -29,7 +30,7 @@ class PlannedLayer:
         length: positions of its output; None where it has none.
         kernel: how it runs on deltas; None where it runs by value or whole.
         naive: multiply-adds of one forward pass.
-        ours: multiply-adds per mutation, averaged over the ranges.
+        ours: multiply-adds per mutation, averaged over the ranges, as the kernel does them.
         reason: why acceleration stops here, if it does.
     """
 
@@ -54,7 +55,7 @@ class Plan:
         layers: per op, in order.
         stops: layers from which on everything is recomputed, with the reason.
         naive_multiply_adds: per mutation, by naive ISM.
-        multiply_adds: per mutation, by this program (least arithmetic).
+        multiply_adds: per mutation, by this program: of what changes alone, less what `winograd` does without.
         batch_size: sequences per block.
         rows: mutated rows per tile.
         bytes: predicted peak memory of a block, weights not counted.
@@ -115,17 +116,13 @@ def make_plan(program: CompiledISM) -> Plan:
         layers=tuple(layers),
         stops=_stops(graph),
         naive_multiply_adds=naive_total(graph),
-        multiply_adds=sum(delta_total(e.graph, e.ranges.count) for e in engines) / program.ranges.count,
+        multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
         rows=engines[0].tiling.rows(-(-program.batch_size // engines[0].lanes)),
         bytes=max(predict_bytes(e, program.selection, program.batch_size, program.naive.rows) for e in engines),
         notes=tuple(program.notes),
         **_prediction(engines),
     )
-
-
-def _bytes(program: CompiledISM, engine: Engine) -> int:
-    return predict_bytes(engine, program.selection, program.batch_size, program.naive.rows)
 
 
 def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:
@@ -148,25 +145,18 @@ def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
     if not interesting:
         return None
     window = facts.state.ranges.max_width if isinstance(facts.state, Window) else None
+    on_deltas = delta_op(graph, node)
     return PlannedLayer(
         layer=node.layer or node.name,
         op=str(node.attrs.get("what", node.op)),
         layer_class=str(facts.layer_class),
         window=window,
         length=facts.state.length if isinstance(facts.state, Window) else None,
-        kernel=_kernel(graph, node),
+        kernel=on_deltas.facts.kernel if on_deltas else None,
         naive=naive,
-        ours=float(np.mean(delta_multiply_adds(graph, node, count))),
+        ours=float(np.mean(delta_multiply_adds(graph, node, count))) * kernel_share(graph, node),
         reason=facts.reason,
     )
-
-
-def _kernel(graph: Graph, node: Node) -> str | None:
-    """The kernel of the tile op that stands for a reference op."""
-    for other in graph.nodes(Section.TILE):
-        if other.op == node.op and other.layer == node.layer and other.facts.form is Form.DELTA:
-            return other.facts.kernel
-    return None
 
 
 def _stops(graph: Graph) -> tuple[tuple[str, str], ...]:

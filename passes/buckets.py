@@ -10,7 +10,7 @@ from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes.base import Context
 from fastism_compiler.passes.choose_program import reference_cost, row_cost
-from fastism_compiler.passes.plan_tiles import row_work
+from fastism_compiler.passes.row_costs import row_work
 
 _PROGRAM = 0.05
 """What one more program must save of a scan's cost to be worth compiling."""

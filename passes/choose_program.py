@@ -10,9 +10,9 @@ from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
 from fastism_compiler.ir.ops import TILE_OPS, rule_of
 from fastism_compiler.ir.ranges import Constant, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, row_bytes, row_work, stored_work
+from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE
+from fastism_compiler.passes.row_costs import ITEM_BYTES, row_bytes, row_work, stored_work
 
-_ITEM_BYTES = 4
 _FROM_MEMORY = 0.78
 """Part of the bytes of windows that costs the time of memory, where no cache holds a tile (this and the next fitted to
 twelve published models and four transformers on 2 cores)."""
@@ -78,7 +78,7 @@ def tile_cost(graph: Graph, context: Context) -> float:
     """One mutation, in multiply-adds, with its share of the weights that its tile reads and of the reference pass."""
     weights = sum(_weights(graph, n) for n in graph.nodes(Section.TILE))
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
-    shared = _memory_cost(_ITEM_BYTES * weights / rows, context) + reference_cost(graph, context) / context.ranges.count
+    shared = _memory_cost(ITEM_BYTES * weights / rows, context) + reference_cost(graph, context) / context.ranges.count
     return row_cost(graph, context) + shared
 
 
@@ -90,7 +90,7 @@ def _memory_cost(moved: float, context: Context) -> float:
 def _written(graph: Graph) -> int:
     """Bytes of the model's results that some mutation changes; element-wise ops are passes over others."""
     changing = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
-    return sum(_ITEM_BYTES * n.type.row_size for n in changing if not rule_of(n).elementwise)
+    return sum(ITEM_BYTES * n.type.row_size for n in changing if not rule_of(n).elementwise)
 
 
 def _moved(graph: Graph, node: Node, context: Context) -> float:
@@ -100,7 +100,7 @@ def _moved(graph: Graph, node: Node, context: Context) -> float:
         return _UNFUSED * row_bytes(graph, node)
     if rule_of(node).elementwise:
         return 0
-    return row_bytes(graph, node) if fused else _PASSES * _ITEM_BYTES * node.type.row_size
+    return row_bytes(graph, node) if fused else _PASSES * ITEM_BYTES * node.type.row_size
 
 
 def _weights(graph: Graph, node: Node) -> int:

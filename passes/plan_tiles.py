@@ -7,18 +7,16 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
-from fastism_compiler.ir.arithmetic import delta_total
 from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling, cheapest_rows
 from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
-from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
-from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, WINOGRAD, scratch
-from fastism_compiler.passes.winograd import Pairing
+from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.row_costs import ITEM_BYTES, pairing_of, row_bytes, row_work
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, WINOGRAD
 
 _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
-_ITEM_BYTES = 4
 _MOST_ROWS = 256
 _MORE_PARTS = 4
 """Parts of a kernel's slice may be this much smaller than need be, for all to be equal."""
@@ -225,7 +223,7 @@ def _parts(carrier: Carrier, kernel: Node, context: Context) -> int:
     """Equal parts of a kernel's slice that are small enough; one where it is not cut out, or cannot be divided."""
     if context.slice_bytes is None or carrier.spans(kernel.type.extent(0)):
         return 1
-    fewest = -(-carrier.width * kernel.type.extent(1) * _ITEM_BYTES // context.slice_bytes)
+    fewest = -(-carrier.width * kernel.type.extent(1) * ITEM_BYTES // context.slice_bytes)
     return next((n for n in range(fewest, _MORE_PARTS * fewest) if carrier.width % n == 0), 1)
 
 
@@ -257,14 +255,8 @@ def _overhead_rows(graph: Graph, context: Context) -> float:
     """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
     weights = sum(_weights_read(graph, n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
     machine, starts = context.machine, _TILE_STARTS if context.core_cache is None else _LANE_TILE_STARTS
-    work = starts * machine.per_start + _WEIGHTS * machine.per_byte * _ITEM_BYTES * weights
+    work = starts * machine.per_start + _WEIGHTS * machine.per_byte * ITEM_BYTES * weights
     return work / row_work(graph, context.ranges.count)
-
-
-def row_work(graph: Graph, count: int) -> float:
-    """Multiply-adds of one of `count` mutations, on average, as the kernels do them."""
-    spared = sum(spared_work(graph, n) for n in graph.nodes(Section.TILE))
-    return max(delta_total(graph, count) / count - spared, 1.0)
 
 
 def _weights_read(graph: Graph, node: Node) -> int:
@@ -275,7 +267,7 @@ def _weights_read(graph: Graph, node: Node) -> int:
     parameters = [o for o in graph.operands(node)[1:] if o.section is Section.REFERENCE and not o.type.batched]
     elements = sum(o.type.row_size for o in parameters)
     if node.facts.kernel == WINOGRAD:
-        pairing = _pairing(graph, node)
+        pairing = pairing_of(graph, node)
         return elements * pairing.matrices // pairing.taps
     return elements
 
@@ -288,65 +280,6 @@ def _labels(starts: list[Table], count: int) -> Table:
     return labels.reshape(-1).astype(np.int64)
 
 
-def row_bytes(graph: Graph, node: Node) -> int:
-    """Memory for one row of `node`, its operands, and its kernel's scratch space."""
-    total = stored_size(node)
-    for operand in graph.operands(node):
-        if operand.section is Section.TILE:
-            total += stored_size(operand)
-    if isinstance(node.facts.state, Window) and node.facts.kernel not in (None, KERNEL_ROWS):
-        total += _scratch(graph, node)
-    return total * _ITEM_BYTES
-
-
-def _scratch(graph: Graph, node: Node) -> int:
-    """Elements that a kernel takes for one row between what it reads and what it returns."""
-    rows, kernel = graph.operands(node)
-    channels, filters = rows.type.extent(rows.type.rank - 1), node.type.extent(node.type.rank - 1)
-    width, out_width = stored_size(rows) // channels, stored_size(node) // filters
-    taps = kernel.type.row_size // (channels * filters)
-    return scratch(
-        Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, node.attrs.get("dilation", 1))
-    )
-
-
 def _row_traffic(graph: Graph) -> int:
     """Bytes that all steps of one row write and read; element-wise ones are fused into others."""
     return sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
-
-
-def stored_size(node: Node) -> int:
-    """Elements one row of a tile node takes."""
-    state, carrier = node.facts.state, node.facts.carrier
-    if isinstance(state, Window) and carrier is not None:
-        return node.type.row_size // state.length * carrier.width
-    return node.type.row_size
-
-
-def stored_work(graph: Graph, node: Node) -> int:
-    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
-    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
-        return 0
-    rows, *parameters = graph.operands(node)
-    if not parameters:  # sums of positions
-        return stored_size(rows)
-    kernel = parameters[0]
-    if node.op == "dense":
-        return stored_size(rows) * kernel.type.extent(1)
-    if node.facts.kernel == GATHER_GEMM:
-        return stored_size(node) * kernel.type.row_size // node.type.extent(2)
-    channels = rows.type.extent(rows.type.rank - 1)
-    return stored_size(rows) // channels * kernel.type.row_size - spared_work(graph, node)
-
-
-def spared_work(graph: Graph, node: Node) -> int:
-    """Multiply-adds of one stored row that `winograd` does without: of every position with every tap."""
-    if node.facts.kernel != WINOGRAD:
-        return 0
-    pairing = _pairing(graph, node)
-    return (pairing.width * pairing.taps - pairing.products) * graph.operands(node)[1].type.row_size // pairing.taps
-
-
-def _pairing(graph: Graph, node: Node) -> Pairing:
-    rows, kernel = graph.operands(node)
-    return Pairing(rows.carrier.width, kernel.type.extent(0), node.attrs["dilation"])

@@ -32,6 +32,13 @@ _MOVED = {True: 1.08, False: 31.2}
 Basset's second convolution: 2.6 us and 55 us for 75 kB a row, against 183 multiply-adds a nanosecond)."""
 
 
+_WINOGRAD_MOVED = 1.7
+"""What a byte of `winograd` costs, in bytes of `scatter-gemm`: more passes over less (64 channels, width 279: 153 us
+a row for 109 us; 300 to 200, width 7, 11 taps: 69 us for 81 us; `benchmarks.kernels`)."""
+
+_WINOGRAD_STARTS = 9
+"""Small operations that `winograd` starts and `scatter-gemm` does not: three products, and sums around all."""
+
 _DIRECT_OVERHEAD = 1.8
 """How much slower a small convolution runs than a GEMM of its multiply-adds (measured: 64
 channels, width 279, 70 us against 45 us for scatter-gemm including its overlap-add)."""
@@ -135,8 +142,9 @@ def _winograd(c: Candidate, context: Context) -> float:
     pairing = Pairing(c.width, c.taps, c.dilation)
     if context.precision != "float32" or pairing.second == 0:
         return float("inf")
-    moved = 4 * (scratch(c) + c.out_width * c.filters)
-    return pairing.products * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
+    moved = _WINOGRAD_MOVED * 4 * (scratch(c) + c.out_width * c.filters)
+    starts = _WINOGRAD_STARTS * context.machine.per_start / c.rows
+    return pairing.products * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte + starts
 
 
 def _toeplitz(c: Candidate, context: Context) -> float:

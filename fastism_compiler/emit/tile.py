@@ -15,7 +15,7 @@ from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
 from fastism_compiler.ir.ops import call_of, rule_of
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, WINOGRAD
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
@@ -190,6 +190,8 @@ class Step:
 
     def _convolution(self, node: Node, x: Tensor) -> Tensor:
         kernel = KERNELS[node.facts.kernel or ""]
+        if node.facts.kernel == WINOGRAD:
+            x = self.rows.store(x)  # it is read at every point
         return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
 
     def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 from fastism_compiler.ir import ChangeRanges, Section, TensorType
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
-from fastism_compiler.passes.plan_tiles import stored_size
+from fastism_compiler.passes.row_costs import stored_size
 
 from tests.passes.graphs import Tiny, conv_relu_pool_dense
 

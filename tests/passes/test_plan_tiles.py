@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from fastism_compiler.ir import ChangeRanges, Graph, Node, Section, to_text
 from fastism_compiler.passes import Context, default_pipeline
-from fastism_compiler.passes.plan_tiles import _ITEM_BYTES, row_bytes, stored_size, stored_work
+from fastism_compiler.passes.row_costs import ITEM_BYTES, row_bytes, stored_size, stored_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, SelectKernelsPass
 
 from tests.conftest import Golden
@@ -29,8 +29,8 @@ def test_gathering_stores_the_change_range_and_nothing_else() -> None:
         assert node.carrier.width == node.window.ranges.max_width
         filters = node.type.extent(2)
         assert stored_work(graph, node) == node.carrier.width * kernel_size
-        plain = _ITEM_BYTES * (stored_size(node) + stored_size(graph.operands(node)[0]))
-        assert row_bytes(graph, node) == plain + _ITEM_BYTES * node.carrier.width * kernel_size // filters
+        plain = ITEM_BYTES * (stored_size(node) + stored_size(graph.operands(node)[0]))
+        assert row_bytes(graph, node) == plain + ITEM_BYTES * node.carrier.width * kernel_size // filters
 
 
 def test_a_mean_over_positions_reads_what_is_stored() -> None:

@@ -1,0 +1,103 @@
+"""What one row of a tile costs: multiply-adds, and bytes between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from fastism_compiler.ir.arithmetic import delta_multiply_adds
+from fastism_compiler.ir.graph import Form, Graph, Node, Section
+from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.ir.ranges import Constant, Window
+from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, SCATTER_GEMM, WINOGRAD, scratch
+from fastism_compiler.passes.winograd import Pairing
+
+ITEM_BYTES = 4
+
+
+def row_work(graph: Graph, count: int) -> float:
+    """Multiply-adds of one of `count` mutations, on average, as the kernels do them."""
+    least = sum(float(np.mean(delta_multiply_adds(graph, n, count))) * kernel_share(graph, n) for n in _changing(graph))
+    return max(least, 1.0)
+
+
+def kernel_share(graph: Graph, node: Node) -> float:
+    """Multiply-adds of an op's kernel, over those of every position with every tap: below 1 for `winograd`."""
+    on_deltas = delta_op(graph, node)
+    if on_deltas is None or on_deltas.facts.kernel != WINOGRAD:
+        return 1.0
+    pairing = pairing_of(graph, on_deltas)
+    return pairing.products / (pairing.width * pairing.taps)
+
+
+def delta_op(graph: Graph, node: Node) -> Node | None:
+    """The tile op that stands for an op of the reference with arithmetic, where it runs on deltas."""
+
+    def alike(nodes: Iterable[Node]) -> list[Node]:
+        # the calls of a shared layer are alike, and come in the same order in both sections
+        return [n for n in nodes if (n.op, n.layer, graph.operands(n)[1:]) == key]
+
+    key = node.op, node.layer, graph.operands(node)[1:]
+    on_deltas = alike(n for n in graph.nodes(Section.TILE) if n.facts.form is Form.DELTA)
+    return next((d for n, d in zip(alike(_changing(graph)), on_deltas, strict=False) if n is node), None)
+
+
+def _changing(graph: Graph) -> list[Node]:
+    """Ops of the reference that some mutation changes, and that have arithmetic."""
+    nodes = graph.nodes(Section.REFERENCE)
+    return [n for n in nodes if rule_of(n).heavy and not isinstance(n.facts.state, Constant)]
+
+
+def row_bytes(graph: Graph, node: Node) -> int:
+    """Memory for one row of `node`, its operands, and its kernel's scratch space."""
+    total = stored_size(node)
+    for operand in graph.operands(node):
+        if operand.section is Section.TILE:
+            total += stored_size(operand)
+    if node.facts.kernel in (SCATTER_GEMM, WINOGRAD, GATHER_GEMM):
+        total += _scratch(graph, node)
+    return total * ITEM_BYTES
+
+
+def _scratch(graph: Graph, node: Node) -> int:
+    """Elements that a kernel takes for one row between what it reads and what it returns."""
+    rows, kernel = graph.operands(node)
+    channels, filters = rows.type.extent(rows.type.rank - 1), node.type.extent(node.type.rank - 1)
+    width, out_width = stored_size(rows) // channels, stored_size(node) // filters
+    taps = kernel.type.row_size // (channels * filters)
+    return scratch(
+        Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, node.attrs.get("dilation", 1))
+    )
+
+
+def stored_size(node: Node) -> int:
+    """Elements one row of a tile node takes."""
+    state, carrier = node.facts.state, node.facts.carrier
+    if isinstance(state, Window) and carrier is not None:
+        return node.type.row_size // state.length * carrier.width
+    return node.type.row_size
+
+
+def stored_work(graph: Graph, node: Node) -> int:
+    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
+    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
+        return 0
+    rows, *parameters = graph.operands(node)
+    if not parameters:  # sums of positions
+        return stored_size(rows)
+    kernel = parameters[0]
+    if node.op == "dense":
+        return stored_size(rows) * kernel.type.extent(1)
+    if node.facts.kernel == GATHER_GEMM:
+        return stored_size(node) * kernel.type.row_size // node.type.extent(2)
+    channels = rows.type.extent(rows.type.rank - 1)
+    if node.facts.kernel == WINOGRAD:
+        return pairing_of(graph, node).products * channels * node.type.extent(2)
+    return stored_size(rows) // channels * kernel.type.row_size
+
+
+def pairing_of(graph: Graph, node: Node) -> Pairing:
+    """How the window and the kernel of a `winograd` convolution are cut."""
+    rows, kernel = graph.operands(node)
+    return Pairing(rows.carrier.width, kernel.type.extent(0), node.attrs["dilation"])
