@@ -14,7 +14,7 @@ from fastism_compiler.passes import demand
 from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
 from fastism_compiler import engine
-from fastism_compiler.emit import kernels, rows, tile
+from fastism_compiler.emit import kernels, rows, tile, winograd
 from fastism_compiler.frontend import convolutions
 
 Wrong = Callable[..., Any]
@@ -97,6 +97,11 @@ def _taps_not_reversed() -> Iterator[None]:
         kernels.KERNELS[SCATTER_GEMM] = right
 
 
+def _subtracted_from_the_second(right: Any, *args: Any) -> Any:
+    first, second, both, difference = right(*args)
+    return first, second, both, -difference
+
+
 def _as_given(right: Any, replacement: Any, *rest: Any) -> Any:
     return replacement
 
@@ -143,6 +148,7 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the reference is not subtracted": partial(_broken, tile.TILE, "difference", _not_subtracted),
     "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
     "taps are not reversed": _taps_not_reversed,
+    "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
     "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
     "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
 from fastism_compiler.autotune import Timings, Tuner
@@ -54,7 +55,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     assert Timings(tmp_path / "file" / "timings.json").get("a", lambda: 1.0) == 1.0
 
 
-@pytest.mark.parametrize("kernel", ["scatter-gemm", "toeplitz", "gather-gemm", "direct"])
+@pytest.mark.parametrize("kernel", SelectKernelsPass().kernels)
 @pytest.mark.parametrize("jit", [False, True])
 def test_every_kernel_can_be_timed(tmp_path: Path, kernel: str, jit: bool) -> None:
     tuner = Tuner(jit, "float32", Timings(tmp_path / "timings.json"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from fastism_compiler.ir import ChangeRanges, Section, to_text
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.base import Candidate
@@ -36,13 +37,41 @@ def test_a_stopwatch_decides_where_there_is_one() -> None:
 
     def measure(candidate: Candidate) -> float:
         asked.append(candidate)
-        return {"direct": 1.0, "toeplitz": 2.0, "scatter-gemm": 3.0, "gather-gemm": 4.0}[candidate.kernel]
+        return ["direct", "toeplitz", "scatter-gemm", "gather-gemm", "winograd"].index(candidate.kernel) + 1.0
 
     graph = conv_relu_pool_dense()
     default_pipeline().run(graph, replace(context_of(graph), measure=measure))
     kernels = {n.facts.kernel for n in graph.nodes(Section.TILE) if n.op == "conv"}
     assert kernels == {"direct"}
     assert {c.kernel for c in asked} > {"direct"}, "it had a choice"
+
+
+@pytest.mark.parametrize(
+    ("width", "taps", "channels", "dilation", "chosen"),
+    [
+        (7, 11, 300, 1, "winograd"),  # Basset's second
+        (529, 3, 512, 256, "winograd"),  # ChromBPNet's widest
+        (279, 3, 64, 128, "scatter-gemm"),  # BPNet: few channels, and more passes over wide windows
+        (1, 11, 300, 1, "scatter-gemm"),  # nothing to pair
+        (256, 3, 512, 256, "scatter-gemm"),
+        (6, 1, 512, 1, "scatter-gemm"),  # nothing to group
+    ],
+)
+def test_pairs_and_groups_where_products_are_what_takes_time(
+    width: int, taps: int, channels: int, dilation: int, chosen: str
+) -> None:
+    context = Context(ChangeRanges.of(None, 2000))
+    reach = (taps - 1) * dilation
+    shape = (width, width + reach, taps, channels, channels, dilation)
+    both = [Candidate(k, 100, *shape) for k in ("scatter-gemm", "winograd")]
+    assert cheapest(both, context).kernel == chosen
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+def test_fewer_digits_are_not_spent_on_cancellation(precision: str) -> None:
+    context = Context(ChangeRanges.of(None, 1000), precision=precision)
+    both = [Candidate(k, 100, 7, 17, 11, 300, 200, 1) for k in ("scatter-gemm", "winograd")]
+    assert cheapest(both, context).kernel == "scatter-gemm"
 
 
 def test_times_are_compared_row_by_row() -> None:
