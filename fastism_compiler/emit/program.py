@@ -182,7 +182,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
         reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, arithmetic)
-        store = stored(active >= 0) if spec.jit else tf.identity
+        store = stored(active >= 0, spec.jit)
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
             rows = Rows(sequence[i], change[i], store)

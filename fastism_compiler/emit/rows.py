@@ -14,6 +14,7 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import pad_positions
 from fastism_compiler.ir import Carrier
+from fastism_compiler.lanes import runs_on_gpu
 
 
 class Rows:
@@ -99,17 +100,22 @@ class Rows:
         return where((positions >= start) & (positions < start + carrier.width), spread, base)
 
 
-def stored(always: Tensor) -> Callable[[Tensor], Tensor]:
+def stored(always: Tensor, jit: bool) -> Callable[[Tensor], Tensor]:
     """A fusion barrier: XLA on CPU must compute its argument once, into memory.
 
     XLA fuses an overlap-add into the gather that shifts it, and then computes
     it anew, branch by branch, for every element it gathers (Basset's second
-    block: 36 us a row, 5 us with the barrier). Its own `optimization_barrier`
-    is expanded before CPU fusion; an operand of a conditional is not.
+    block: 36 us a row, 5 us with the barrier); it also computes what two ops
+    read once for each (BPNet's residual tower: a tenth of its time). Its own
+    `optimization_barrier` is expanded before CPU fusion; an operand of a
+    conditional is not. On a GPU a conditional would wait for the host.
 
     Args:
         always: a scalar bool that is true at run time, unknown to the compiler.
+        jit: XLA compiles the program; without it nothing is fused.
     """
+    if not jit or runs_on_gpu():
+        return tf.identity
     return lambda x: tf.cond(always, lambda: x, lambda: tf.zeros_like(x))
 
 

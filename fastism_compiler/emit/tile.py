@@ -64,6 +64,14 @@ def _is_convolution(node: Node) -> bool:
     return node.op in ("conv", "depthwise_conv", "conv_transpose") and isinstance(node.facts.state, Window)
 
 
+def _read_often(graph: Graph, node: Node) -> bool:
+    """Windows that XLA would compute anew for each of several readers; `winograd` reads at every point."""
+    # who only takes its shape does not read it
+    readers = [n for n in graph.users(node) if n.op not in ("reference_window", "zero_delta")]
+    often = len(readers) > 1 or any(n.facts.kernel == WINOGRAD for n in readers)
+    return often and isinstance(node.facts.state, Window)
+
+
 class Step:
     """One tile: evaluates the tile section for one set of rows."""
 
@@ -81,7 +89,8 @@ class Step:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
         for node in self.graph.nodes(Section.TILE):
             with layer_scope(node.layer):
-                self.values[node] = self._evaluate(node, call)
+                value = self._evaluate(node, call)
+                self.values[node] = self.rows.store(value) if _read_often(self.graph, node) else value
         return [self.values[n] for n in self.graph.outputs]
 
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
@@ -190,8 +199,6 @@ class Step:
 
     def _convolution(self, node: Node, x: Tensor) -> Tensor:
         kernel = KERNELS[node.facts.kernel or ""]
-        if node.facts.kernel == WINOGRAD:
-            x = self.rows.store(x)  # it is read at every point
         return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
 
     def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:

@@ -97,7 +97,7 @@ class Portable:
 
         def body(i: Tensor, stores: list[Any]) -> tuple[Tensor, list[Any]]:
             change = cut.ranges(i)
-            rows = Rows(spread.sequence(), spread.change(change), stored(i >= 0) if self.jit else tf.identity)
+            rows = Rows(spread.sequence(), spread.change(change), stored(i >= 0, self.jit))
             outputs = tile(rows, spread.replacement(change))
             return i + 1, [s.write(i, y) for s, y in zip(stores, outputs, strict=True)]
 
