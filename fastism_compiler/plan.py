@@ -11,7 +11,7 @@ import numpy as np
 from fastism_compiler.ir import Graph, LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
 from fastism_compiler.memory import predict_bytes
-from fastism_compiler.passes.row_costs import delta_op, kernel_share, row_work
+from fastism_compiler.passes.row_costs import delta_ops, kernel_share, row_work
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -109,11 +109,12 @@ def make_plan(program: CompiledISM) -> Plan:
     """Read the plan off a program's annotated graphs."""
     engines = program.engines
     graph, count = engines[0].graph, engines[0].ranges.count
-    layers = [p for n in graph.nodes(Section.REFERENCE) if (p := _planned(graph, n, count)) is not None]
+    on_deltas = delta_ops(graph)
+    planned = (_planned(graph, n, on_deltas.get(n), count) for n in graph.nodes(Section.REFERENCE))
     return Plan(
         model=graph.name,
         ranges=program.ranges.count,
-        layers=tuple(layers),
+        layers=tuple(layer for layer in planned if layer is not None),
         stops=_stops(graph),
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / program.ranges.count,
@@ -134,7 +135,7 @@ def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:
     return {"speed_up": total / sum(count / s for count, s in speeds), "naive": all(e.naive for e in engines)}
 
 
-def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
+def _planned(graph: Graph, node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | None:
     facts = node.facts
     if facts.layer_class in (LayerClass.CONSTANT, LayerClass.INPUT, None):
         return None
@@ -145,7 +146,6 @@ def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
     if not interesting:
         return None
     window = facts.state.ranges.max_width if isinstance(facts.state, Window) else None
-    on_deltas = delta_op(graph, node)
     return PlannedLayer(
         layer=node.layer or node.name,
         op=str(node.attrs.get("what", node.op)),
@@ -154,7 +154,7 @@ def _planned(graph: Graph, node: Node, count: int) -> PlannedLayer | None:
         length=facts.state.length if isinstance(facts.state, Window) else None,
         kernel=on_deltas.facts.kernel if on_deltas else None,
         naive=naive,
-        ours=float(np.mean(delta_multiply_adds(graph, node, count))) * kernel_share(graph, node),
+        ours=float(np.mean(delta_multiply_adds(graph, node, count))) * kernel_share(graph, on_deltas),
         reason=facts.reason,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict, deque
 
 import numpy as np
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
@@ -18,29 +18,32 @@ ITEM_BYTES = 4
 
 def row_work(graph: Graph, count: int) -> float:
     """Multiply-adds of one of `count` mutations, on average, as the kernels do them."""
-    least = sum(float(np.mean(delta_multiply_adds(graph, n, count))) * kernel_share(graph, n) for n in _changing(graph))
-    return max(least, 1.0)
+    on_deltas, total = delta_ops(graph), 0.0
+    for node in _changing(graph):
+        total += float(np.mean(delta_multiply_adds(graph, node, count))) * kernel_share(graph, on_deltas.get(node))
+    return max(total, 1.0)
 
 
-def kernel_share(graph: Graph, node: Node) -> float:
-    """Multiply-adds of an op's kernel, over those of every position with every tap: below 1 for `winograd`."""
-    on_deltas = delta_op(graph, node)
-    if on_deltas is None or on_deltas.facts.kernel != WINOGRAD:
+def kernel_share(graph: Graph, node: Node | None) -> float:
+    """Multiply-adds of a tile op's kernel, over those of every position with every tap: below 1 for `winograd`."""
+    if node is None or node.facts.kernel != WINOGRAD:
         return 1.0
-    pairing = pairing_of(graph, on_deltas)
+    pairing = pairing_of(graph, node)
     return pairing.products / (pairing.width * pairing.taps)
 
 
-def delta_op(graph: Graph, node: Node) -> Node | None:
-    """The tile op that stands for an op of the reference with arithmetic, where it runs on deltas."""
+def delta_ops(graph: Graph) -> dict[Node, Node]:
+    """By op of the reference: the tile op that stands for it, where one with arithmetic runs on deltas."""
 
-    def alike(nodes: Iterable[Node]) -> list[Node]:
-        # the calls of a shared layer are alike, and come in the same order in both sections
-        return [n for n in nodes if (n.op, n.layer, graph.operands(n)[1:]) == key]
+    def call(node: Node) -> tuple[object, ...]:
+        return node.op, node.layer, *graph.operands(node)[1:]
 
-    key = node.op, node.layer, graph.operands(node)[1:]
-    on_deltas = alike(n for n in graph.nodes(Section.TILE) if n.facts.form is Form.DELTA)
-    return next((d for n, d in zip(alike(_changing(graph)), on_deltas, strict=False) if n is node), None)
+    waiting: defaultdict[tuple[object, ...], deque[Node]] = defaultdict(deque)
+    for node in graph.nodes(Section.TILE):
+        if rule_of(node).heavy and node.facts.form is Form.DELTA:
+            waiting[call(node)].append(node)
+    # the calls of a shared layer are alike, and come in the same order in both sections
+    return {n: waiting[call(n)].popleft() for n in _changing(graph) if waiting[call(n)]}
 
 
 def _changing(graph: Graph) -> list[Node]:

@@ -32,9 +32,9 @@ _MOVED = {True: 1.08, False: 31.2}
 Basset's second convolution: 2.6 us and 55 us for 75 kB a row, against 183 multiply-adds a nanosecond)."""
 
 
-_WINOGRAD_MOVED = 1.7
-"""What a byte of `winograd` costs, in bytes of `scatter-gemm`: more passes over less (64 channels, width 279: 153 us
-a row for 109 us; 300 to 200, width 7, 11 taps: 69 us for 81 us; `benchmarks.kernels`)."""
+_WINOGRAD_MOVED = 2.2
+"""What a byte of `winograd` costs, in bytes of `scatter-gemm`: every product is read for two or three outputs (64
+channels, width 279: 153 us a row for 109 us; 300 to 200, width 7, 11 taps: 69 us for 81 us; `benchmarks.kernels`)."""
 
 _WINOGRAD_STARTS = 9
 """Small operations that `winograd` starts and `scatter-gemm` does not: three products, and sums around all."""

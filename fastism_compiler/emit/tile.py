@@ -64,11 +64,11 @@ def _is_convolution(node: Node) -> bool:
     return node.op in ("conv", "depthwise_conv", "conv_transpose") and isinstance(node.facts.state, Window)
 
 
-def _read_often(graph: Graph, node: Node) -> bool:
-    """Windows that XLA would compute anew for each of several readers; `winograd` reads at every point."""
+def _kept(graph: Graph, node: Node) -> bool:
+    """Windows that XLA would compute anew for each of several readers; `winograd` reads and is read at many places."""
     # who only takes its shape does not read it
     readers = [n for n in graph.users(node) if n.op not in ("reference_window", "zero_delta")]
-    often = len(readers) > 1 or any(n.facts.kernel == WINOGRAD for n in readers)
+    often = len(readers) > 1 or any(n.facts.kernel == WINOGRAD for n in (node, *readers))
     return often and isinstance(node.facts.state, Window)
 
 
@@ -90,7 +90,7 @@ class Step:
         for node in self.graph.nodes(Section.TILE):
             with layer_scope(node.layer):
                 value = self._evaluate(node, call)
-                self.values[node] = self.rows.store(value) if _read_often(self.graph, node) else value
+                self.values[node] = self.rows.store(value) if _kept(self.graph, node) else value
         return [self.values[n] for n in self.graph.outputs]
 
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:

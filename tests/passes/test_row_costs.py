@@ -5,7 +5,7 @@ from fastism_compiler.ir import Graph, Node, Section
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.row_costs import (
     ITEM_BYTES,
-    delta_op,
+    delta_ops,
     kernel_share,
     row_bytes,
     row_work,
@@ -31,8 +31,8 @@ def test_winograd_spares_a_third_of_the_products() -> None:
     """Four pairs meet three groups of three taps in 48 products, the position left over in 9: 57 instead of 81."""
     graph = planned(wide_convolutions(), WINOGRAD)
     reference, tile = second_convolution(graph)
-    assert delta_op(graph, reference) is tile
-    assert kernel_share(graph, reference) == 57 / 81
+    assert delta_ops(graph)[reference] is tile
+    assert kernel_share(graph, tile) == 57 / 81
     assert stored_work(graph, tile) == 57 * 64 * 64
     plain = planned(wide_convolutions(), SCATTER_GEMM)
     spared = row_work(plain, 500) - row_work(graph, 500)
@@ -55,12 +55,11 @@ def test_calls_of_a_shared_layer_are_told_apart() -> None:
     second = t.op("conv", first, weights, layer="shared", **options)
     graph = planned(t.finish(second), SCATTER_GEMM)
     calls = [n for n in graph.nodes(Section.REFERENCE) if n.op == "conv"]
-    widths = [delta_op(graph, n).window.ranges.max_width for n in calls]  # type: ignore[union-attr]
+    widths = [delta_ops(graph)[n].window.ranges.max_width for n in calls]
     assert widths == [3, 5]
 
 
 def test_what_has_no_arithmetic_stands_for_nothing() -> None:
     graph = planned(wide_convolutions(), SCATTER_GEMM)
     (relu,) = (n for n in graph.nodes(Section.REFERENCE) if n.op == "relu")
-    assert delta_op(graph, relu) is None
-    assert kernel_share(graph, relu) == 1
+    assert relu not in delta_ops(graph)
