@@ -60,8 +60,3 @@ def _dense_work(graph: Graph, node: Node, state: Window) -> int:
 def naive_total(graph: Graph) -> int:
     """Multiply-adds of one forward pass."""
     return sum(whole_multiply_adds(graph, n) for n in graph.nodes(Section.REFERENCE))
-
-
-def delta_total(graph: Graph, count: int) -> int:
-    """Least multiply-adds of all `count` change ranges together."""
-    return sum(int(delta_multiply_adds(graph, n, count).sum()) for n in graph.nodes(Section.REFERENCE))
