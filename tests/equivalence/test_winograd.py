@@ -61,7 +61,7 @@ def test_what_no_change_reaches_is_exactly_zero(position: int) -> None:
 
 @pytest.mark.parametrize("taps", [2, 3, 7, 8])
 def test_rounding_is_that_of_a_few_more_additions(taps: int) -> None:
-    """Root mean square of the error, over that of every position with every tap: 1.3 to 1.6 measured."""
+    """Root mean square of the error, over that of every position with every tap: 1.2 to 1.7 measured."""
     rng = np.random.default_rng(0)
     x, weights = rng.standard_normal((50, 12, 64)), rng.standard_normal((taps, 64, 32))
     x, weights = x.astype(np.float32), weights.astype(np.float32)
