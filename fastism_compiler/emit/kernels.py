@@ -15,8 +15,10 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
 from fastism_compiler.emit.precision import Product, Rounding, product_of, rounding_of
+from fastism_compiler.emit.scatter import arrange_taps, spread_out, spread_taps
 from fastism_compiler.emit.winograd import Points, arrange, spread_pairs
 from fastism_compiler.ir import Node
+from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 
 Prepare = Callable[[Node, Tensor, int], Any]
@@ -38,9 +40,6 @@ class Arithmetic:
 def arithmetic_of(precision: str, jit: bool, in_parts: bool = False) -> Arithmetic:
     """How deltas meet weights at a precision, in programs with or without XLA."""
     return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), in_parts)
-
-
-STRICT = arithmetic_of("float32", jit=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,68 +69,18 @@ def product_with_slice(x: Tensor, kernel: Tensor, start: Tensor, parts: int, pro
     return tf.while_loop(lambda part, _: part < parts, add, first, maximum_iterations=parts)[1]
 
 
-def scatter_taps(x: Tensor, weights: Tensor, stride: int, dilation: int, product: Product = STRICT.product) -> Tensor:
-    """Every position adds `x[a] @ weights[:, t]` at `a*stride + t*dilation`.
-
-    Args:
-        x: `[rows, w, Cin]`.
-        weights: `[Cin, k, Cout]`.
-        stride: distance between the contributions of neighbouring positions.
-        dilation: distance between taps.
-        product: what multiplies.
-
-    Returns:
-        `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`, one GEMM and an
-        overlap-add written as a sum of shifted pads, the form that XLA fuses
-        without recomputing the product.
-    """
-    width, channels = x.shape[1], x.shape[2]
-    _, taps, filters = weights.shape
-    if filters < _FEW_FILTERS and stride == 1:
-        return _scatter_taps_first(x, weights, dilation, product)
-    terms = product(tf.reshape(x, [-1, channels]), tf.reshape(weights, [channels, taps * filters]))
-    terms = tf.reshape(terms, [-1, width, taps, filters])
-    if stride == 1 and dilation == 1 and width < taps:
-        return tf.add_n([pad_positions(terms[:, i], i, width - 1 - i) for i in range(width)])
-    if stride > 1:
-        terms = _spread(terms, stride)
-    reach = (taps - 1) * dilation
-    return tf.add_n([pad_positions(terms[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
-
-
-_FEW_FILTERS = 8
-"""Below this, positions make the better innermost axis for vector instructions."""
-
-
-def _scatter_taps_first(x: Tensor, weights: Tensor, dilation: int, product: Product) -> Tensor:
-    """The same with positions innermost, for profile heads of one or a few filters."""
-    width, channels = x.shape[1], x.shape[2]
-    _, taps, filters = weights.shape
-    flat = tf.transpose(tf.reshape(weights, [channels, taps * filters]))
-    terms = product(flat, tf.reshape(x, [-1, channels]), transpose_b=True)
-    terms = tf.reshape(terms, [taps, filters, -1, width])
-    reach = (taps - 1) * dilation
-    shifted = [tf.pad(terms[t], [[0, 0], [0, 0], [t * dilation, reach - t * dilation]]) for t in range(taps)]
-    return tf.transpose(tf.add_n(shifted), [1, 2, 0])
-
-
-def _spread(x: Tensor, stride: int) -> Tensor:
-    """Put `stride - 1` zeros between neighbouring positions."""
-    width = x.shape[1]
-    wide = tf.pad(x[:, :, None], [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
-    wide = tf.reshape(wide, [-1, width * stride, *x.shape[2:]])
-    return wide[:, : (width - 1) * stride + 1]
-
-
-def _prepare_scatter(node: Node, weights: Tensor, width: int) -> Tensor:
+def _prepare_scatter(node: Node, weights: Tensor, width: int) -> tuple[Tensor, Banding]:
     if node.op == "conv_transpose":
-        return tf.transpose(weights, [2, 0, 1])
-    return tf.transpose(tf.reverse(weights, [0]), [1, 0, 2])
+        weights, stride = tf.transpose(weights, [0, 2, 1]), node.attrs["stride"]
+    else:
+        weights, stride = tf.reverse(weights, [0]), 1
+    taps, _, filters = weights.shape
+    banding = Banding(width, taps, filters, node.attrs["dilation"], stride)
+    return arrange_taps(weights, banding), banding
 
 
-def _apply_scatter(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic) -> Tensor:
-    stride = node.attrs["stride"] if node.op == "conv_transpose" else 1
-    return scatter_taps(x, weights, stride, node.attrs["dilation"], arithmetic.product)
+def _apply_scatter(node: Node, x: Tensor, weights: tuple[Tensor, Banding], arithmetic: Arithmetic) -> Tensor:
+    return spread_taps(x, *weights, arithmetic.product)
 
 
 def _prepare_winograd(node: Node, weights: Tensor, width: int) -> Points:
@@ -146,7 +95,7 @@ def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
     """`[w*Cin, w_out*Cout]`: input position `i` meets output `j` with tap `i + (k-1)d - j`."""
     taps, channels, filters = weights.shape
     dilation = node.attrs["dilation"]
-    spread = _spread(tf.reverse(weights, [0])[None], dilation)[0]
+    spread = spread_out(tf.reverse(weights, [0])[None], dilation)[0]
     reach = (taps - 1) * dilation + 1
     banded = tf.stack([tf.pad(spread, [[i, width - 1 - i], [0, 0], [0, 0]]) for i in range(width)])
     out_width = reach + width - 1

@@ -16,6 +16,7 @@ from fastism_compiler.emit.functions import Tensor, function_named
 from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
+from fastism_compiler.passes.banding import Banding
 
 Emitter = Callable[..., Tensor]
 """`(node, *operands) -> tensor`"""
@@ -116,10 +117,12 @@ def _depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _conv_transpose(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
-    from fastism_compiler.emit.kernels import scatter_taps
+    from fastism_compiler.emit.scatter import arrange_taps, spread_taps
 
-    weights = tf.transpose(kernel, [2, 0, 1])
-    scattered = scatter_taps(x, weights, node.attrs["stride"], node.attrs["dilation"])
+    weights = tf.transpose(kernel, [0, 2, 1])
+    taps, _, filters = weights.shape
+    banding = Banding(x.shape[1], taps, filters, node.attrs["dilation"], node.attrs["stride"])
+    scattered = spread_taps(x, arrange_taps(weights, banding), banding, tf.matmul)
     pad, out_length = node.attrs["pad"], node.attrs["out_length"]
     return pad_positions(scattered, -pad, out_length + pad - scattered.shape[1])
 
