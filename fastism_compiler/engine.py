@@ -252,9 +252,11 @@ def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, 
 SLICE_BYTES = 4 << 20
 """Bytes of a dense kernel that a CPU copies and multiplies at once (47 rows by a slice of 103 MB: 13.5 ms at once,
 9.3 ms in parts of 2 to 10 MB, 10.3 ms of 1 MB)."""
-SHARED_CACHE = 16 << 20
-"""A lane's part of the cache that cores share (a Beluga tile of 45 MB is faster than one of 11 MB all the same, 1.49 s
-a sequence for 1.64 s, as it reads its dense kernel for 128 rows and not for 32: `benchmarks.tiles`)."""
+SHARED_CACHE = 4 << 20
+"""A lane's part of the cache that cores share. It is not theirs alone: tiles of 4 MB are as fast as of 16 MB where
+both fit (Basset, Factorized Basset, DeepSTARR, scBasset), and SpliceAI takes 0.67 s a sequence with them, for 0.98.
+(A Beluga tile of 45 MB is faster than one of 11 MB all the same, 1.49 s for 1.64 s, as it reads its dense kernel for
+128 rows and not for 32: `benchmarks.tiles`.)"""
 CORE_CACHE = 2 << 20
 """Bytes of a tile's widest step that stay near one core (measured in two lanes on cores with 1 MB of L2, seconds a
 sequence: BPNet 0.16 with tiles of 2 MB, 0.205 with 16 MB; Factorized Basset 0.118 and 0.097)."""

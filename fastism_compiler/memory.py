@@ -12,9 +12,8 @@ from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 from fastism_compiler.ir.graph import Node
 from fastism_compiler.ir.ops import rule_of
-from fastism_compiler.passes.row_costs import stored_size
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD
-from fastism_compiler.passes.winograd import Pairing
+from fastism_compiler.passes.row_costs import lowering
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -99,15 +98,7 @@ def _arranged_bytes(graph: Graph) -> int:
     total = 0
     for node in graph.nodes(Section.TILE):
         if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ, WINOGRAD):
-            rows, kernel = graph.operands(node)
-            size = kernel.type.row_size
-            taps, channels, filters = (kernel.type.extent(axis) for axis in range(3))
-            width, dilation = stored_size(rows) // rows.type.extent(2), node.attrs["dilation"]
-            if node.facts.kernel == TOEPLITZ:
-                size = width * channels * (width + (taps - 1) * dilation) * filters
-            if node.facts.kernel == WINOGRAD:
-                size = Pairing(width, taps, dilation).matrices * channels * filters
-            total += size * np.dtype(kernel.type.dtype).itemsize
+            total += arranged(lowering(graph, node)) * np.dtype(node.type.dtype).itemsize
     return total
 
 

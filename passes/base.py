@@ -33,6 +33,7 @@ class Candidate:
         channels: input channels.
         filters: output channels.
         dilation: distance between taps.
+        stride: of a transposed convolution, distance between the outputs of neighbouring positions.
     """
 
     kernel: str
@@ -43,6 +44,7 @@ class Candidate:
     channels: int
     filters: int
     dilation: int
+    stride: int = 1
 
 
 Measure = Callable[[Candidate], float]

@@ -12,8 +12,8 @@ from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.row_costs import ITEM_BYTES, pairing_of, row_bytes, row_work
-from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, WINOGRAD
+from fastism_compiler.passes.row_costs import ITEM_BYTES, lowering, row_bytes, row_work
+from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM, WINOGRAD, arranged
 
 _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
@@ -264,12 +264,10 @@ def _weights_read(graph: Graph, node: Node) -> int:
     if node.facts.kernel == KERNEL_ROWS:
         rows, kernel = graph.operands(node)
         return min(max(rows.window.ranges.max_width, 1), kernel.type.extent(0)) * kernel.type.extent(1)
+    if node.facts.kernel in (SCATTER_GEMM, WINOGRAD):
+        return arranged(lowering(graph, node))
     parameters = [o for o in graph.operands(node)[1:] if o.section is Section.REFERENCE and not o.type.batched]
-    elements = sum(o.type.row_size for o in parameters)
-    if node.facts.kernel == WINOGRAD:
-        pairing = pairing_of(graph, node)
-        return elements * pairing.matrices // pairing.taps
-    return elements
+    return sum(o.type.row_size for o in parameters)
 
 
 def _labels(starts: list[Table], count: int) -> Table:

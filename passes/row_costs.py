@@ -10,8 +10,14 @@ from fastism_compiler.ir.graph import Form, Graph, Node, Section
 from fastism_compiler.ir.ops import rule_of
 from fastism_compiler.ir.ranges import Constant, Window
 from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.select_kernels import GATHER_GEMM, SCATTER_GEMM, WINOGRAD, scratch
-from fastism_compiler.passes.winograd import Pairing
+from fastism_compiler.passes.select_kernels import (
+    GATHER_GEMM,
+    SCATTER_GEMM,
+    WINOGRAD,
+    multiply_adds,
+    pairing_of,
+    scratch,
+)
 
 ITEM_BYTES = 4
 
@@ -28,7 +34,7 @@ def kernel_share(graph: Graph, node: Node | None) -> float:
     """Multiply-adds of a tile op's kernel, over those of every position with every tap: below 1 for `winograd`."""
     if node is None or node.facts.kernel != WINOGRAD:
         return 1.0
-    pairing = pairing_of(graph, node)
+    pairing = pairing_of(lowering(graph, node))
     return pairing.products / (pairing.width * pairing.taps)
 
 
@@ -59,19 +65,19 @@ def row_bytes(graph: Graph, node: Node) -> int:
         if operand.section is Section.TILE:
             total += stored_size(operand)
     if node.facts.kernel in (SCATTER_GEMM, WINOGRAD, GATHER_GEMM):
-        total += _scratch(graph, node)
+        total += scratch(lowering(graph, node))
     return total * ITEM_BYTES
 
 
-def _scratch(graph: Graph, node: Node) -> int:
-    """Elements that a kernel takes for one row between what it reads and what it returns."""
+def lowering(graph: Graph, node: Node) -> Candidate:
+    """A convolution of the tile, with the kernel it has got, at the shape it runs at for one row."""
     rows, kernel = graph.operands(node)
     channels, filters = rows.type.extent(rows.type.rank - 1), node.type.extent(node.type.rank - 1)
     width, out_width = stored_size(rows) // channels, stored_size(node) // filters
     taps = kernel.type.row_size // (channels * filters)
-    return scratch(
-        Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, node.attrs.get("dilation", 1))
-    )
+    stride = node.attrs["stride"] if node.op == "conv_transpose" else 1
+    dilation = node.attrs.get("dilation", 1)
+    return Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, dilation, stride)
 
 
 def stored_size(node: Node) -> int:
@@ -92,15 +98,6 @@ def stored_work(graph: Graph, node: Node) -> int:
     kernel = parameters[0]
     if node.op == "dense":
         return stored_size(rows) * kernel.type.extent(1)
-    if node.facts.kernel == GATHER_GEMM:
-        return stored_size(node) * kernel.type.row_size // node.type.extent(2)
-    channels = rows.type.extent(rows.type.rank - 1)
-    if node.facts.kernel == WINOGRAD:
-        return pairing_of(graph, node).products * channels * node.type.extent(2)
-    return stored_size(rows) // channels * kernel.type.row_size
-
-
-def pairing_of(graph: Graph, node: Node) -> Pairing:
-    """How the window and the kernel of a `winograd` convolution are cut."""
-    rows, kernel = graph.operands(node)
-    return Pairing(rows.carrier.width, kernel.type.extent(0), node.attrs["dilation"])
+    if node.facts.kernel in (SCATTER_GEMM, WINOGRAD, GATHER_GEMM):
+        return multiply_adds(lowering(graph, node))
+    return stored_size(rows) // rows.type.extent(rows.type.rank - 1) * kernel.type.row_size

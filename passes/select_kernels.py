@@ -10,11 +10,12 @@ import numpy as np
 from fastism_compiler.ir.graph import Form, Graph, Node, Section
 from fastism_compiler.ir.ops import Aggregates, effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
+from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
 from fastism_compiler.passes.winograd import Pairing
 
 SCATTER_GEMM = "scatter-gemm"
-"""one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, then overlap-add: a product for every position and tap"""
+"""one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, or of a few positions together (see `banding`), then overlap-add"""
 WINOGRAD = "winograd"
 """GEMMs of pairs of positions and groups of taps at up to four points: a third fewer products, then overlap-add"""
 TOEPLITZ = "toeplitz"
@@ -106,15 +107,45 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
     return replace(alone, rows=int(np.clip((context.shared_cache or context.tile_bytes) // size, 1, _MOST_ROWS)))
 
 
+def banding_of(c: Candidate) -> Banding:
+    """How `scatter-gemm` cuts a window and a kernel."""
+    return Banding(c.width, c.taps, c.filters, c.dilation, c.stride)
+
+
+def pairing_of(c: Candidate) -> Pairing:
+    """How `winograd` cuts a window and a kernel."""
+    return Pairing(c.width, c.taps, c.dilation)
+
+
 def scratch(c: Candidate) -> int:
     """Elements that one row takes between what a kernel reads and what it returns."""
     if c.kernel == SCATTER_GEMM:
-        return c.width * c.taps * c.filters
+        return banding_of(c).rows * banding_of(c).columns
     if c.kernel == WINOGRAD:
-        return 2 * c.width * c.channels + Pairing(c.width, c.taps, c.dilation).products * c.filters
+        return 2 * c.width * c.channels + pairing_of(c).products * c.filters
     if c.kernel == GATHER_GEMM:
         return c.out_width * c.taps * c.channels
     return 0
+
+
+def arranged(c: Candidate) -> int:
+    """Elements of the weights as a kernel's products read them; 0 where they stay as they are."""
+    if c.kernel == SCATTER_GEMM:
+        return banding_of(c).together * c.channels * banding_of(c).columns
+    if c.kernel == WINOGRAD:
+        return pairing_of(c).matrices * c.channels * c.filters
+    return c.width * c.channels * c.out_width * c.filters if c.kernel == TOEPLITZ else 0
+
+
+def multiply_adds(c: Candidate) -> int:
+    """Products of one row; those with the zeros of a band count, as they take time."""
+    if c.kernel == SCATTER_GEMM:
+        return banding_of(c).rows * arranged(c)
+    if c.kernel == WINOGRAD:
+        return pairing_of(c).products * c.channels * c.filters
+    if c.kernel == TOEPLITZ:
+        return arranged(c)
+    return c.out_width * c.taps * c.channels * c.filters
 
 
 def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
@@ -133,32 +164,33 @@ def predicted_cost(candidate: Candidate, context: Context) -> float:
 
 
 def _scatter_gemm(c: Candidate, context: Context) -> float:
-    moved = 4 * (scratch(c) + c.out_width * c.filters)
-    return c.width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
+    return multiply_adds(c) + _fused(scratch(c) + c.out_width * c.filters, context)
 
 
 def _winograd(c: Candidate, context: Context) -> float:
     """Never in fewer digits than float32: what cancels between points would be lost."""
-    pairing = Pairing(c.width, c.taps, c.dilation)
-    if context.precision != "float32" or pairing.second == 0:
+    if context.precision != "float32" or pairing_of(c).second == 0:
         return float("inf")
-    moved = _WINOGRAD_MOVED * 4 * (scratch(c) + c.out_width * c.filters)
+    moved = _WINOGRAD_MOVED * (scratch(c) + c.out_width * c.filters)
     starts = _WINOGRAD_STARTS * context.machine.per_start / c.rows
-    return pairing.products * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte + starts
+    return multiply_adds(c) + _fused(moved, context) + starts
 
 
 def _toeplitz(c: Candidate, context: Context) -> float:
-    banded_kernel = c.width * c.channels * c.out_width * c.filters
-    return banded_kernel + banded_kernel / context.batch_size
+    return multiply_adds(c) + arranged(c) / context.batch_size
 
 
 def _gather_gemm(c: Candidate, context: Context) -> float:
-    moved = 4 * (c.width * c.channels + 2 * scratch(c))
-    return c.out_width * c.taps * c.channels * c.filters + moved * _MOVED[context.jit] * context.machine.per_byte
+    return multiply_adds(c) + _fused(c.width * c.channels + 2 * scratch(c), context)
 
 
 def _direct(c: Candidate, context: Context) -> float:
-    return _DIRECT_OVERHEAD * c.out_width * c.taps * c.channels * c.filters
+    return _DIRECT_OVERHEAD * multiply_adds(c)
+
+
+def _fused(elements: float, context: Context) -> float:
+    """What it costs to move so many numbers through loops that XLA fuses."""
+    return 4 * elements * _MOVED[context.jit] * context.machine.per_byte
 
 
 _COSTS: dict[str, Callable[[Candidate, Context], float]] = {

@@ -75,3 +75,13 @@ def assert_close(
             wanted = exact()[number][finite]
             error, limit = np.abs(y[finite] - wanted).max(), 3 * np.abs(z[finite] - wanted).max()
         assert error <= limit, f"max error {error:.3e} > {limit:.3e}"
+
+
+def spread_by_definition(x: Any, weights: Any, dilation: int = 1, stride: int = 1) -> Any:
+    """Every position of `[rows, w, Cin]` adds `x[a] @ weights[t]` at `a*stride + t*dilation`."""
+    taps, width = len(weights), x.shape[1]
+    y = np.zeros((len(x), (width - 1) * stride + (taps - 1) * dilation + 1, weights.shape[2]), x.dtype)
+    for t in range(taps):
+        first = t * dilation
+        y[:, first : first + (width - 1) * stride + 1 : stride] += x @ weights[t]
+    return y
