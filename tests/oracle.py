@@ -77,7 +77,7 @@ def assert_close(
         assert error <= limit, f"max error {error:.3e} > {limit:.3e}"
 
 
-def spread_by_definition(x: Any, weights: Any, dilation: int = 1, stride: int = 1) -> Any:
+def spread(x: Any, weights: Any, dilation: int = 1, stride: int = 1) -> Any:
     """Every position of `[rows, w, Cin]` adds `x[a] @ weights[t]` at `a*stride + t*dilation`."""
     taps, width = len(weights), x.shape[1]
     y = np.zeros((len(x), (width - 1) * stride + (taps - 1) * dilation + 1, weights.shape[2]), x.dtype)

@@ -48,7 +48,7 @@ def test_bands_hold_the_window_and_all_it_reaches() -> None:
         band = banding.together * dilation
         assert (banding.bands - 1) * band < width <= banding.bands * band
         assert banding.columns >= (banding.together + taps - 1) * filters
-        assert banding.pieces <= 12 or banding.bands == 1
+        assert banding.pieces <= 12 or banding.bands <= 2, "even bands come before few terms"
 
 
 def test_bands_are_even() -> None:
