@@ -6,6 +6,7 @@ position alone adds, and nothing beyond, is exact, and so are the zeros beside i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -54,15 +55,24 @@ def spread_pairs(x: Tensor, points: Points, filters: int, dilation: int, product
     width = x.shape[1] + (taps - 1) * dilation
     products = [_multiplied(d, g, filters, product) for d, g in zip(_evaluated(x, pairing), points, strict=False)]
     half = -(-width // (2 * dilation)) * dilation
-    phases: tuple[list[Tensor], list[Tensor]] = ([], [])
+    steps: defaultdict[int, list[Tensor]] = defaultdict(list)
     begin = 0
     for number, size in enumerate(pairing.groups):
-        for k, c in enumerate(_coefficients([p[:, :, number] for p in products[: size + 1]]), start=begin):
-            before = k // 2 * dilation
-            phases[k % 2].append(pad_positions(c, before, half - before - c.shape[1]))
+        for step, c in enumerate(_coefficients([p[:, :, number] for p in products[: size + 1]]), start=begin):
+            steps[step].append(c)
         begin += size
+    phases: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for step, coefficients in steps.items():
+        before, total = step // 2 * dilation, _added(coefficients)
+        phases[step % 2].append(pad_positions(total, before, half - before - total.shape[1]))
     blocks = [tf.reshape(tf.add_n(phase), [-1, half // dilation, dilation, filters]) for phase in phases]
     return tf.reshape(tf.stack(blocks, axis=2), [-1, 2 * half, filters])[:, :width]
+
+
+def _added(coefficients: list[Tensor]) -> Tensor:
+    """The last of a group and the first of the next one, which go to the same outputs, before they are shifted."""
+    width = max(c.shape[1] for c in coefficients)
+    return tf.add_n([pad_positions(c, 0, width - c.shape[1]) for c in coefficients])
 
 
 def _evaluated(x: Tensor, pairing: Pairing) -> Points:
