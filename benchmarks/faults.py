@@ -14,7 +14,7 @@ from fastism_compiler.passes import demand
 from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
 from fastism_compiler import engine
-from fastism_compiler.emit import kernels, rows, tile, winograd
+from fastism_compiler.emit import kernels, rows, scatter, tile, winograd
 from fastism_compiler.frontend import convolutions
 
 Wrong = Callable[..., Any]
@@ -102,6 +102,10 @@ def _subtracted_from_the_second(right: Any, *args: Any) -> Any:
     return first, second, both, -difference
 
 
+def _reshaped_only(right: Any, x: Any, dilation: int) -> Any:
+    return tf.reshape(x, [-1, *right(x, dilation).shape[1:]])
+
+
 def _as_given(right: Any, replacement: Any, *rest: Any) -> Any:
     return replacement
 
@@ -149,6 +153,7 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
     "taps are not reversed": _taps_not_reversed,
     "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
+    "the positions of a band are not a dilation apart": partial(_broken, scatter, "_side_by_side", _reshaped_only),
     "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
     "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),
