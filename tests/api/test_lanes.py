@@ -95,7 +95,7 @@ def test_all_lanes_run_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dense_layer_that_lanes_would_read_too_often_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beluga's dense kernel: 16 neighbouring ranges share a slice of it, so a tile holds 16 rows per sequence."""
-    model = fc.models.beluga(scale=0.15)
+    model = fc.models.beluga(scale=0.3)
     few = with_lanes(monkeypatch, 8, model, batch_size=8)
     assert few.engines[0].lanes == 1
     pooled = with_lanes(monkeypatch, 8, randomize(GRAPHS["global_pools"]()), batch_size=8)
