@@ -1,7 +1,7 @@
 """Where a compiled program spends its time, step by step: each with its layer, its shape, and the rate of its products.
 
 XLA's CPU runtime reports every step it runs to TensorFlow's profiler, and its dump says what the step is. Lanes run
-beside each other, so times are of all lanes together. Tracing a small step takes about as long as the step.
+beside each other, so times are of all lanes together. Tracing adds to each step, and most to small ones.
 
 python -m benchmarks.layers bpnet
 python -m benchmarks.layers spliceai --ranges 40 --most 30
