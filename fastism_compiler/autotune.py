@@ -137,7 +137,7 @@ class Tuner:
         import tensorflow as tf
 
         from fastism_compiler.emit.functions import traced
-        from fastism_compiler.emit.kernels import KERNELS, arithmetic_of
+        from fastism_compiler.emit.kernels import KERNELS, arithmetic_here
 
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
@@ -145,7 +145,7 @@ class Tuner:
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
         node = graph.add("conv", [x, kernel], attrs)
-        arithmetic = arithmetic_of(self.precision, self.jit)
+        arithmetic = arithmetic_here(self.precision, self.jit)
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)

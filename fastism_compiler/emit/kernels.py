@@ -18,6 +18,7 @@ from fastism_compiler.emit.precision import Product, Rounding, product_of, round
 from fastism_compiler.emit.scatter import arrange_taps, spread_out, spread_taps
 from fastism_compiler.emit.winograd import Points, arrange, spread_pairs
 from fastism_compiler.ir import Node
+from fastism_compiler.lanes import runs_on_gpu
 from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 
@@ -33,13 +34,19 @@ class Arithmetic:
 
     product: Product
     rounding: Rounding
-    in_parts: bool = False
-    """Read slices of dense kernels in the parts that were planned; not in programs that may run on other machines."""
+    cpu_only: bool = False
+    """XLA compiles the program for this machine's CPU and no other: what is planned for its cache holds, and it updates
+    values in place."""
 
 
-def arithmetic_of(precision: str, jit: bool, in_parts: bool = False) -> Arithmetic:
+def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
     """How deltas meet weights at a precision, in programs with or without XLA."""
-    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), in_parts)
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), cpu_only)
+
+
+def arithmetic_here(precision: str, jit: bool) -> Arithmetic:
+    """The same for programs that run where TensorFlow runs."""
+    return arithmetic_of(precision, jit, cpu_only=jit and not runs_on_gpu())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ def _prepare_scatter(node: Node, weights: Tensor, width: int) -> tuple[Tensor, B
 
 
 def _apply_scatter(node: Node, x: Tensor, weights: tuple[Tensor, Banding], arithmetic: Arithmetic) -> Tensor:
-    return spread_taps(x, *weights, arithmetic.product)
+    return spread_taps(x, *weights, arithmetic.product, arithmetic.cpu_only)
 
 
 def _prepare_winograd(node: Node, weights: Tensor, width: int) -> Points:
@@ -88,7 +95,8 @@ def _prepare_winograd(node: Node, weights: Tensor, width: int) -> Points:
 
 
 def _apply_winograd(node: Node, x: Tensor, weights: Points, arithmetic: Arithmetic) -> Tensor:
-    return spread_pairs(x, weights, node.type.extent(2), node.attrs["dilation"], arithmetic.product)
+    filters, dilation = node.type.extent(2), node.attrs["dilation"]
+    return spread_pairs(x, weights, filters, dilation, arithmetic.product, arithmetic.cpu_only)
 
 
 def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope, traced
-from fastism_compiler.emit.kernels import Arithmetic, arithmetic_of
+from fastism_compiler.emit.kernels import Arithmetic, arithmetic_here
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
@@ -176,7 +176,7 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
-    arithmetic = arithmetic_of(spec.precision, spec.jit, in_parts=spec.jit)
+    arithmetic = arithmetic_here(spec.precision, spec.jit)
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor

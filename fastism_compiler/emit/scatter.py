@@ -1,7 +1,4 @@
-"""The `scatter-gemm` kernel: every position adds its products with all taps (see `passes.banding`).
-
-Overlap-add is written as a sum of shifted pads, the form that XLA fuses without recomputing the product.
-"""
+"""The `scatter-gemm` kernel: every position adds its products with all taps (see `passes.banding`)."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.overlap_add import overlap_add
 from fastism_compiler.emit.precision import Product
 from fastism_compiler.passes.banding import Banding
 
@@ -23,7 +21,7 @@ def arrange_taps(weights: Tensor, banding: Banding) -> Tensor:
     return tf.pad(matrix, [[0, 0], [0, columns - reached * filters]])
 
 
-def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -> Tensor:
+def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product, in_place: bool = False) -> Tensor:
     """Every position adds `x[a] @ weights[t]` at `a*stride + t*dilation`.
 
     Args:
@@ -31,24 +29,25 @@ def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -
         matrix: what `arrange_taps` made of the weights.
         banding: how the window and the taps are cut.
         product: what multiplies.
+        in_place: how terms are added (see `overlap_add`).
 
     Returns:
         `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`.
     """
     if banding.together > 1:
-        return _spread_bands(x, matrix, banding, product)
+        return _spread_bands(x, matrix, banding, product, in_place)
     width, channels = x.shape[1], x.shape[2]
     taps, stride, dilation = banding.taps, banding.stride, banding.dilation
     terms = product(tf.reshape(x, [-1, channels]), matrix)
     terms = tf.reshape(terms, [-1, width, taps, banding.filters])
     if stride == 1 and dilation == 1 and width < taps:
-        return tf.add_n([pad_positions(terms[:, i], i, width - 1 - i) for i in range(width)])
+        return overlap_add([(i, terms[:, i]) for i in range(width)], width + taps - 1, in_place)
     terms = spread_out(terms, stride)
     reach = (taps - 1) * dilation
-    return tf.add_n([pad_positions(terms[:, :, t], t * dilation, reach - t * dilation) for t in range(taps)])
+    return overlap_add([(t * dilation, terms[:, :, t]) for t in range(taps)], terms.shape[1] + reach, in_place)
 
 
-def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -> Tensor:
+def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product, in_place: bool = False) -> Tensor:
     bands, together, pieces = banding.bands, banding.together, banding.pieces
     dilation, filters, channels = banding.dilation, banding.filters, x.shape[2]
     x = pad_positions(x, 0, bands * together * dilation - banding.width)
@@ -56,8 +55,8 @@ def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product)
     terms = product(tf.reshape(x, [-1, together * channels]), matrix)
     terms = terms[:, : pieces * together * filters]
     terms = tf.reshape(terms, [-1, bands, dilation, pieces, together * filters])
-    total = tf.add_n([pad_positions(terms[:, :, :, k], k, pieces - 1 - k) for k in range(pieces)])
     reached = bands + pieces - 1
+    total = overlap_add([(k, terms[:, :, :, k]) for k in range(pieces)], reached, in_place)
     total = _side_by_side(tf.reshape(total, [-1, reached, dilation, together, filters]), dilation)
     total = tf.reshape(total, [-1, reached * together * dilation, filters])
     return total[:, : banding.width + (banding.taps - 1) * dilation]

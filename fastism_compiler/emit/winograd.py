@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.overlap_add import overlap_add
 from fastism_compiler.emit.precision import Product
 from fastism_compiler.passes.winograd import Pairing
 
@@ -36,7 +37,9 @@ def arrange(weights: Tensor) -> Points:
     return tuple(tf.concat(values, axis=1) for values in found if values)
 
 
-def spread_pairs(x: Tensor, points: Points, filters: int, dilation: int, product: Product) -> Tensor:
+def spread_pairs(
+    x: Tensor, points: Points, filters: int, dilation: int, product: Product, in_place: bool = False
+) -> Tensor:
     """Every position adds `x[a] @ weights[t]` at `a + t*dilation`.
 
     Args:
@@ -45,6 +48,7 @@ def spread_pairs(x: Tensor, points: Points, filters: int, dilation: int, product
         filters: `Cout`.
         dilation: distance between taps.
         product: what multiplies.
+        in_place: how terms are added (see `overlap_add`).
 
     Returns:
         `[rows, w + (k-1)*dilation, Cout]`.
@@ -61,18 +65,17 @@ def spread_pairs(x: Tensor, points: Points, filters: int, dilation: int, product
         for step, c in enumerate(_coefficients([p[:, :, number] for p in products[: size + 1]]), start=begin):
             steps[step].append(c)
         begin += size
-    phases: tuple[list[Tensor], list[Tensor]] = ([], [])
+    phases: tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]] = ([], [])
     for step, coefficients in steps.items():
-        before, total = step // 2 * dilation, _added(coefficients)
-        phases[step % 2].append(pad_positions(total, before, half - before - total.shape[1]))
-    blocks = [tf.reshape(tf.add_n(phase), [-1, half // dilation, dilation, filters]) for phase in phases]
+        phases[step % 2].append((step // 2 * dilation, _added(coefficients)))
+    sums = [overlap_add(phase, half, in_place) for phase in phases]
+    blocks = [tf.reshape(y, [-1, half // dilation, dilation, filters]) for y in sums]
     return tf.reshape(tf.stack(blocks, axis=2), [-1, 2 * half, filters])[:, :width]
 
 
 def _added(coefficients: list[Tensor]) -> Tensor:
     """The last of a group and the first of the next one, which go to the same outputs, before they are shifted."""
-    width = max(c.shape[1] for c in coefficients)
-    return tf.add_n([pad_positions(c, 0, width - c.shape[1]) for c in coefficients])
+    return overlap_add([(0, c) for c in coefficients], max(c.shape[1] for c in coefficients), in_place=False)
 
 
 def _evaluated(x: Tensor, pairing: Pairing) -> Points:

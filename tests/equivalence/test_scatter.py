@@ -21,7 +21,7 @@ def in_bands(x: Any, weights: Any, dilation: int, stride: int = 1, jit: bool = F
     banding = Banding(x.shape[1], weights.shape[0], weights.shape[2], dilation, stride)
 
     def run(x: Any, weights: Any) -> Any:
-        return spread_taps(x, arrange_taps(weights, banding), banding, tf.matmul)
+        return spread_taps(x, arrange_taps(weights, banding), banding, tf.matmul, in_place=jit)
 
     function = tf.function(run, jit_compile=True, autograph=False) if jit else run
     return function(tf.constant(x), tf.constant(weights)).numpy()
@@ -41,7 +41,10 @@ def test_strides_of_transposed_convolutions(stride: int) -> None:
     np.testing.assert_allclose(in_bands(x, weights, 1, stride), spread(x, weights, 1, stride), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("width", "taps", "filters", "dilation"), [(30, 25, 1, 1), (101, 41, 8, 25), (26, 13, 3, 2)])
+@pytest.mark.parametrize(
+    ("width", "taps", "filters", "dilation"),
+    [(30, 25, 1, 1), (101, 41, 8, 25), (26, 13, 3, 2), (9, 8, 16, 2), (6, 9, 16, 1)],
+)
 def test_whole_numbers_are_exact_in_float32(width: int, taps: int, filters: int, dilation: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(-8, 9, (2, width, 6)).astype("float32")

@@ -16,7 +16,7 @@ SHAPES = [(w, k, d) for w in range(1, 10) for k in range(1, 9) for d in range(1,
 
 def in_pairs(x: Any, weights: Any, dilation: int, jit: bool = False) -> Any:
     def run(x: Any, weights: Any) -> Any:
-        return spread_pairs(x, arrange(weights), weights.shape[2], dilation, tf.matmul)
+        return spread_pairs(x, arrange(weights), weights.shape[2], dilation, tf.matmul, in_place=jit)
 
     function = tf.function(run, jit_compile=True, autograph=False) if jit else run
     return function(tf.constant(x), tf.constant(weights)).numpy()
