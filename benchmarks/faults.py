@@ -87,8 +87,8 @@ def _not_assigned(right: Any, step: Any, node: Any, delta: Any, reference: Any) 
 def _taps_not_reversed() -> Iterator[None]:
     right = kernels.KERNELS[SCATTER_GEMM]
 
-    def prepare(node: Any, weights: Any, width: int, arithmetic: Any) -> Any:
-        return right.prepare(node, weights[::-1], width, arithmetic)
+    def prepare(node: Any, weights: Any, width: int) -> Any:
+        return right.prepare(node, weights[::-1], width)
 
     kernels.KERNELS[SCATTER_GEMM] = kernels.Kernel(prepare, right.apply)
     try:

@@ -149,7 +149,7 @@ class Tuner:
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)
-        arranged = KERNELS[c.kernel].prepare(node, weights, c.width, arithmetic)
+        arranged = KERNELS[c.kernel].prepare(node, weights, c.width)
 
         def apply(rows: Any, arranged: Any) -> Any:
             return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)

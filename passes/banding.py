@@ -3,8 +3,7 @@
 A position of `C` channels and `k` taps of `F` filters are a product `[1, C] x [C, k*F]`, of which every output adds up
 `k` terms. `b` positions, one dilation apart, can be one row `[1, b*C]` instead; its matrix holds the taps `b` times,
 each time one column of filters further on (a banded Toeplitz matrix, Golub and Van Loan, Matrix Computations, 4.7).
-What overlaps then is whole bands: a `b`-th of the terms, for `b - 1` columns of zeros. That pays where a product for
-one position would be too narrow, and where many terms cannot be added in place.
+What overlaps then is whole bands: a `b`-th of the terms, for `b - 1` columns of zeros.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 _MOST_TERMS = 12
 """XLA's loop over a sum of more shifted terms is several times slower (measured: 21 taps of 32 filters, 166 us where 11
-taps take 12). Added in place, 41 take less than their bands do (SpliceAI, a sequence: 1.06 s, and 1.24 s in bands)."""
+taps take 12)."""
 
 _FEW_FILTERS = 8
 """Below this, a product for one position is narrower than pays (measured: 7 taps of one filter, 12 us, two positions
@@ -26,17 +25,13 @@ of one filter, four positions together: 51 us with 28 columns, 33 with 32)."""
 
 @dataclass(frozen=True, slots=True)
 class Banding:
-    """A window of `width` positions and a kernel of `taps`, both `dilation` apart; outputs `stride` apart.
-
-    `in_place`: terms are added one after the other into one value, as XLA does on a CPU, not in one loop over all.
-    """
+    """A window of `width` positions and a kernel of `taps`, both `dilation` apart; outputs `stride` apart."""
 
     width: int
     taps: int
     filters: int
     dilation: int
     stride: int = 1
-    in_place: bool = False
 
     @property
     def together(self) -> int:
@@ -44,8 +39,7 @@ class Banding:
         steps = -(-self.width // self.dilation)
         terms = self.taps if self.dilation > 1 else min(self.width, self.taps)
         few = self.filters < _FEW_FILTERS and self.taps > 1
-        many = terms > _MOST_TERMS and not self.in_place
-        if self.stride > 1 or not (few or many):
+        if self.stride > 1 or not (few or terms > _MOST_TERMS):
             return 1
         most = 2
         while _pieces(most, self.taps) > _MOST_TERMS:

@@ -108,8 +108,8 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
 
 
 def banding_of(c: Candidate) -> Banding:
-    """How `scatter-gemm` cuts a window and a kernel, on a CPU."""
-    return Banding(c.width, c.taps, c.filters, c.dilation, c.stride, in_place=True)
+    """How `scatter-gemm` cuts a window and a kernel."""
+    return Banding(c.width, c.taps, c.filters, c.dilation, c.stride)
 
 
 def pairing_of(c: Candidate) -> Pairing:

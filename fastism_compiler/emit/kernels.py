@@ -22,8 +22,8 @@ from fastism_compiler.lanes import runs_on_gpu
 from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 
-Prepare = Callable[[Node, Tensor, int, "Arithmetic"], Any]
-"""`(node, weights, window width, arithmetic) -> arranged weights`: a tensor, or a tuple of them"""
+Prepare = Callable[[Node, Tensor, int], Any]
+"""`(node, weights, window width) -> arranged weights`: a tensor, or a tuple of them"""
 Apply = Callable[[Node, Tensor, Any, "Arithmetic"], Tensor]
 """`(node, rows, arranged weights, arithmetic) -> rows`"""
 
@@ -76,21 +76,21 @@ def product_with_slice(x: Tensor, kernel: Tensor, start: Tensor, parts: int, pro
     return tf.while_loop(lambda part, _: part < parts, add, first, maximum_iterations=parts)[1]
 
 
-def _prepare_scatter(node: Node, weights: Tensor, width: int, arithmetic: Arithmetic) -> tuple[Tensor, Banding]:
+def _prepare_scatter(node: Node, weights: Tensor, width: int) -> tuple[Tensor, Banding]:
     if node.op == "conv_transpose":
         weights, stride = tf.transpose(weights, [0, 2, 1]), node.attrs["stride"]
     else:
         weights, stride = tf.reverse(weights, [0]), 1
     taps, _, filters = weights.shape
-    banding = Banding(width, taps, filters, node.attrs["dilation"], stride, arithmetic.cpu_only)
+    banding = Banding(width, taps, filters, node.attrs["dilation"], stride)
     return arrange_taps(weights, banding), banding
 
 
 def _apply_scatter(node: Node, x: Tensor, weights: tuple[Tensor, Banding], arithmetic: Arithmetic) -> Tensor:
-    return spread_taps(x, *weights, arithmetic.product)
+    return spread_taps(x, *weights, arithmetic.product, arithmetic.cpu_only)
 
 
-def _prepare_winograd(node: Node, weights: Tensor, width: int, arithmetic: Arithmetic) -> Points:
+def _prepare_winograd(node: Node, weights: Tensor, width: int) -> Points:
     return arrange(tf.reverse(weights, [0]))
 
 
@@ -99,7 +99,7 @@ def _apply_winograd(node: Node, x: Tensor, weights: Points, arithmetic: Arithmet
     return spread_pairs(x, weights, filters, dilation, arithmetic.product, arithmetic.cpu_only)
 
 
-def _prepare_toeplitz(node: Node, weights: Tensor, width: int, arithmetic: Arithmetic) -> Tensor:
+def _prepare_toeplitz(node: Node, weights: Tensor, width: int) -> Tensor:
     """`[w*Cin, w_out*Cout]`: input position `i` meets output `j` with tap `i + (k-1)d - j`."""
     taps, channels, filters = weights.shape
     dilation = node.attrs["dilation"]
@@ -117,7 +117,7 @@ def _apply_toeplitz(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmet
     return tf.reshape(rows, [-1, weights.shape[1] // filters, filters])
 
 
-def _prepare_gather(node: Node, weights: Tensor, width: int, arithmetic: Arithmetic) -> Tensor:
+def _prepare_gather(node: Node, weights: Tensor, width: int) -> Tensor:
     taps, channels, filters = weights.shape
     return tf.reshape(weights, [taps * channels, filters])
 
@@ -145,7 +145,7 @@ def _apply_direct(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic
     return tf.nn.conv1d(x, weights, stride=attrs["stride"], padding="VALID", dilations=attrs["dilation"])
 
 
-def _as_is(node: Node, weights: Tensor, width: int, arithmetic: Arithmetic) -> Tensor:
+def _as_is(node: Node, weights: Tensor, width: int) -> Tensor:
     return weights
 
 

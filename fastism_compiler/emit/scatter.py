@@ -21,7 +21,7 @@ def arrange_taps(weights: Tensor, banding: Banding) -> Tensor:
     return tf.pad(matrix, [[0, 0], [0, columns - reached * filters]])
 
 
-def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -> Tensor:
+def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product, in_place: bool = False) -> Tensor:
     """Every position adds `x[a] @ weights[t]` at `a*stride + t*dilation`.
 
     Args:
@@ -29,24 +29,25 @@ def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -
         matrix: what `arrange_taps` made of the weights.
         banding: how the window and the taps are cut.
         product: what multiplies.
+        in_place: how terms are added (see `overlap_add`).
 
     Returns:
         `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`.
     """
     if banding.together > 1:
-        return _spread_bands(x, matrix, banding, product)
+        return _spread_bands(x, matrix, banding, product, in_place)
     width, channels = x.shape[1], x.shape[2]
     taps, stride, dilation = banding.taps, banding.stride, banding.dilation
     terms = product(tf.reshape(x, [-1, channels]), matrix)
     terms = tf.reshape(terms, [-1, width, taps, banding.filters])
     if stride == 1 and dilation == 1 and width < taps:
-        return overlap_add([(i, terms[:, i]) for i in range(width)], width + taps - 1, banding.in_place)
+        return overlap_add([(i, terms[:, i]) for i in range(width)], width + taps - 1, in_place)
     terms = spread_out(terms, stride)
     reach = (taps - 1) * dilation
-    return overlap_add([(t * dilation, terms[:, :, t]) for t in range(taps)], terms.shape[1] + reach, banding.in_place)
+    return overlap_add([(t * dilation, terms[:, :, t]) for t in range(taps)], terms.shape[1] + reach, in_place)
 
 
-def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product) -> Tensor:
+def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product, in_place: bool = False) -> Tensor:
     bands, together, pieces = banding.bands, banding.together, banding.pieces
     dilation, filters, channels = banding.dilation, banding.filters, x.shape[2]
     x = pad_positions(x, 0, bands * together * dilation - banding.width)
@@ -55,7 +56,7 @@ def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product)
     terms = terms[:, : pieces * together * filters]
     terms = tf.reshape(terms, [-1, bands, dilation, pieces, together * filters])
     reached = bands + pieces - 1
-    total = overlap_add([(k, terms[:, :, :, k]) for k in range(pieces)], reached, banding.in_place)
+    total = overlap_add([(k, terms[:, :, :, k]) for k in range(pieces)], reached, in_place)
     total = _side_by_side(tf.reshape(total, [-1, reached, dilation, together, filters]), dilation)
     total = tf.reshape(total, [-1, reached * together * dilation, filters])
     return total[:, : banding.width + (banding.taps - 1) * dilation]

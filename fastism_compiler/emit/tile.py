@@ -39,7 +39,7 @@ class Prepared:
             if node.facts.kernel in KERNELS and _is_convolution(node):
                 rows, kernel = graph.operands(node)
                 width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
-                self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width, arithmetic)
+                self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
             if node.op in COMBINATIONS:
                 self.running[node] = running_tables(
                     node, values[graph.operands(node)[1]], graph.operands(node)[0].window.axis

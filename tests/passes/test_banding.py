@@ -35,11 +35,6 @@ def test_positions_together(shape: tuple[int, int, int, int], together: int) -> 
     assert Banding(*shape).together == together
 
 
-def test_many_terms_are_no_reason_where_they_are_added_in_place() -> None:
-    assert Banding(500, 21, 32, 10, in_place=True).together == 1
-    assert Banding(1000, 25, 1, 1, in_place=True).together == 4
-
-
 def test_transposed_convolutions_with_strides_are_left_alone() -> None:
     assert Banding(100, 75, 1, 1, stride=2).together == 1
 
