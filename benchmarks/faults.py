@@ -14,7 +14,7 @@ from fastism_compiler.passes import demand
 from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
 from fastism_compiler import engine
-from fastism_compiler.emit import kernels, rows, scatter, tile, winograd
+from fastism_compiler.emit import kernels, overlap_add, rows, scatter, tile, winograd
 from fastism_compiler.frontend import convolutions
 
 Wrong = Callable[..., Any]
@@ -106,6 +106,11 @@ def _reshaped_only(right: Any, x: Any, dilation: int) -> Any:
     return tf.reshape(x, [-1, *right(x, dilation).shape[1:]])
 
 
+def _last_term_early(right: Any, terms: Any, width: int) -> Any:
+    *others, (first, term) = terms
+    return right([*others, (max(first - 1, 0), term)], width)
+
+
 def _as_given(right: Any, replacement: Any, *rest: Any) -> Any:
     return replacement
 
@@ -154,6 +159,7 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "taps are not reversed": _taps_not_reversed,
     "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
     "the positions of a band are not a dilation apart": partial(_broken, scatter, "_side_by_side", _reshaped_only),
+    "the last of many terms is added one position early": partial(_broken, overlap_add, "_updated", _last_term_early),
     "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
     "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),
