@@ -10,7 +10,7 @@ from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
 from fastism_compiler.ir.ops import TILE_OPS, rule_of
 from fastism_compiler.ir.ranges import Constant, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE
+from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, spilled
 from fastism_compiler.passes.row_costs import ITEM_BYTES, row_bytes, row_work, stored_work
 
 _FROM_MEMORY = 0.78
@@ -62,16 +62,16 @@ def row_cost(graph: Graph, context: Context) -> float:
     nodes = graph.nodes(Section.TILE)
     work = max(sum(stored_work(graph, n) for n in nodes), row_work(graph, context.ranges.count))
     moved = sum(_moved(graph, n, context) for n in nodes)
-    saved = SAVED_IN_CACHE * context.machine.per_byte * moved if _stays_near(graph, context) else 0.0
+    saved = SAVED_IN_CACHE * context.machine.per_byte * moved * _near(graph, context)
     return work + _memory_cost(moved, context) - saved
 
 
-def _stays_near(graph: Graph, context: Context) -> bool:
-    """Whether a core's cache holds a tile."""
+def _near(graph: Graph, context: Context) -> float:
+    """Part of a tile that a core's cache holds."""
     tiling = graph.tiling
     if tiling is None or context.core_cache is None:
-        return False
-    return tiling.rows(context.batch_size) * tiling.row_bytes <= context.core_cache
+        return 0.0
+    return 1 - spilled(tiling.rows(context.batch_size) * tiling.row_bytes, [context.core_cache])
 
 
 def tile_cost(graph: Graph, context: Context) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
@@ -22,15 +23,15 @@ _MORE_PARTS = 4
 """Parts of a kernel's slice may be this much smaller than need be, for all to be equal."""
 _TILE_STARTS = 300
 """Small operations in the time that starting a tile takes (0.2 ms; DeepSTARR, nine tiles of 32 rows: 4.6 ms)."""
-_LANE_TILE_STARTS = 75
+_LANE_TILE_STARTS = 50
 """The same where another lane works meanwhile (BPNet: tiles of 2 rows, 23 million multiply-adds each, are faster
-than of 17)."""
+than of 17; SpliceAI: of 2 rows than of 1 or 3)."""
 _WEIGHTS = 1.44
 """Bytes moved for each byte of weights that a tile reads: it is packed for the product too."""
 SAVED_IN_CACHE = 0.36
-"""Part of the time of reading from memory that is saved by staying in the cache of a core (BPNet and SpliceAI, for
-which it pays, spend 0.12 and 0.29 on starting more tiles; Optimus and Basset, for which it does not, 0.38 and 0.91);
-taken for the cache that cores share too."""
+"""Part of the time of reading from memory that is saved by staying in the caches, one of a core and one that cores
+share (SpliceAI takes 0.85 s a sequence with two rows, which they hold, and 1.31 s with 28; scBasset's 256 rows, which
+they do not, take less than 44)."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class PlanTilesPass(Pass):
        kernel that no cache holds is read in parts.
     4. Where an op reads rows on another carrier than they are stored on, a
        `realign` node goes between. Windows that are outputs are pulled inside.
-    5. A tile has as many rows as memory allows, or as a cache holds where that
-       saves more than reading weights anew and starting more tiles costs.
+    5. A tile has the rows at which starting tiles, reading weights for each,
+       and leaving the caches cost least together.
     """
 
     name: ClassVar[str] = "plan-tiles"
@@ -237,13 +238,18 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
     overhead = _overhead_rows(graph, context)
     saved = SAVED_IN_CACHE * context.machine.per_byte * _row_traffic(graph) / row_work(graph, context.ranges.count)
 
-    def rows_in(cache: int | None, most: int) -> int:
-        """As many rows as a cache holds, if reading them from there saves more than starting more tiles costs."""
-        few = min(_rows_of(cache, widest), most) if cache else most
-        return few if saved > overhead * (1 / few - 1 / most) else most
+    def best(most: int, *caches: int | None) -> int:
+        """Rows at which starting tiles, and reading what caches do not hold, cost least together."""
+        return min(range(1, most + 1), key=lambda n: overhead / n + saved * spilled(n * widest, caches))
 
-    most = rows_in(context.shared_cache, _rows_of(context.tile_bytes, widest))
-    return Tiling(groups, widest, most, rows_in(context.core_cache, most), overhead)
+    most = best(_rows_of(context.tile_bytes, widest), context.shared_cache)
+    return Tiling(groups, widest, most, best(most, context.shared_cache, context.core_cache), overhead)
+
+
+def spilled(size: int, caches: Sequence[int | None]) -> float:
+    """Part of a tile that a cache does not hold, on average over the caches that count."""
+    parts = [max(1 - cache / size, 0) for cache in caches if cache is not None]
+    return sum(parts) / max(len(parts), 1)
 
 
 def _rows_of(memory: int, row: int) -> int:
