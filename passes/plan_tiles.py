@@ -30,8 +30,8 @@ _WEIGHTS = 1.44
 """Bytes moved for each byte of weights that a tile reads: it is packed for the product too."""
 SAVED_IN_CACHE = 0.36
 """Part of the time of reading from memory that is saved by staying in the caches, one of a core and one that cores
-share (SpliceAI takes 0.85 s a sequence with two rows, which they hold, and 1.31 s with 28; scBasset's 256 rows, which
-they do not, take less than 44)."""
+share (SpliceAI takes 0.85 s a sequence with two rows, which they nearly hold, and 1.31 s with 28; scBasset takes less
+with 256 rows, which they do not hold, than with 44)."""
 
 
 @dataclass(frozen=True)

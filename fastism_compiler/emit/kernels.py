@@ -35,8 +35,8 @@ class Arithmetic:
     product: Product
     rounding: Rounding
     cpu_only: bool = False
-    """XLA compiles the program for this machine's CPU and no other: what is planned for its cache holds, and it updates
-    values in place."""
+    """XLA compiles the program, and on a CPU: what is planned for its cache holds, and values are updated in place.
+    (A program loaded from an `.ism` file keeps what it was made with.)"""
 
 
 def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
