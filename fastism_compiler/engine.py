@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +25,7 @@ from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
 from fastism_compiler.passes.buckets import reference_share
 from fastism_compiler.passes.machine import TWO_CORES, Machine
+from fastism_compiler.threads import side_by_side
 
 
 class AnyEngine(Protocol):
@@ -211,12 +211,8 @@ def run_lanes(
         block = [x[lanes[number].first : lanes[number].stop] for x in inputs]
         return _run_tiles(programs[number], spec, block, own[number], cuts[number])
 
-    if len(lanes) == 1:
-        return run(0)
-    with ThreadPoolExecutor(len(lanes) - 1, thread_name_prefix="fastism-lane") as pool:
-        others = [pool.submit(run, number) for number in range(1, len(lanes))]
-        blocks = [run(0), *(other.result() for other in others)]
-    return joined(blocks, lanes, len(jobs))
+    blocks = side_by_side(run, len(lanes))
+    return blocks[0] if len(lanes) == 1 else joined(blocks, lanes, len(jobs))
 
 
 def _run_tiles(engine: TilePrograms, spec: ProgramSpec, inputs: Sequence[Array], jobs: Jobs, tiles: Tiles) -> Block:
