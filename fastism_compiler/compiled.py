@@ -240,7 +240,7 @@ class CompiledISM:
         """The traced `tf.function` of a scan of one full block."""
         engine = self.engines[0]
         spec = engine.spec(self.batch_size, 1, delta=False)
-        return engine.program(spec)
+        return engine.function(spec)
 
     @property
     def plan(self) -> Plan:

@@ -22,7 +22,6 @@ from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.ir.errors import UnsupportedError
-from fastism_compiler.letters import Tokens
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
@@ -126,7 +125,7 @@ def _add_blocks(module: tf.Module, program: CompiledISM) -> dict[str, Any]:
         for sequences in [] if engine.naive else sorted({1, program.batch_size}):
             spec = engine.spec(sequences, 1, delta=False)
             name = f"block_{number}_{spec.sequences}"
-            setattr(module, name, _block(program, engine, spec))
+            setattr(module, name, _block(engine, spec))
             programs.append(
                 {"name": name, "sequences": spec.sequences, "tiles": spec.tiles, "rows": spec.rows, "jit": spec.jit}
             )
@@ -141,17 +140,10 @@ def _add_blocks(module: tf.Module, program: CompiledISM) -> dict[str, Any]:
     return {"engines": engines, "precision": program.precision}
 
 
-def _block(program: CompiledISM, engine: Engine, spec: ProgramSpec) -> Any:
-    """One block program with its shapes fixed (see `emit.program.build`)."""
-    types, sequence = program.inputs.types, program.inputs.sequence
-    inputs = [tf.TensorSpec([spec.sequences, *t.shape[1:]], t.dtype) for t in types]
-    table = tf.TensorSpec([spec.tiles, spec.rows], tf.int32)
-    columns = 1 if isinstance(program.letters, Tokens) else len(spec.letters)
-    shape = [spec.tiles, spec.rows, engine.ranges.max_width, columns]
-    replacement = tf.TensorSpec(shape, types[sequence].dtype)
-    function = engine.program(spec)
-    function.get_concrete_function(inputs, table, table, replacement, tf.TensorSpec([], tf.int32))
-    return function
+def _block(engine: Engine, spec: ProgramSpec) -> Any:
+    """One block program, with the trace for its shapes."""
+    engine.program(spec)
+    return engine.function(spec)
 
 
 def _save(module: tf.Module, folder: Path, functions: Mapping[str, Any]) -> None:

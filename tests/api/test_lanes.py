@@ -89,8 +89,8 @@ def test_all_lanes_run_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
         x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (sequences, length))]
         program(x)
         program.saturate(x)
-    assert {spec.sequences for spec in engine.programs} == {2}
-    assert len(engine.programs) == 2, "a scan, and a saturation"
+    assert {spec.sequences for spec in engine.functions} == {2}
+    assert len(engine.functions) == 2, "a scan, and a saturation"
 
 
 def test_a_dense_layer_that_lanes_would_read_too_often_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:

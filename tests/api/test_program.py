@@ -317,7 +317,7 @@ def test_compilations_do_not_grow() -> None:
     program = fc.compile(model, batch_size=4, verify=False)
 
     def traces() -> int:
-        return sum(p.experimental_get_tracing_count() for e in program.engines for p in e.programs.values())
+        return sum(p.experimental_get_tracing_count() for e in program.engines for p in e.functions.values())
 
     x = make_inputs(model, 4)["seq"]
     program(x)
