@@ -4,7 +4,7 @@ Needs Linux's `perf`, which slows lanes down while it follows their threads: sec
 wall time and cores) are taken before it is attached. Shares are of processor time.
 
 python -m benchmarks.profile
-python -m benchmarks.profile --models bpnet --json out.json
+python -m benchmarks.profile --models bpnet deepstarr --batch 1 --json out.json
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 MODELS = ("basset", "factorized_basset", "bpnet", "beluga", "deepstarr", "chrombpnet")
+ALONE = ("basset", "deepstarr")
+"""Models that are sampled with one sequence too, where a call's own cost shows."""
 _SECONDS = 6
 
 KINDS = (
@@ -33,6 +35,7 @@ KINDS = (
         r"RunQueue|ThreadPool|EventCount|tsl::thread|futex|spin_unlock|finish_task_switch|sched",
     ),
     ("copies and allocation", r"memmove|memcpy|memset|malloc|_int_free|clear_page|page_fault"),
+    ("Python", r"python"),
     ("fused loops", r"\[JIT\]"),
 )
 """What a symbol, with the object it is in, is counted as: the first that matches."""
@@ -111,6 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--batch", type=int, help="sequences per call (default: the table's, and one for some)")
     parser.add_argument("--child", nargs=2, metavar=("MODEL", "BATCH"), help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
@@ -124,8 +128,13 @@ def main(arguments: list[str] | None = None) -> None:
     kinds = [name for name, _ in KINDS] + ["the rest"]
     print("| model | batch | s/seq | busy | " + " | ".join(kinds) + " |\n|" + "---|" * (4 + len(kinds)))
     found = []
-    for name in options.models:
-        found.append(profile(name, CASES[name].batch))
+    if options.batch:
+        runs = [(name, options.batch) for name in options.models]
+    else:
+        runs = [(name, CASES[name].batch) for name in options.models]
+        runs += [(name, 1) for name in options.models if name in ALONE]
+    for name, batch in runs:
+        found.append(profile(name, batch))
         p = found[-1]
         cells = " | ".join(f"{p.shares[k]:.0f} %" for k in kinds)
         print(f"| {p.model} | {p.batch} | {p.seconds_per_sequence:.3g} | {100 * p.busy:.0f} % | {cells} |", flush=True)
