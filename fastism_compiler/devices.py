@@ -56,7 +56,7 @@ class ShardedEngine(Engine):
     def __init__(self, *engine: Any, devices: Sequence[str]) -> None:
         super().__init__(*engine)
         self.devices = tuple(devices)
-        self._functions: dict[tuple[str, ProgramSpec], Any] = {}
+        self._by_device: dict[tuple[str, ProgramSpec], Any] = {}
         self._guard = threading.Lock()
         specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in self.graph.inputs]
         self.variables = variables_read(self._reference, specs, self.lowered)
@@ -68,11 +68,11 @@ class ShardedEngine(Engine):
     def function_on(self, device: str, spec: ProgramSpec) -> Any:
         """The program for these static sizes, weights behind its own arguments; one per device."""
         with self._guard:
-            if (device, spec) not in self._functions:
+            if (device, spec) not in self._by_device:
                 program = build(self.graph, self.lowered.bindings, spec, self.finish)
                 run = with_weights(program.python_function, self.variables)
-                self._functions[device, spec] = traced(run, spec.jit)
-            return self._functions[device, spec]
+                self._by_device[device, spec] = traced(run, spec.jit)
+            return self._by_device[device, spec]
 
     def _reference(self, *inputs: Any) -> list[Any]:
         return whole(self.graph, self.lowered.bindings, self.finish, inputs, tf.shape(inputs[0])[0])[1]

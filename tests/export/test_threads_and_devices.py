@@ -67,7 +67,7 @@ for model, jit in ((tiny(), True), (model_named("attention"), False)):
             lambda p: p(x), lambda p: p.saturate(x, delta=True), lambda p: p.variants(x, [(batch - 1, 2, "AC")]),
         ):
             assert_same(keras.tree.flatten(call(shared)), keras.tree.flatten(call(alone)))
-    used = {device for engine in shared.engines for device, _ in engine._functions}
+    used = {device for engine in shared.engines for device, _ in engine._by_device}
     assert used == {"CPU:0", "CPU:1", "CPU:2"}, used
     model.trainable_variables[0].assign(model.trainable_variables[0] * 2)
     assert_same(keras.tree.flatten(shared(x)), keras.tree.flatten(alone(x)))
