@@ -1,0 +1,81 @@
+"""Outputs: selected by name, number, position and column, reduced, and not computed where nobody asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.models.randomize import randomize
+from fastism_compiler.naive import float64_clone
+from tests.api.models import model64
+from tests.oracle import make_inputs
+
+L = keras.layers
+
+
+def _total(selected: dict[str, Any]) -> Any:
+    return keras.ops.sum(selected["profile"], axis=-1)
+
+
+def test_outputs_and_reduce() -> None:
+    model = model64("several_outputs")
+    x = make_inputs(model, 2, "float64")["seq"]
+    everything = fc.compile(model, jit=False, verify=False)(x)
+    some = fc.compile(model, outputs={"profile": [3, -1]}, jit=False, verify=False)(x)
+    assert list(some) == ["profile"]
+    np.testing.assert_allclose(some["profile"], everything["profile"][:, :, [3, -1]], rtol=1e-9)
+    program = fc.compile(model, outputs={"profile": (slice(2, 9), 1)}, reduce=_total, jit=False, verify=False)
+    one = program(x)
+    np.testing.assert_allclose(one, everything["profile"][:, :, 2:9, 1].sum(-1), rtol=1e-9)
+    for bad in ({"nothing": None}, {}, {7: None}):
+        with pytest.raises(fc.OptionError):
+            fc.compile(model, outputs=bad, jit=False, verify=False)
+    with pytest.raises(fc.OptionError, match="integers, slices and lists"):
+        fc.compile(model, outputs={"profile": "x"}, jit=False, verify=False)
+
+
+def test_outputs_by_number_and_layer_name() -> None:
+    model = model64("residual_tower")
+    x = make_inputs(model, 2, "float64")["seq"]
+    profile, count = fc.compile(model, jit=False, verify=False)(x)
+    name = model.output_names[1]
+    np.testing.assert_allclose(fc.compile(model, outputs={name: None}, jit=False, verify=False)(x), count, rtol=1e-9)
+    both = fc.compile(model, outputs={1: None, 0: 4}, jit=False, verify=False)(x)
+    np.testing.assert_allclose(both[0], count, rtol=1e-9)
+    np.testing.assert_allclose(both[1], profile[:, :, 4], rtol=1e-9)
+
+
+def test_selected_positions_cut_the_work() -> None:
+    x = inputs = L.Input((60, 4))
+    for dilation in (1, 2, 4, 8):
+        x = L.Conv1D(4, 3, padding="same", dilation_rate=dilation, activation="relu")(x)
+    model = float64_clone(randomize(keras.Model(inputs, [x, L.Dense(2)(L.GlobalAveragePooling1D()(x))])))
+    sequences = make_inputs(model, 2, "float64")["seq"]
+    everything = fc.compile(model, jit=False, verify=False)
+    central = fc.compile(model, outputs={0: (slice(28, 32), [1, 3])}, jit=False, verify=False)
+    np.testing.assert_allclose(central(sequences), everything(sequences)[0][:, :, 28:32][..., [1, 3]], atol=1e-12)
+    assert central.plan.multiply_adds < 0.4 * everything.plan.multiply_adds
+    assert all(n.op not in ("dense", "reduce_mean") for n in central.graph)
+    one = fc.compile(model, outputs={0: (-30, 2)}, jit=False, verify=False)
+    np.testing.assert_allclose(one(sequences), everything(sequences)[0][:, :, -30, 2], atol=1e-12)
+
+
+@pytest.mark.parametrize("index", [60, (0, 4), -61, [0, 70], slice(5, 5)])
+def test_an_output_index_out_of_range(index: Any) -> None:
+    inputs = L.Input((60, 4))
+    with pytest.raises(fc.OptionError, match="an output index must"):
+        fc.compile(keras.Model(inputs, L.Conv1D(4, 1)(inputs)), outputs={0: index})
+
+
+def test_an_output_without_the_sequence_is_the_reference() -> None:
+    x, other = L.Input((9, 4), name="seq"), L.Input((3,), name="other")
+    model = randomize(keras.Model([x, other], [L.Dense(2)(other), L.GlobalMaxPooling1D()(L.Conv1D(2, 3)(x))]))
+    with pytest.warns(UserWarning, match="does not depend on the sequence"):
+        program = fc.compile(model, jit=False)
+    inputs = [np.ones((2, 9, 4)), np.arange(6.0).reshape(2, 3)]
+    scores = program(inputs)
+    np.testing.assert_allclose(scores[0], np.repeat(program.reference(inputs)[0][:, None], 9, axis=1), rtol=1e-6)
