@@ -27,7 +27,7 @@ _SATURATED = 2
 
 @dataclass(frozen=True)
 class Shared:
-    """One model; seconds per sequence of one zero mutation per position, and ratios of medians.
+    """One model; seconds per sequence of one zero mutation per position, and ratios of them.
 
     `saturate_over_three` is of two sequences.
     """

@@ -1,4 +1,8 @@
-"""Timing: warm-up, repeats, the median; interleaved so that both sides see the same machine."""
+"""Timing: warm-up, repeats, the median; interleaved so that both sides see the same machine.
+
+What is timed goes on for a while, so that a call of milliseconds neither pays for
+the caches that another one has filled, nor hangs on one wake-up.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+_LEAST = 0.3
+"""Seconds that one sample lasts at least."""
+
 
 def seconds(call: Callable[[], Any], repeats: int = 3, warm_up: int = 1) -> float:
-    """Median wall time of `call`, in seconds."""
+    """Median of some samples of a call's wall time, in seconds."""
     for _ in range(warm_up):
         call()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.median(_sample(call) for _ in range(repeats))
 
 
 def turns(*calls: Callable[[], Any], rounds: int = 3) -> list[float]:
-    """Median seconds of each call, run in turn after one warm-up of each."""
+    """Median seconds of each call, sampled in turn after one warm-up of each."""
     for call in calls:
         call()
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for mine, call in zip(times, calls, strict=True):
-            started = time.perf_counter()
-            call()
-            mine.append(time.perf_counter() - started)
+            mine.append(_sample(call))
     return [statistics.median(mine) for mine in times]
+
+
+def _sample(call: Callable[[], Any]) -> float:
+    """Mean seconds of as many calls as one sample takes."""
+    calls, started = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - started < _LEAST:
+        call()
+        calls += 1
+    return (time.perf_counter() - started) / calls
