@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--batch", nargs="+", type=int, help="sequences (default: 8, Beluga 4)")
+    parser.add_argument("--batch", nargs="+", type=int, help="sequences (default: 8, large models fewer)")
     parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument("--no-memory", action="store_true", help="leave out the child process that measures memory")
     options = parser.parse_args(arguments)

@@ -280,6 +280,7 @@ class CompiledISM:
             The errors found, per output.
 
         Raises:
+            OptionError: no range to compare.
             VerificationError: an output differs by more than rounding.
         """
         from fastism_compiler.verification import verify_program
@@ -306,7 +307,7 @@ class CompiledISM:
         Raises:
             ArtifactError: a target that exists or cannot be written.
             UnsupportedError: a layer that the format cannot express, by name.
-            VerificationError: the artifact disagrees with the program (a bug; nothing is left behind).
+            VerificationError: ONNX Runtime makes something else of an `onnx` file (a bug; nothing is left behind).
             OptionError: no such format.
         """
         from fastism_compiler.export.write import export_program

@@ -304,6 +304,6 @@ def _notes(lowered: Any, precision: str) -> list[str]:
     for node in lowered.graph.outputs:
         if node not in changed:
             message = f"output {node.layer!r} does not depend on the sequence: it is always the reference"
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=3)
             notes.append(message)
     return notes

@@ -23,7 +23,6 @@ class InputSpec:
         names: input names in flat order.
         types: their types; the batch axis is open.
         sequence: which of them is mutated.
-        structure: the nest the model takes (`keras.tree` structure).
         keys: dict keys in flat order where the model takes a dict.
         vocabulary: how many tokens there are, if the sequence is `[B, L]` of tokens.
     """

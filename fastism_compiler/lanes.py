@@ -8,7 +8,6 @@ works, and a tile can be small enough to stay in the cache of its core
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ import numpy as np
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs
+from fastism_compiler.threads import usable_cores
 
 _MOST = 8
 """Lanes that are used by themselves, however many cores there are."""
@@ -30,7 +30,7 @@ def default_lanes() -> int:
 
     if runs_on_gpu():
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return min(tf.config.threading.get_intra_op_parallelism_threads() or cores, cores, _MOST)
 
 

@@ -38,7 +38,7 @@ def parse_budget(budget: int | str | None) -> int:
     if budget is None:
         return int(_SHARE_OF_FREE * free_memory())
     if isinstance(budget, str):
-        match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", budget)
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]*)\s*", budget)
         if not match or match[2].lower() not in _UNITS:
             raise OptionError("memory_budget must be a size", expected='bytes, or such as "2GiB"', got=repr(budget))
         budget = int(float(match[1]) * _UNITS[match[2].lower()])

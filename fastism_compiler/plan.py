@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,14 +108,12 @@ class Plan:
 def make_plan(program: CompiledISM) -> Plan:
     """Read the plan off a program's annotated graphs."""
     engines = program.engines
-    graph, count = engines[0].graph, engines[0].ranges.count
-    on_deltas = delta_ops(graph)
-    planned = (_planned(graph, n, on_deltas.get(n), count) for n in graph.nodes(Section.REFERENCE))
+    graph = engines[0].graph
     return Plan(
         model=graph.name,
         ranges=program.ranges.count,
-        layers=tuple(layer for layer in planned if layer is not None),
-        stops=_stops(graph),
+        layers=_layers(engines),
+        stops=_stops(engines),
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
@@ -126,13 +124,34 @@ def make_plan(program: CompiledISM) -> Plan:
     )
 
 
+def _layers(engines: Sequence[Engine]) -> tuple[PlannedLayer, ...]:
+    """The layers as all ranges need them, however many programs these are shared out to."""
+    share = {e: e.ranges.count / sum(other.ranges.count for other in engines) for e in engines}
+    found: dict[str, PlannedLayer] = {}
+    for engine in sorted(engines, key=lambda e: e.ranges.max_width, reverse=True):  # kernels are those of the widest
+        on_deltas = delta_ops(engine.graph)
+        for node in engine.graph.nodes(Section.REFERENCE):
+            layer = _planned(engine.graph, node, on_deltas.get(node), engine.ranges.count)
+            if layer is not None:
+                layer = replace(layer, ours=share[engine] * layer.ours)
+                known = found.get(node.name)
+                found[node.name] = layer if known is None else _joined(known, layer)
+    return tuple(found.values())
+
+
+def _joined(one: PlannedLayer, other: PlannedLayer) -> PlannedLayer:
+    """The widest window of both, and the work of both."""
+    window = None if one.window is None or other.window is None else max(one.window, other.window)
+    return replace(one, window=window, ours=one.ours + other.ours, reason=one.reason or other.reason)
+
+
 def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:
     """Speed-up over all ranges: times add up, and naive ranges take what naive ISM takes."""
     speeds = [
         (e.ranges.count, 1.0 if e.naive or e.graph.prediction is None else e.graph.prediction.speed_up) for e in engines
     ]
-    total = sum(count for count, _ in speeds)
-    return {"speed_up": total / sum(count / s for count, s in speeds), "naive": all(e.naive for e in engines)}
+    total, taken = sum(count for count, _ in speeds), sum(count / s for count, s in speeds)
+    return {"speed_up": total / taken if taken else float("inf"), "naive": all(e.naive for e in engines)}
 
 
 def _planned(graph: Graph, node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | None:
@@ -159,14 +178,15 @@ def _planned(graph: Graph, node: Node, on_deltas: Node | None, count: int) -> Pl
     )
 
 
-def _stops(graph: Graph) -> tuple[tuple[str, str], ...]:
+def _stops(engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
     """The first stop of every path: those that still get windows."""
     found: dict[str, str] = {}
-    for node in graph.nodes(Section.REFERENCE):
-        if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
-            continue
-        if any(isinstance(o.facts.state, Window) for o in graph.operands(node)):
-            found.setdefault(node.layer or node.name, node.facts.reason or "")
+    for graph in (e.graph for e in engines):
+        for node in graph.nodes(Section.REFERENCE):
+            if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
+                continue
+            if any(isinstance(o.facts.state, Window) for o in graph.operands(node)):
+                found.setdefault(node.layer or node.name, node.facts.reason or "")
     return tuple(found.items())
 
 

@@ -81,12 +81,22 @@ class Scorer:
 
     def references(self, arrays: list[Array]) -> list[Array]:
         """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""
-        return [y.numpy() for y in self.selection([_constant(y) for y in self.naive(arrays)])]
+        return self._whole(self.naive, arrays)
+
+    def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
+        """What the model makes of whole sequences, its products as strict as the programs' are."""
+        from fastism_compiler.emit.program import strict_float32
+
+        with strict_float32():
+            return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
 
     # Jobs of one engine
 
     def score(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
         """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
+        if len(jobs) == 0:
+            references = self.references(block)
+            return Block([y[:0] for y in references], np.ones(0, bool), references)
         if engine.naive:
             return self._score_whole(engine, block, jobs, delta)
         scored = engine.run(block, jobs, delta=delta)
@@ -127,7 +137,7 @@ class Scorer:
             part = jobs.take(rows)
             inputs = [x[part.sequence] for x in arrays]
             inputs[self.inputs.sequence] = mutated(arrays[self.inputs.sequence], self.letters, ranges, part)
-            pieces.append([y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])])
+            pieces.append(self._whole(naive, inputs))
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
     # Scans

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -32,17 +32,28 @@ class _Kept:
 _KEPT = _Kept()
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def side_by_side(run: Callable[[int], T], count: int) -> list[T]:
     """`[run(0), ..., run(count - 1)]`, all at once, the first on the thread that calls.
 
-    Returns or raises when all have ended: none runs on behind an error.
+    Returns or raises when all have ended: none runs on behind an error. Once
+    Python shuts down, no thread can be started, and they run one after the other.
 
     Raises:
         Exception: what the first of them that failed raised.
     """
-    others = [_KEPT.pool.submit(run, number) for number in range(1, count)]
+    others: list[Future[T]] = []
     try:
-        first = run(0)
+        for number in range(1, count):
+            others.append(_KEPT.pool.submit(run, number))
+    except RuntimeError:  # this thread outlives the main one
+        pass
+    try:
+        here = [run(number) for number in (0, *range(1 + len(others), count))]
     finally:
         wait(others)
-    return [first, *(other.result() for other in others)]
+    return [here[0], *(other.result() for other in others), *here[1:]]

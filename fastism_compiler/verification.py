@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.inputs import Array
-from fastism_compiler.ir.errors import UnsupportedError, VerificationError
+from fastism_compiler.ir.errors import OptionError, UnsupportedError, VerificationError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.letters import Channels
@@ -81,6 +81,8 @@ def verify_program(
     """See `CompiledISM.verify`."""
     from fastism_compiler.emit.program import strict_float32
 
+    if ranges < 1:
+        raise OptionError("ranges= says how many ranges to compare", expected="at least 1", got=ranges)
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
     chosen = _spread(program.ranges.count, ranges)
     table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))
@@ -179,7 +181,8 @@ def _spread(count: int, most: int) -> Array:
 def _compare(name: str, y: Array, z: Array, atol: float, rtol: float, share: float) -> OutputError:
     finite = np.isfinite(z)
     same = bool(np.array_equal(np.isfinite(y), finite) and np.array_equal(np.isnan(y), np.isnan(z)))
-    error = np.abs(y.astype(np.float64) - z)[finite & np.isfinite(y)]
+    both = finite & np.isfinite(y)
+    error = np.abs(y[both].astype(np.float64) - z[both])
     largest = float(np.abs(z[finite]).max(initial=0))
     filled = np.where(finite, z, 0).astype(np.float64)
     spread = float(np.abs(filled - filled.mean(axis=0)).max(initial=0)) if share else 0.0
@@ -196,7 +199,8 @@ def _judge(result: OutputError, y: Array, z: Array, exact: Array) -> OutputError
     ours, naive = _rmse(y, exact), _rmse(z, exact)
     effect = _rmse(exact, np.broadcast_to(exact.mean(axis=0, keepdims=True), exact.shape))
     epsilon = float(np.finfo(z.dtype).eps) if z.dtype.kind == "f" else 0.0
-    limit = max(_NAIVE_FACTOR * naive, _EFFECT_FACTOR * effect, _EPSILON_FACTOR * epsilon * float(np.abs(exact).max()))
+    largest = float(np.abs(exact[np.isfinite(exact)]).max(initial=0))
+    limit = max(_NAIVE_FACTOR * naive, _EFFECT_FACTOR * effect, _EPSILON_FACTOR * epsilon * largest)
     return OutputError(
         result.name, result.max_error, ours, limit, result.non_finite, result.same_non_finite, ours <= limit
     )

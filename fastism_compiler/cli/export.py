@@ -6,16 +6,15 @@ from typing import Any
 
 import click
 
-import fastism_compiler as fc
+from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
-
-_FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
+from fastism_compiler.export.target import FORMATS
 
 
 @click.command()
 @model_options
 @click.argument("output", type=click.Path())
-@click.option("--format", "chosen", type=click.Choice(_FORMATS), default="savedmodel", show_default=True)
+@click.option("--format", "chosen", type=click.Choice(FORMATS), default="savedmodel", show_default=True)
 @click.option("--batch-size", type=int, help="Sequences per call of a StableHLO module (default 1).")
 @click.option("--function", type=click.Choice(("scan", "saturate", "reference")), help="ONNX: what to export.")
 @click.option("--overwrite", is_flag=True, help="Replace an exported program.")
@@ -35,8 +34,6 @@ def export(
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --format {owner}")
         options |= {name: value} if value is not None else {}
     program = model.compile()
-    try:
+    with explained():
         manifest = program.export(output, chosen, **options)
-    except fc.FastISMError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"{output}: {', '.join(manifest.functions)} of {manifest.model}, {len(manifest.starts)} ranges")

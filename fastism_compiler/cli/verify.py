@@ -14,7 +14,7 @@ from fastism_compiler.cli.model import ModelOptions, model_options
 
 @click.command()
 @model_options
-@click.option("--ranges", default=32, show_default=True, help="How many positions to compare.")
+@click.option("--ranges", type=click.IntRange(1), default=32, show_default=True, help="How many positions to compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(model: ModelOptions, ranges: int, as_json: bool) -> None:
     """Compare a compiled MODEL with naive ISM on random one-hot sequences; exit code 1 if they differ.

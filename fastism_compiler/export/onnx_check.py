@@ -156,7 +156,8 @@ def _judge(program: CompiledISM, case: _Case, number: int, theirs: Array, error:
     if not exact:
         return None
     naive, wanted = program.scorer.score_jobs_naively(case.inputs, chosen)[number], exact[number]
-    there = theirs.reshape(len(jobs), *naive.shape[1:])[rows]
-    unit = float(np.finfo(naive.dtype).eps * np.abs(wanted).max())
-    limit = max(_ROUNDING * float(np.abs(naive - wanted).max()), _EPSILONS * unit)
-    return float(np.abs(there - wanted).max()), limit
+    finite = np.isfinite(wanted)
+    there, naive, wanted = (y[finite] for y in (theirs.reshape(len(jobs), *naive.shape[1:])[rows], naive, wanted))
+    unit = float(np.finfo(naive.dtype).eps * np.abs(wanted).max(initial=0))
+    limit = max(_ROUNDING * float(np.abs(naive - wanted).max(initial=0)), _EPSILONS * unit)
+    return float(np.abs(there - wanted).max(initial=0)), limit

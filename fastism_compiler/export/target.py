@@ -47,14 +47,20 @@ class Scratch:
 
 
 @contextmanager
-def new_artifact(path: Path, *, overwrite: bool = False) -> Iterator[Scratch]:
+def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False) -> Iterator[Scratch]:
     """Somewhere to write an artifact that then becomes `path`: all of it, or nothing.
+
+    Args:
+        path: the target.
+        overwrite: it may be replaced.
+        with_data: a file `<path>.data` belongs to it as well, where there is one.
 
     Raises:
         ArtifactError: `path` exists and may not be replaced, or cannot be written.
     """
     data = path.with_name(path.name + ".data")
-    for target in (path, data):
+    targets = (path, data) if with_data else (path,)
+    for target in targets:
         _check_free(target, overwrite)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -63,7 +69,7 @@ def new_artifact(path: Path, *, overwrite: bool = False) -> Iterator[Scratch]:
     scratch = Scratch(folder, folder / "artifact", folder / data.name)
     try:
         yield scratch
-        for made, target in ((scratch.artifact, path), (scratch.data, data)):
+        for made, target in zip((scratch.artifact, scratch.data), targets, strict=False):
             _remove(target)
             if made.exists():
                 made.rename(target)

@@ -24,7 +24,7 @@ def export_program(
     for name in options:
         if name not in known:
             raise OptionError(f"no such option of format {format}", expected=", ".join(("overwrite", *known)), got=name)
-    with new_artifact(path, overwrite=overwrite) as scratch:
+    with new_artifact(path, overwrite=overwrite, with_data=format == "onnx") as scratch:
         return write(program, scratch, **options)
 
 

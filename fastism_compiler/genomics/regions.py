@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.bed import Region, read_bed
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import FileError, Refusals
@@ -121,8 +120,3 @@ def _record(region: Region, windows: Windows) -> Record:
     if region.strand == "-":
         codes = alphabet.reverse_complement(codes)
     return Record(region.name, codes, region.chrom, start, start + length, region.strand)
-
-
-def unknown_positions(record: Record) -> int:
-    """How many letters of a record are unknown."""
-    return int((record.codes == UNKNOWN).sum())

@@ -7,6 +7,7 @@ scheduler gives to another.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from typing import Any
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.errors import RunError
 from fastism_compiler.runs.execution import Execution
-from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.run import IDENTITY, Progress, Run, reopen
 from fastism_compiler.runs.threads import set_threads
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A run as workers find it: paths of the store and the model, and the digest of the input."""
+    """A run as workers find it: paths of the store and the model, and what makes it this run and no other there."""
 
     store: str
     model: str
-    digest: str
+    identity: str
 
 
 _opened: dict[Where, Run] = {}
@@ -62,7 +63,9 @@ def work_on_cluster(
             raise RunError("the scheduler cannot be reached", expected="its address", got=client) from error
     finished = run.store.journal.finished()
     waiting = [t for t in tasks if t not in finished]
-    where = Where(str(run.store.path.resolve()), str(Path(model).resolve()), run.store.attributes["input"])
+    attributes = run.store.attributes
+    identity = json.dumps({key: attributes[key] for key in (*IDENTITY, "block", "rows_per_task")}, sort_keys=True)
+    where = Where(str(run.store.path.resolve()), str(Path(model).resolve()), identity)
     try:
         futures = mine.map(_compute, waiting, where=where, threads=execution.threads, pure=False)
         for future in distributed.as_completed(futures):

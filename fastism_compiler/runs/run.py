@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 """Called with finished rows and all rows."""
 
 _REPORT_S = 0.2
-_IDENTITY = ("format", "version", "settings", "model", "input", "versions")
+IDENTITY = ("format", "version", "settings", "model", "input", "versions")
 """Attributes that must be the same for a run to go on with a store."""
 
 
@@ -254,7 +254,7 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
         digest.add(batch)
     attributes = store.attributes
     ours = _identity(job, str(digest))
-    for key in _IDENTITY:
+    for key in IDENTITY:
         there = attributes.get(key)
         if there != ours[key]:
             raise StoreError(
@@ -290,7 +290,7 @@ def _check_count(count: int, found: Input) -> None:
 
 
 def _manifest(attributes: dict[str, Any], job: Job, counts: dict[str, int], refusals: Refusals) -> dict[str, Any]:
-    kept = {key: attributes[key] for key in _IDENTITY}
+    kept = {key: attributes[key] for key in IDENTITY}
     return {**kept, "sources": job.sources, "counts": counts, "first_refusals": dict(sorted(refusals.first.items()))}
 
 

@@ -22,7 +22,9 @@ from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
 from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
+from fastism_compiler.threads import usable_cores
 
 _LIVES = 3
 """How often a worker is started again, in all, without a task being finished in between."""
@@ -45,34 +47,37 @@ class _Worker:
 def work_on_processes(
     execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
 ) -> int:
-    """Have worker processes compute `tasks`; how many they computed.
+    """Have worker processes compute `tasks`; how many were computed until the last of them found none left.
+
+    Others that have joined the run may still be at some then, or have finished it, as for a run without workers.
 
     Raises:
         RunError: workers that stop with an error, or keep dying.
     """
     before = run.store.journal.finished() & set(tasks)
-    with _pool(execution, model, run.store.path, tasks) as workers:
+    with _pool(execution, model, run.store.path) as workers:
         done, lives = len(before), _LIVES
         while True:
+            idle = all(worker.process.poll() == 0 for worker in workers)
+            if run.store.complete:  # another run finished it, and took the journal away
+                return len(tasks) - len(before)
             finished = len(run.store.journal.finished() & set(tasks))
             if finished > done:
                 done, lives = finished, _LIVES
                 if progress is not None:
                     progress(run.done(), run.rows)
-            if finished == len(tasks):
+            if idle or finished == len(tasks):
                 return finished - len(before)
-            lives -= _replace_dead(workers, lives, execution, model, run.store.path, tasks)
+            lives -= _replace_dead(workers, lives, execution, model, run.store.path)
             time.sleep(_POLL_S)
 
 
-def _replace_dead(
-    workers: list[_Worker], lives: int, execution: Execution, model: Any, store: Path, tasks: Sequence[int]
-) -> int:
-    """Start anew what was killed; how many that were. A worker that found nothing left to do may be gone."""
+def _replace_dead(workers: list[_Worker], lives: int, execution: Execution, model: Any, store: Path) -> int:
+    """Start anew what was killed; how many that were. A worker that found nothing left to do is gone."""
     replaced = 0
     for number, worker in enumerate(workers):
         code = worker.process.poll()
-        if code is None or (code == 0 and any(w.process.poll() is None for w in workers)):
+        if code is None or code == 0:
             continue
         if code > 0 or replaced == lives:
             raise RunError(
@@ -80,15 +85,15 @@ def _replace_dead(
                 expected="exit code 0",
                 got=f"exit code {code}: {worker.last_words()}",
             )
-        workers[number] = _start(number, execution, model, store, tasks)
+        workers[number] = _start(number, execution, model, store)
         worker.errors.close()
         replaced += 1
     return replaced
 
 
 @contextmanager
-def _pool(execution: Execution, model: Any, store: Path, tasks: Sequence[int]) -> Iterator[list[_Worker]]:
-    workers = [_start(number, execution, model, store, tasks) for number in range(execution.workers)]
+def _pool(execution: Execution, model: Any, store: Path) -> Iterator[list[_Worker]]:
+    workers = [_start(number, execution, model, store) for number in range(execution.workers)]
     try:
         yield workers
     finally:
@@ -101,10 +106,10 @@ def _pool(execution: Execution, model: Any, store: Path, tasks: Sequence[int]) -
                 worker.process.stdin.close()
 
 
-def _start(number: int, execution: Execution, model: Any, store: Path, tasks: Sequence[int]) -> _Worker:
+def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
     shard = "{}/{}".format(*execution.shard) if execution.shard else "1/1"
-    threads = execution.threads or max(len(os.sched_getaffinity(0)) // execution.workers, 1)
+    threads = execution.threads or max(usable_cores() // execution.workers, 1)
     process = subprocess.Popen(
         [
             sys.executable,
@@ -152,7 +157,9 @@ def _end_with_parent() -> None:
     """Leave when standard input is closed: the parent is gone."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # not sys.stdin, whose lock this thread would hold when Python ends, which aborts then
+        while os.read(0, 1 << 10):
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -170,6 +177,8 @@ def main(store: str, model: str, shard: str, number: str, threads: str) -> int:
         begin = int(number) % max(len(tasks), 1)
         run.work([*tasks[begin:], *tasks[:begin]])
     except FastISMError as error:
+        if Store(Path(store)).complete:  # another run has finished it, and nothing is left to reopen
+            return 0
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

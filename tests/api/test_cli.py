@@ -55,7 +55,7 @@ def test_mistakes_are_explained_without_a_traceback(model: str, tmp_path: Path) 
         (("explain", str(tmp_path / "missing.keras")), "does not exist"),
     ):
         result = run(*arguments)
-        assert result.exit_code != 0
+        assert result.exit_code == 2
         assert message in result.output
         assert "Traceback" not in result.output
 
@@ -79,7 +79,7 @@ def test_export(model: str, tmp_path: Path) -> None:
         ((str(tmp_path / "no" / "folder")), "cannot be written"),
     ):
         result = run("export", model, *([arguments] if isinstance(arguments, str) else arguments))
-        assert result.exit_code != 0
+        assert result.exit_code == 2
         assert message in result.output
         assert "Traceback" not in result.output
     assert run("export", model, target, "--format", "ism", "--overwrite").exit_code == 0

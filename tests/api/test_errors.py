@@ -248,3 +248,14 @@ def test_errors_are_also_builtin_errors() -> None:
     ):
         assert issubclass(error, builtin)
         assert issubclass(error, fc.FastISMError)
+
+
+def test_a_verification_of_nothing_is_refused() -> None:
+    with pytest.raises(fc.OptionError, match="how many ranges"):
+        fc.compile(GRAPHS["conv_valid"](), jit=False, verify=False).verify(ranges=0)
+
+
+@pytest.mark.parametrize("budget", ["1.2.3GiB", ".", "GiB", "5 parsecs"])
+def test_a_memory_budget_that_is_no_size(budget: str) -> None:
+    with pytest.raises(fc.OptionError, match="must be a size"):
+        fc.compile(GRAPHS["conv_valid"](), memory_budget=budget)

@@ -79,3 +79,12 @@ def test_an_output_without_the_sequence_is_the_reference() -> None:
     inputs = [np.ones((2, 9, 4)), np.arange(6.0).reshape(2, 3)]
     scores = program(inputs)
     np.testing.assert_allclose(scores[0], np.repeat(program.reference(inputs)[0][:, None], 9, axis=1), rtol=1e-6)
+
+
+def test_a_program_of_constant_outputs_only_has_a_plan() -> None:
+    sequence, other = L.Input((9, 4), name="seq"), L.Input((3,), name="other")
+    model = randomize(keras.Model([sequence, other], [L.Conv1D(2, 3)(sequence), L.Dense(2, name="aside")(other)]))
+    with pytest.warns(UserWarning, match="aside"):
+        program = fc.compile(model, "seq", outputs={"aside": None}, jit=False, verify=False)
+    assert "inf" in str(program.plan)
+    assert program.plan.speed_up == float("inf")

@@ -78,3 +78,24 @@ def test_refusals(model: Any) -> None:
     double = keras.Model(x, keras.layers.Conv1D(2, 3, dtype="float64")(x))
     with pytest.raises(fc.UnsupportedError, match="float64"):
         fc.compile(double, precision="tf32")
+
+
+def test_whole_sequences_are_scored_as_strictly_as_mutants(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects are differences of the two: TensorFloat-32 on one side alone would show."""
+    program = fc.compile(model, jit=False, verify=False)
+    enabled, naive = tf.config.experimental.tensor_float_32_execution_enabled, program.scorer.naive
+    seen: list[bool] = []
+
+    def watched(inputs: Any) -> Any:
+        seen.append(enabled())
+        return naive(inputs)
+
+    monkeypatch.setattr(program.scorer, "naive", watched)
+    before = enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    try:
+        program.reference(np.zeros((1, LENGTH, 4)))
+        program(np.full((1, LENGTH, 4), 1e38))  # no number of which can be trusted
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+    assert len(seen) > 2 and not any(seen)

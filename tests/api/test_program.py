@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
@@ -30,6 +31,12 @@ def check(
     assert_close(ours, naive_scan(model, inputs, ranges, per_range), atol=1e-12, rtol=1e-9)
 
 
+def _always(whole: bool) -> Any:
+    step = ChooseProgramPass(break_even=float("inf") if whole else 0)
+    return fc.default_pipeline().replace("choose-program", step)
+
+
+WHOLE, NEVER_WHOLE = _always(True), _always(False)
 RANGES = [(4, 9), (0, 5), (18, 23), (6, 11), (6, 11)]
 RNG = np.random.default_rng(3)
 
@@ -111,6 +118,17 @@ def test_saturate() -> None:
     unchanged = (x == 1) & (x.sum(-1, keepdims=True) == 1)
     for effect in effects:
         assert not effect[unchanged].any()
+
+
+def test_saturate_where_every_letter_is_there_already() -> None:
+    model = model64()
+    x = np.zeros((2, LENGTH, 4))
+    x[..., 0] = 1
+    for options in ({}, {"pipeline": WHOLE}):
+        program = fc.compile(model, channels=[0], alphabet="A", jit=False, verify=False, **options)
+        scores, effects = program.saturate(x), program.saturate(x, delta=True)
+        np.testing.assert_allclose(scores[:, 7, 0], model(x), rtol=1e-9)
+        assert effects.shape == scores.shape and not effects.any()
 
 
 def test_saturate_some_ranges_only() -> None:
@@ -276,6 +294,18 @@ def test_mixed_precision_computes_in_float32() -> None:
     assert any("float32" in n for n in program.plan.notes)
     naive = naive_scan(exact, {"seq": x.astype("float64")}, [(i, i + 1) for i in range(LENGTH)], lambda r: 0)[0]
     np.testing.assert_allclose(scores.astype("float64"), naive, atol=4e-3)
+
+
+def test_the_plan_shows_the_widest_ranges_whatever_program_they_are_in() -> None:
+    x = L.Input((200, 4))
+    model = keras.Model(x, L.GlobalMaxPooling1D()(L.Conv1D(8, 5)(x)))
+    both, wide, narrow = (
+        fc.compile(model, ranges=ranges, jit=False, verify=False, pipeline=NEVER_WHOLE).plan
+        for ranges in ([(50, 100), (118, 121)], [(50, 100)], [(118, 121)])
+    )
+    assert both.layers[0].window == wide.layers[0].window == 54
+    assert both.layers[0].ours == pytest.approx((wide.layers[0].ours + narrow.layers[0].ours) / 2)
+    assert both.multiply_adds == pytest.approx(sum(layer.ours for layer in both.layers))
 
 
 def test_plan_and_graph_describe_the_program() -> None:

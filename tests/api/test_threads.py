@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from fastism_compiler.threads import side_by_side
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_results_come_in_order_and_the_first_runs_here() -> None:
@@ -60,3 +65,18 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
         os.kill(child, 9)
         os.waitpid(child, 0)
     assert ended == (child, 0), "the child waited for a thread of its parent"
+
+
+def test_a_thread_that_outlives_the_main_one_runs_lanes_in_turn() -> None:
+    """Python starts no thread any more then."""
+    code = """
+import threading, time
+from fastism_compiler.threads import side_by_side
+def late():
+    while threading.main_thread().is_alive():
+        time.sleep(0.01)
+    print(side_by_side(lambda number: number, 3))
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout == "[0, 1, 2]\n", done.stderr

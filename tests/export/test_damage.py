@@ -172,3 +172,12 @@ def test_options(program: fc.CompiledISM, tmp_path: Path) -> None:
         with pytest.raises(fc.OptionError, match=message):
             program.export(tmp_path / "program", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_beside_the_target_is_not_ours(program: fc.CompiledISM, tmp_path: Path) -> None:
+    """Only an ONNX model puts its weights into `<target>.data`."""
+    theirs = tmp_path / "promoter.data"
+    theirs.write_text("...")
+    program.export(tmp_path / "promoter")
+    program.export(tmp_path / "promoter", overwrite=True)
+    assert theirs.read_text() == "..."

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,6 +107,56 @@ def test_workers_end_with_their_parent(inputs: tuple[str, Path], tmp_path: Path)
     _, alive = psutil.wait_procs(children, timeout=60)
     assert len(children) == 2
     assert not alive
+
+
+def test_workers_leave_what_another_run_is_at(
+    inputs: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastism_compiler.runs import workers
+    from fastism_compiler.runs.journal import Journal
+
+    real = workers._start
+    with ExitStack() as stack:
+
+        def start(number: int, execution: Any, model: Any, store: Path) -> Any:
+            if number == 0:
+                assert stack.enter_context(Journal(store).claim(0))
+            return real(number, execution, model, store)
+
+        monkeypatch.setattr(workers, "_start", start)
+        execution = fc.Execution(workers=2, threads=1, verify=False)
+        summary = fc.scan(inputs[0], inputs[1], tmp_path / "out.zarr", settings=SETTINGS, execution=execution)
+    assert (summary.complete, summary.computed) == (False, summary.tasks - 1)
+
+
+def test_workers_stop_where_another_run_has_finished_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has taken the journal away, so no task is recorded there any more."""
+    from fastism_compiler.runs import workers
+
+    def start(*_: Any) -> Any:
+        return workers._Worker(subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE), tempfile.TemporaryFile())
+
+    monkeypatch.setattr(workers, "_start", start)
+    journal = SimpleNamespace(finished=set)
+    run: Any = SimpleNamespace(store=SimpleNamespace(path=tmp_path, complete=True, journal=journal))
+    assert workers.work_on_processes(fc.Execution(workers=2), "model.keras", run, range(3)) == 3
+
+
+def test_a_cluster_worker_takes_a_new_run_for_a_new_run(inputs: tuple[str, Path], tmp_path: Path) -> None:
+    """At the same place, of the same input and model, with other settings: it must not go on with what it knows."""
+    from distributed import Client, LocalCluster
+
+    output = tmp_path / "out.zarr"
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        for score in ("delta", "log2fc"):
+            settings = replace(SETTINGS, score=score, outputs=("chance",))
+            with Client(cluster) as client:
+                execution = fc.Execution(client=client, verify=False)
+                fc.scan(inputs[0], inputs[1], output, settings=settings, execution=execution)
+            alone = tmp_path / f"{score}.zarr"
+            fc.scan(inputs[0], inputs[1], alone, settings=settings, execution=fc.Execution(verify=False))
+            assert digests(output) == digests(alone)
+            shutil.rmtree(output)
 
 
 def test_a_dask_cluster_and_one_worker_is_killed(
