@@ -77,8 +77,17 @@ def in_batches(score: Callable[[list[Array]], Sequence[Any]], inputs: Sequence[A
 
 
 def float64_clone(model: Any) -> Any:
-    """A copy of a model with every layer in float64 and the same weights."""
+    """A copy of a model with every layer in float64 and the same weights.
+
+    Raises:
+        ValueError: a subclassed model, or one whose `call` does more than its graph, which Keras would leave out.
+    """
     import keras
+
+    from fastism_compiler.frontend.keras_graph import function_of
+
+    if function_of(model) is None:
+        raise ValueError(f"{type(model).__name__} cannot be cloned: its call is its own")
 
     def widen(layer: Any) -> Any:
         config = layer.get_config()

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
+
+_GRAPH_CALLS = (keras.Function.call, keras.Sequential.call, Functional.call)
+"""What runs a model's graph and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ class KerasNode:
 
 
 def function_of(model: Any) -> Any | None:
-    """The functional graph behind a model, or None where there is none (a subclassed model)."""
+    """The functional graph behind a model, or None where its `call` is its own (a subclassed model)."""
+    if getattr(type(model), "call", None) not in _GRAPH_CALLS:
+        return None
     if isinstance(model, keras.Sequential):
         return getattr(model, "_functional", None)
     return model if isinstance(model, keras.Function) and hasattr(model, "_nodes_by_depth") else None
@@ -141,8 +147,16 @@ def embedding_rows(model: Any) -> int | None:
     return min((int(layer.input_dim) for layer in embeddings), default=None)
 
 
-def built_shape(model: Any) -> tuple[int | None, ...] | None:
-    """The input shape a subclassed model was built with; None if it has none, or several."""
+def built_symbol(model: Any) -> Any | None:
+    """A symbolic tensor like the input that a subclassed model was built with; None if it has none, or several."""
+    inputs = getattr(model, "inputs", None) or ()
+    if len(inputs) == 1:  # it has a graph, and a `call` of its own as well
+        return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
+    shape = _built_shape(model)
+    return shape and keras.KerasTensor((None, *shape[1:]), dtype=str(model.compute_dtype))
+
+
+def _built_shape(model: Any) -> tuple[int | None, ...] | None:
     shapes = getattr(model, "_build_shapes_dict", None) or {}
     if len(shapes) != 1:
         return None

@@ -171,15 +171,14 @@ def functional_graph(model: Any) -> Any:
     function = keras_graph.function_of(model)
     if function is not None:
         return function
-    shape = keras_graph.built_shape(model)
-    if shape is None:
+    symbol = keras_graph.built_symbol(model)
+    if symbol is None:
         raise ModelError(
             "the model must have a functional graph, or have been built on one input",
             expected="a functional or Sequential model, or a subclassed one that has been called once",
             got=type(model).__name__,
         )
     training = {"training": False} if keras_graph.takes_training(model) else {}
-    symbol = keras.KerasTensor((BATCH, *shape[1:]), dtype=str(model.compute_dtype))
     try:
         return keras_graph.trace(model, [symbol], training)
     except Exception as symbolic:

@@ -190,6 +190,13 @@ def cast(builder: Builder, operation: Any, x: Node) -> Node:
     return builder.add("cast", x, dtype=widened(dtype_name(operation.dtype)))
 
 
+def convert_to_tensor(builder: Builder, operation: Any, x: Node) -> Node:
+    """convert_to_tensor: a cast where it names a dtype."""
+    if operation.sparse or operation.ragged:
+        raise Decline("a sparse or ragged tensor")
+    return x if operation.dtype is None else cast(builder, operation, x)
+
+
 def one_hot(builder: Builder, operation: Any, tokens: Node) -> Node:
     """one_hot on a new last axis."""
     if operation.axis != -1 or operation.sparse:
@@ -234,6 +241,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Flip": flip,
     "Concatenate": concatenate,
     "Cast": cast,
+    "ConvertToTensor": convert_to_tensor,
     "Where": where,
     "OneHot": one_hot,
 }

@@ -258,3 +258,38 @@ def test_many_ranges_through_an_average_pool() -> None:
     m = randomize(keras.Model(x, head(L.AveragePooling1D(3)(L.Conv1D(4, 5, activation="relu")(x)))))
     program = fc.compile(m, verify=False)
     assert program.verify(ranges=90)
+
+
+def _scaled(base: Any, *parts: Any) -> Any:
+    """A model whose `call` does more than its graph."""
+
+    class Scaled(base):  # type: ignore[misc]
+        def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
+            return super().call(x) * 2 + 1
+
+    return Scaled(*parts)
+
+
+def _overriding_functional() -> Any:
+    x = L.Input((13, 4), name="seq")
+    return _scaled(keras.Model, x, L.Dense(2)(L.Flatten()(L.Conv1D(3, 3, activation="relu")(x))))
+
+
+def _overriding_sequential() -> Any:
+    layers = [L.Input((13, 4), name="seq"), L.Conv1D(3, 3, activation="relu"), L.Flatten(), L.Dense(2)]
+    return _scaled(keras.Sequential, layers)
+
+
+def _overriding_nested() -> Any:
+    x = L.Input((13, 4), name="seq")
+    return keras.Model(x, L.Dense(2)(L.Flatten()(_overriding_functional()(L.Conv1D(4, 3, padding="same")(x)))))
+
+
+@pytest.mark.parametrize("build", [_overriding_functional, _overriding_sequential, _overriding_nested])
+def test_a_call_that_does_more_than_the_graph_is_not_left_out(build: Callable[[], Any]) -> None:
+    m = randomize(build())
+    x = make_inputs(m, 2)["seq"]
+    program = fc.compile(m, jit=False)
+    naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(13)], lambda r: 0)
+    assert_close(program(x), naive)
+    assert program.plan.less_arithmetic > 1
