@@ -177,6 +177,11 @@ def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     return tf.matmul(x, kernel) if len(x.shape) == 2 else tf.tensordot(x, kernel, 1)
 
 
+def _embedding(node: Node, tokens: Tensor, table: Tensor) -> Tensor:
+    """Rows of a table; computed tokens may count from its end, as they do in Keras."""
+    return tf.gather(table, tf.where(tokens < 0, tokens + tf.cast(table.shape[0], tokens.dtype), tokens))
+
+
 def _attention(node: Node, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Vaswani et al. 2017, equation 1, per head."""
     scores = tf.einsum("btnh,bsnh->bnts", query * tf.constant(node.attrs["scale"], query.dtype), key)
@@ -223,7 +228,7 @@ OPS: dict[str, Emitter] = {
     "conv_transpose": _conv_transpose,
     "dense": _dense,
     "attention": _attention,
-    "embedding": lambda node, tokens, table: tf.gather(table, tokens),
+    "embedding": _embedding,
     "one_hot": lambda node, tokens: tf.one_hot(tokens, node.attrs["depth"], dtype=node.attrs["dtype"]),
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,

@@ -153,7 +153,7 @@ def built_symbol(model: Any) -> Any | None:
     if len(inputs) == 1:  # it has a graph, and a `call` of its own as well
         return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
     shape = _built_shape(model)
-    return shape and keras.KerasTensor((None, *shape[1:]), dtype=str(model.compute_dtype))
+    return None if shape is None else keras.KerasTensor((None, *shape[1:]), dtype=str(model.compute_dtype))
 
 
 def _built_shape(model: Any) -> tuple[int | None, ...] | None:

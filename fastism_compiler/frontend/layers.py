@@ -279,6 +279,8 @@ def time_distributed(builder: Builder, layer: Any, x: Node) -> Node:
     rule = rule_for(inner)
     if rule is None:
         raise Decline(f"no rule for {type(inner).__name__}")
+    if inner.compute_dtype != layer.compute_dtype:
+        raise Decline(f"TimeDistributed over a layer of {inner.compute_dtype}")
     result = rule(builder, inner, x)
     return result if isinstance(result, Node) else result[0]
 

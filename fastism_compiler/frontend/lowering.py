@@ -79,7 +79,7 @@ class Builder:
         """The node of a variable or a constant array; the same object gives the same node."""
         if id(variable) not in self._parameters:
             shape = tuple(int(n) for n in variable.shape)
-            self.captured += not (hasattr(variable, "path") or isinstance(variable, np.ndarray))
+            self.captured += _is_computed(variable)
             name = str(getattr(variable, "path", None) or f"{self.layer or 'constant'}/value")
             binding = name if name not in self.bindings.parameters else f"{name}.{len(self.bindings.parameters)}"
             self.bindings.parameters[binding] = variable
@@ -93,10 +93,6 @@ class Builder:
             )
             self._parameters[id(variable)] = node
         return self._parameters[id(variable)]
-
-    def reads(self, variable: Any) -> bool:
-        """Whether the graph reads this variable."""
-        return id(variable) in self._parameters
 
     def _name(self, op: str) -> str:
         return f"{self.layer}.{op}" if self.layer else op
@@ -232,7 +228,7 @@ class _Lowering:
 
     def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
         """Lower one functional graph applied to `inputs`; flat outputs."""
-        values: dict[int, Any] = {id(t): n for t, n in zip(function.inputs, inputs, strict=True)}
+        values: dict[int, Any] = {id(t): self._as(t, n) for t, n in zip(function.inputs, inputs, strict=True)}
         for call in keras_graph.calls(function):
             args, kwargs = keras.tree.map_structure(
                 lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x, (call.args, call.kwargs)
@@ -240,6 +236,11 @@ class _Lowering:
             results = self.call(call.operation, args, kwargs, prefix)
             values.update({id(t): n for t, n in zip(call.outputs, results, strict=True)})
         return [values[id(t)] for t in function.outputs]
+
+    def _as(self, tensor: Any, x: Node) -> Node:
+        """Keras casts what it gives to a model to the dtypes of its inputs."""
+        dtype = widened(dtype_name(tensor.dtype))
+        return x if x.type.dtype == dtype else self.builder.add("cast", x, dtype=dtype)
 
     def whole(self, model: Any, function: Any) -> list[Node]:
         """The model as one opaque call."""
@@ -308,9 +309,8 @@ class _Lowering:
         return results
 
     def note_frozen(self, layer: Any, captured: int, name: str) -> None:
-        """Note a traced layer that computed something from weights which the graph does not read."""
-        computed = self.builder.captured > captured
-        if computed and not all(self.builder.reads(v) for v in layer.trainable_variables):
+        """Note a traced layer that computed something the graph holds as a number: it may be of its weights."""
+        if self.builder.captured > captured and layer.weights:
             self.frozen.append(name)
 
     def _autocast(self, operation: Any, x: Any) -> Any:
@@ -368,6 +368,7 @@ class _Lowering:
             call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
             return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
 
+        self.builder.captured += sum(_is_computed(x) for x in flat)
         self._call_count += 1
         key = f"{self.builder.layer}#{self._call_count}"
         self.builder.bindings.calls[key] = run
@@ -383,6 +384,11 @@ class _Lowering:
                 expected="stateful=False",
                 got=f"layer {operation.name!r} with stateful=True",
             )
+
+
+def _is_computed(x: Any) -> bool:
+    """Whether this is a tensor that was computed while something was traced: no variable, node or array."""
+    return keras.ops.is_tensor(x) and not hasattr(x, "path")
 
 
 def _symbol(node: Node) -> Any:

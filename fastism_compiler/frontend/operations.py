@@ -20,6 +20,8 @@ def binary(op: str) -> Callable[..., Node]:
         ranks = {x.type.rank for x in (a, b) if isinstance(x, Node) and x.type.batched}
         if len(ranks) > 1:
             raise refuse_batch(builder, "operands of different rank, both with a batch axis")
+        if op == "divide" and any(isinstance(x, Node) and x.type.dtype not in FLOATS for x in (a, b)):
+            raise Decline("a quotient of integers")
         return builder.add(op, a, b)
 
     return rule
@@ -39,6 +41,8 @@ def reduction(op: str) -> Callable[..., Node]:
 
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
         axis = operation.axis
+        if getattr(operation, "initial", None) is not None:
+            raise Decline("a reduction that begins with a value of its own")
         if axis is None:
             raise refuse_batch(builder, "a reduction over the batch")
         axes = axis if isinstance(axis, tuple | list) else (axis,)

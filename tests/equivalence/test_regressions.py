@@ -293,3 +293,75 @@ def test_a_call_that_does_more_than_the_graph_is_not_left_out(build: Callable[[]
     naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(13)], lambda r: 0)
     assert_close(program(x), naive)
     assert program.plan.less_arithmetic > 1
+
+
+def _integer_input(x: Any) -> Any:
+    tokens = L.Input((13, 4), dtype="int32")
+    return L.Conv1D(2, 3, activation="relu")(keras.Model(tokens, ops.cast(tokens, "float32") * 2)(x * 3))
+
+
+def _standardised(x: Any) -> Any:
+    class Standardised(L.Conv2D):  # type: ignore[misc]
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            return super().convolution_op(inputs, kernel - ops.mean(kernel, axis=(0, 1), keepdims=True))
+
+    return Standardised(3, (3, 1), activation="relu")(L.Reshape((13, 1, 4))(x))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        _integer_input,
+        _standardised,
+        lambda x: ops.max(L.Conv1D(3, 3)(x), axis=1, initial=5.0),
+        lambda x: ops.min(L.Conv1D(3, 3)(x), axis=1, initial=-0.5),
+        lambda x: L.Conv1D(2, 3)(L.TimeDistributed(L.Dense(3, dtype="float64"))(x)),
+        lambda x: L.Conv1D(2, 3)(ops.cast(x * 3, "int32") / ops.cast(2, "int32")),
+    ],
+    ids=["integer input", "convolution_op", "max initial", "min initial", "inner dtype", "quotient of integers"],
+)
+def test_what_a_rule_does_not_say(build: Callable[[Any], Any]) -> None:
+    m = model(build, 13, double=False)
+    x = np.random.default_rng(0).random((2, 13, 4)).astype("float32")
+    program = fc.compile(m, jit=False, verify=False)
+    assert_close(program(x), naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(13)], lambda r: 0))
+
+
+def test_computed_tokens_count_from_the_end() -> None:
+    tokens = L.Input((9,), dtype="int32", name="seq")
+    m = randomize(keras.Model(tokens, L.Conv1D(2, 3, activation="relu")(L.Embedding(5, 3)(tokens - 1))))
+    x = np.random.default_rng(0).integers(1, 5, (2, 9)).astype("int32")
+    scores = fc.compile(m, jit=False, verify=False)(x)
+    for i in range(9):
+        mutant = x.copy()
+        mutant[:, i] = 0
+        np.testing.assert_allclose(scores[:, i], m(mutant), rtol=1e-5, atol=1e-6)
+
+
+class _Computes(L.Layer):  # type: ignore[misc]
+    def __init__(self, trainable_weight: bool, reads_too: bool) -> None:
+        super().__init__()
+        self._trainable_weight, self._reads_too = trainable_weight, reads_too
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight(shape=(shape[-1],), trainable=self._trainable_weight)
+
+    def call(self, x: Any) -> Any:
+        y = x * ops.exp(self.w)
+        return y + self.w if self._reads_too else y
+
+
+class _Property(L.Dense):  # type: ignore[misc]
+    kernel = property(lambda self: self._kernel * ops.exp(self._kernel))
+
+
+@pytest.mark.parametrize("layer", [_Computes(True, True), _Computes(False, False), _Property(3)])
+def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -> None:
+    x = L.Input((9, 4), name="seq")
+    m = randomize(keras.Model(x, L.Conv1D(2, 3)(layer(x))))
+    program = fc.compile(m, jit=False)
+    noted = any("as it was at compile" in note for note in program.plan.notes)
+    m.set_weights([w + 0.5 for w in m.get_weights()])
+    inputs = make_inputs(m, 2)
+    naive = naive_scan(m, inputs, [(i, i + 1) for i in range(9)], lambda r: 0)
+    assert noted or np.allclose(program(inputs["seq"]), naive[0] if isinstance(naive, list) else naive, atol=1e-4)
