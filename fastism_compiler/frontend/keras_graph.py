@@ -149,7 +149,7 @@ def embedding_rows(model: Any) -> int | None:
 
 def built_symbol(model: Any) -> Any | None:
     """A symbolic tensor like the input that a subclassed model was built with; None if it has none, or several."""
-    inputs = getattr(model, "inputs", None) or ()
+    inputs: Sequence[Any] = getattr(model, "inputs", None) or []
     if len(inputs) == 1:  # it has a graph, and a `call` of its own as well
         return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
     shape = _built_shape(model)
