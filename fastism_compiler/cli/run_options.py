@@ -58,6 +58,15 @@ class RunOptions:
         """Fields of `Settings`, those of the model included."""
         return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
 
+    def check(self, output: str) -> None:
+        """Refuse, before anything is computed, to replace what no run has written.
+
+        Raises:
+            OptionError: a further format would replace such a file.
+        """
+        for name in self.to:
+            formats.check_target(converted_path(Path(output), name))
+
     def finish(self, summary: Summary) -> None:
         """Write the other formats, and say what was done."""
         if summary.complete:

@@ -46,6 +46,7 @@ def scan(
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
     with explained():
+        options.check(output)
         settings = fc.ScanSettings(**options.settings(model), window=window, ranges=_ranges(ranges))
         with progress_bar("sequences", options.quiet) as progress:
             summary = fc.scan(

@@ -30,6 +30,7 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
     with explained():
+        options.check(output)
         settings = fc.VariantSettings(**options.settings(model))
         with progress_bar("variants", options.quiet) as progress:
             summary = fc.scan_variants(

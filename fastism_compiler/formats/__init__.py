@@ -14,7 +14,7 @@ from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.manifest import write_manifest
+from fastism_compiler.runs.manifest import manifest_path, write_manifest
 from fastism_compiler.runs.run import writing
 
 Writer = Callable[[Source, Path, str | None], None]
@@ -37,20 +37,22 @@ def convert(store: str | os.PathLike[str], output: str | os.PathLike[str], to: s
 
     Args:
         store: of a scan, or of variants.
-        output: the file (modisco: the folder) to write; an older one is replaced.
+        output: the file (modisco: the folder) to write; an older one, known by its manifest, is replaced.
         to: `hdf5` (as basenji_sat_bed), `modisco`, `bigwig` or `bedgraph` (importance per
             position), `tsv`, or, for variants, `vcf`.
         track: which output (`head`, or `head:3` where it has axes); formats that hold
             one number per cell need one where the store has several.
 
     Raises:
-        OptionError: an unknown format or track, or a format that cannot hold this store.
+        OptionError: an unknown format or track, a format that cannot hold this store, or
+            an output that exists and has no manifest beside it.
         StoreError: a store that is none, or is not complete.
         RunError: the output cannot be written.
     """
     if to not in FORMATS:
         raise OptionError("no such format", expected=f"one of {sorted(FORMATS)}", got=repr(to))
     source, path = Source(Path(store)), Path(output)
+    check_target(path)
     with writing(path):
         FORMATS[to](source, path, track)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
@@ -58,4 +60,18 @@ def convert(store: str | os.PathLike[str], output: str | os.PathLike[str], to: s
         write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track})
 
 
-__all__ = ["FORMATS", "convert"]
+def check_target(path: Path) -> None:
+    """Refuse to replace what no conversion has written: a model, say, or the variants that were scored.
+
+    Raises:
+        OptionError: `path` is a file, and there is no manifest beside it.
+    """
+    if path.is_file() and not manifest_path(path).exists():
+        raise OptionError(
+            "only what a conversion has written is replaced",
+            expected="a new path, or one with its manifest beside it",
+            got=str(path),
+        )
+
+
+__all__ = ["FORMATS", "check_target", "convert"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.text import read_lines
 
-_COMMENTS = ("#", "track", "browser")
+_HEADERS = ("track", "browser")
+"""First words of lines that are for a genome browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def read_bed(path: str | os.PathLike[str], refuse: Refusals) -> Iterator[Region]
     """
     seen = False
     for number, line in read_lines(path):
-        if not line.strip() or line.startswith(_COMMENTS):
+        if not line.strip() or line.startswith("#") or line.split()[0] in _HEADERS:
             continue
         seen = True
         try:

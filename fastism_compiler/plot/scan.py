@@ -310,6 +310,8 @@ def read_scan(group: Any, path: str = "") -> Scan:
         raise InputError(
             "not a store of scores", expected=expected, got=f"{path}: format {found[0]!r}, version {found[1]}"
         )
+    if attributes.get("complete") is False:
+        raise InputError("the store is not complete; run its command again", got=path or "an unfinished store")
     outputs = tuple(attributes.get("outputs", ()))
     saturated = "positions" in group
     wanted = ("sequence", *_COLUMNS, "positions" if saturated else "ranges", *(f"scores/{o}" for o in outputs))

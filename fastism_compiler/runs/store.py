@@ -26,6 +26,8 @@ from fastism_compiler.runs.layout import Array, Column, Layout, Row, chunk_of
 
 ROWS_PER_COLUMN_CHUNK = 1024
 
+_META = "zarr.json"
+
 
 class Store:
     """One store on disk.
@@ -86,8 +88,11 @@ class Store:
 
         Returns:
             How many rows there are, and the digest of all of them.
+
+        Raises:
+            StoreError: the folder holds something that no run has put there.
         """
-        self._clear()
+        self._clear({name.partition("/")[0] for name in (*layout.columns, *layout.fixed, *layout.results)})
         group = self._zarr.create_group(str(self.path), zarr_format=3)
         for name, column in layout.columns.items():
             _make(group, name, column, layout.rows, 0, (ROWS_PER_COLUMN_CHUNK, *column.shape))
@@ -144,11 +149,14 @@ class Store:
     def _open(self, mode: str) -> Any:
         return self._zarr.open_group(str(self.path), mode=mode, zarr_format=3)
 
-    def _clear(self) -> None:
-        """Take away an input that was not read to its end."""
-        for entry in self.path.iterdir():
-            if entry.name == FOLDER:
-                continue
+    def _clear(self, names: set[str]) -> None:
+        """Take away an input that was not read to its end: what goes by such names, and arrays of other settings."""
+        entries = [e for e in self.path.iterdir() if e.name != FOLDER]
+        for entry in entries:
+            ours = entry.name in names or entry.name.endswith((_META, ".partial")) or (entry / _META).exists()
+            if not ours:
+                raise StoreError("the output holds something else; move it, or choose another output", got=str(entry))
+        for entry in entries:
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:

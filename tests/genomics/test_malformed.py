@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from fastism_compiler.cli import main
+from fastism_compiler.genomics.bed import read_bed
+from fastism_compiler.genomics.errors import Refusals
 from tests.runs.models import save, small_model, write_fasta
 
 L = 30
@@ -288,3 +290,9 @@ def test_what_looks_odd_and_is_fine(model: str, tmp_path: Path) -> None:
         result = CliRunner().invoke(main, [*command, output, "--no-verify", "--json"])
         assert result.exit_code == 0, result.output
         assert f'"{name}": {count}' in result.output
+
+
+def test_a_chromosome_may_begin_like_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "in.bed"
+    path.write_text("track name=x\nbrowser position chr1\ntrack7\t5\t9\nbrowserless\t1\t2\n")
+    assert [r.chrom for r in read_bed(path, Refusals(False))] == ["track7", "browserless"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pyBigWig
 import pytest
 import xarray
 import zarr
+from click.testing import CliRunner
 
 import fastism_compiler as fc
+from fastism_compiler.cli import main
+from fastism_compiler.plot.scan import open_scan
 from tests.runs.models import LENGTH, genome, predict, reverse, saturate, save, small_model, write_fasta
 
 WINDOW = 12
@@ -224,3 +228,34 @@ def test_unknown_letters_and_numbers_that_do_not_fit(tmp_path: Path) -> None:
     fc.scan(model, source, tmp_path / "nan", settings=fc.ScanSettings(score="logit"), execution=alone)
     with pytest.raises(fc.OptionError, match="TF-MoDISco takes numbers"):
         fc.convert(tmp_path / "nan", tmp_path / "x", "modisco")
+
+
+def test_what_no_conversion_has_written_is_not_replaced(data: Data, tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "model.h5", tmp_path / "x.tsv"
+    theirs.write_text("...")
+    with pytest.raises(fc.OptionError, match="only what a conversion has written"):
+        fc.convert(data.scan, theirs, "tsv")
+    assert theirs.read_text() == "..."
+    for _ in range(2):
+        fc.convert(data.scan, ours, "tsv")
+
+
+def test_a_further_format_does_not_replace_the_model(tmp_path: Path) -> None:
+    """Said before anything is computed: the store would be `net.zarr`, and its HDF5 file `net.h5`."""
+    model, fasta = tmp_path / "net.h5", tmp_path / "in.fa"
+    model.write_bytes(b"weights")
+    fasta.write_text(">s\nACGT\n")
+    command = ["scan", str(model), str(fasta), str(tmp_path / "net.zarr"), "--to", "hdf5"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "only what a conversion has written" in result.output
+    assert model.read_bytes() == b"weights"
+    assert not (tmp_path / "net.zarr").exists()
+
+
+def test_an_unfinished_store_is_not_drawn(data: Data, tmp_path: Path) -> None:
+    store = tmp_path / "half.zarr"
+    shutil.copytree(data.scan, store)
+    zarr.open_group(store, mode="r+").attrs["complete"] = False
+    with pytest.raises(fc.InputError, match="not complete"):
+        open_scan(store)

@@ -16,7 +16,7 @@ import pytest
 import zarr
 
 import fastism_compiler as fc
-from fastism_compiler.runs.journal import Journal
+from fastism_compiler.runs.journal import FOLDER, Journal
 from tests.runs.models import save, small_model, write_fasta
 
 ROOT = Path(__file__).parents[2]
@@ -204,3 +204,15 @@ def test_a_store_that_another_run_finished_meanwhile_is_kept(
     monkeypatch.setattr(run, "scorer_of", real)
     scan(path, source, tmp_path / "whole")
     assert digests(output) == digests(tmp_path / "whole")
+
+
+def test_what_somebody_put_into_an_unfinished_store_stays(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    (output / FOLDER).mkdir(parents=True)
+    (output / "notes.txt").write_text("...")
+    model = save(small_model(20), tmp_path)
+    with pytest.raises(fc.StoreError, match="holds something else"):
+        fc.scan(model, source, output, execution=fc.Execution(verify=False))
+    assert (output / "notes.txt").read_text() == "..."
+    (output / "notes.txt").unlink()
+    assert fc.scan(model, source, output, execution=fc.Execution(verify=False)).complete
