@@ -20,7 +20,7 @@ import numpy as np
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import StoreError
-from fastism_compiler.runs.files import sync, sync_tree
+from fastism_compiler.runs.files import read_json, sync, sync_tree
 from fastism_compiler.runs.journal import FOLDER, Journal
 from fastism_compiler.runs.layout import Array, Column, Layout, Row, chunk_of
 
@@ -53,7 +53,7 @@ class Store:
     @property
     def attributes(self) -> dict[str, Any]:
         """The attributes of the group; empty where there is no group yet."""
-        if not (self.path / "zarr.json").exists():
+        if not (self.path / _META).exists():
             return {}
         return dict(self._open("r").attrs)
 
@@ -118,7 +118,7 @@ class Store:
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes of the group."""
         self._open("r+").attrs.update(dict(attributes))
-        sync_tree(self.path / "zarr.json")
+        sync_tree(self.path / _META)
 
     def sync(self) -> None:
         """Have everything written so far on disk."""
@@ -153,14 +153,19 @@ class Store:
         """Take away an input that was not read to its end: what goes by such names, and arrays of other settings."""
         entries = [e for e in self.path.iterdir() if e.name != FOLDER]
         for entry in entries:
-            ours = entry.name in names or entry.name.endswith((_META, ".partial")) or (entry / _META).exists()
-            if not ours:
+            unfinished = entry.name.startswith(_META) or entry.name.endswith(".partial")
+            if not (entry.name in names or unfinished or _is_array(entry)):
                 raise StoreError("the output holds something else; move it, or choose another output", got=str(entry))
         for entry in entries:
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+
+def _is_array(folder: Path) -> bool:
+    """Whether this is a zarr array; a group may be another store."""
+    return (folder / _META).exists() and read_json(folder / _META).get("node_type") == "array"
 
 
 def batches(rows: Iterable[Row], columns: Mapping[str, Column]) -> Iterable[dict[str, Array]]:

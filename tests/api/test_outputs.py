@@ -84,7 +84,8 @@ def test_an_output_without_the_sequence_is_the_reference() -> None:
 def test_a_program_of_constant_outputs_only_has_a_plan() -> None:
     sequence, other = L.Input((9, 4), name="seq"), L.Input((3,), name="other")
     model = randomize(keras.Model([sequence, other], [L.Conv1D(2, 3)(sequence), L.Dense(2, name="aside")(other)]))
-    with pytest.warns(UserWarning, match="aside"):
+    with pytest.warns(UserWarning, match="aside") as caught:
         program = fc.compile(model, "seq", outputs={"aside": None}, jit=False, verify=False)
+    assert caught[0].filename == __file__, "where the user called"
     assert "inf" in str(program.plan)
     assert program.plan.speed_up == float("inf")

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.naive import float64_clone
 from tests.api.models import LENGTH, model64
+from tests.export.programs import compiled
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 
@@ -31,12 +31,6 @@ def check(
     assert_close(ours, naive_scan(model, inputs, ranges, per_range), atol=1e-12, rtol=1e-9)
 
 
-def _always(whole: bool) -> Any:
-    step = ChooseProgramPass(break_even=float("inf") if whole else 0)
-    return fc.default_pipeline().replace("choose-program", step)
-
-
-WHOLE, NEVER_WHOLE = _always(True), _always(False)
 RANGES = [(4, 9), (0, 5), (18, 23), (6, 11), (6, 11)]
 RNG = np.random.default_rng(3)
 
@@ -124,8 +118,8 @@ def test_saturate_where_every_letter_is_there_already() -> None:
     model = model64()
     x = np.zeros((2, LENGTH, 4))
     x[..., 0] = 1
-    for options in ({}, {"pipeline": WHOLE}):
-        program = fc.compile(model, channels=[0], alphabet="A", jit=False, verify=False, **options)
+    for whole in (False, True):
+        program = compiled(model, whole=whole, channels=[0], alphabet="A", jit=False)
         scores, effects = program.saturate(x), program.saturate(x, delta=True)
         np.testing.assert_allclose(scores[:, 7, 0], model(x), rtol=1e-9)
         assert effects.shape == scores.shape and not effects.any()
@@ -300,7 +294,7 @@ def test_the_plan_shows_the_widest_ranges_whatever_program_they_are_in() -> None
     x = L.Input((200, 4))
     model = keras.Model(x, L.GlobalMaxPooling1D()(L.Conv1D(8, 5)(x)))
     both, wide, narrow = (
-        fc.compile(model, ranges=ranges, jit=False, verify=False, pipeline=NEVER_WHOLE).plan
+        compiled(model, ranges=ranges, jit=False).plan
         for ranges in ([(50, 100), (118, 121)], [(50, 100)], [(118, 121)])
     )
     assert both.layers[0].window == wide.layers[0].window == 54

@@ -209,10 +209,13 @@ def test_a_store_that_another_run_finished_meanwhile_is_kept(
 def test_what_somebody_put_into_an_unfinished_store_stays(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "results"
     (output / FOLDER).mkdir(parents=True)
-    (output / "notes.txt").write_text("...")
+    notes, other = output / "notes.txt", output / "other.zarr"
     model = save(small_model(20), tmp_path)
-    with pytest.raises(fc.StoreError, match="holds something else"):
-        fc.scan(model, source, output, execution=fc.Execution(verify=False))
-    assert (output / "notes.txt").read_text() == "..."
-    (output / "notes.txt").unlink()
+    notes.write_text("...")
+    zarr.create_group(other)
+    for theirs in (notes, other):
+        with pytest.raises(fc.StoreError, match="holds something else"):
+            fc.scan(model, source, output, execution=fc.Execution(verify=False))
+        assert theirs.exists()
+        theirs.rename(tmp_path / theirs.name)
     assert fc.scan(model, source, output, execution=fc.Execution(verify=False)).complete
