@@ -1,11 +1,11 @@
-"""Naive and compiled programs as StableHLO, timed through JAX on whatever accelerator it sees.
+"""Naive and compiled programs as StableHLO, timed and compared through JAX on whatever accelerator it sees.
 
 Two steps, so that the machine that times needs JAX alone:
 
 python -m benchmarks.gpu export FOLDER --models basset bpnet --batch 8   # TensorFlow and this package
 python benchmarks/gpu.py run FOLDER --json gpu.json                       # numpy and JAX
 
-`export --no-weights` leaves the weights out; `run` then draws random ones, which takes the same time.
+Weights do not travel: both steps draw them, from their names. Effects are compared with those of strict naive ISM.
 """
 
 from __future__ import annotations
@@ -16,105 +16,178 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-MODELS: dict[str, dict[str, Any]] = {
-    "basset": {},
-    "factorized_basset": {},
-    "bpnet": {},
-    "beluga": {},
-    "chrombpnet": {},
-}
-"""Models and arguments."""
+MODELS: dict[str, int] = {"basset": 8, "factorized_basset": 8, "bpnet": 8, "beluga": 4, "chrombpnet": 1}
+"""Models, and the sequences of a block."""
+NAIVE_ROWS = (256, 1024)
+"""Whole mutants per step of the naive programs; the faster one counts."""
+PRECISIONS = {"float32": "HIGHEST", "tf32": "DEFAULT", "bfloat16": None}
+"""How naive programs multiply, in StableHLO's names: every bit of float32, or what the accelerator does best
+(TensorFloat-32 on Nvidia's). Ours reduce only the operands of products of differences."""
 _REPEATS = 5
-_STRICT, _TF32 = "HIGHEST", "DEFAULT"
-"""StableHLO's names: every bit of float32, or whatever the accelerator does best (TensorFloat-32 on Nvidia's)."""
+_TIMED = ("scan", "reference")
+_MEMORY = "64GiB"
+
+Array = np.ndarray[Any, Any]
+
+
+def drawn(path: str, shape: Sequence[int]) -> Array:
+    """The values of a variable: the same on every machine, of a size that keeps activations near 1."""
+    numbers = np.random.RandomState(zlib.crc32(path.encode())).standard_normal(shape).astype(np.float32)
+    if len(shape) > 1:
+        return numbers * np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+    centre = 1.0 if path.endswith(("gamma", "variance")) else 0.0
+    return np.float32(centre) + np.float32(0.1) * np.abs(numbers)
 
 
 # Step 1: with TensorFlow
 
 
-def export(folder: Path, models: list[str], batch: int, weights: bool, tiny: bool) -> None:
-    """Write `<folder>/<model>/{ours,naive}`: a StableHLO export each, with inputs and weights' shapes beside it."""
+def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -> None:
+    """Write `<folder>/<model>/<ours-PRECISION or naive-ROWS>`: a StableHLO export each, with inputs beside it."""
     from fastism_compiler.passes.choose_program import ChooseProgramPass
 
     import fastism_compiler as fc
     from benchmarks.compare import inputs_for
+    from benchmarks.floor import least_work
 
     whole = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_even=float("inf")))
+    programs: dict[str, dict[str, Any]] = {f"ours-{p}": {"precision": p, "target": "gpu"} for p in PRECISIONS}
+    for rows in NAIVE_ROWS:
+        programs[f"naive-{rows}"] = {"target": replace(fc.passes.ONE_GPU, whole_rows=rows), "pipeline": whole}
     for name in models:
-        model = getattr(fc.models, name)(**({"length": 100} if tiny else MODELS[name]))
-        for kind, pipeline in (("ours", None), ("naive", whole)):
+        model = getattr(fc.models, name)(**({"length": 100} if tiny else {}))
+        for variable in model.variables:
+            if variable.dtype == "float32":
+                variable.assign(drawn(variable.path, variable.shape))
+        sequences = batch or MODELS[name]
+        for kind, options in programs.items():
             print(f"{name}, {kind} ...", file=sys.stderr, flush=True)
-            program = fc.compile(model, batch_size=batch, verify=False, pipeline=pipeline)
+            program = fc.compile(model, batch_size=sequences, verify=False, memory_budget=_MEMORY, **options)
             place = folder / name / kind
             place.parent.mkdir(parents=True, exist_ok=True)
-            program.export(place, "stablehlo", batch_size=batch)
-            _describe(place, inputs_for(model, batch), keep_weights=weights)
+            program.export(place, "stablehlo", batch_size=sequences)
+            (place / "saturate.mlir").unlink()
+            np.savez(place / "inputs.npz", *inputs_for(model, sequences))
+            _describe(place, least_work(program))
 
 
-def _describe(place: Path, inputs: list[Any], keep_weights: bool) -> None:
-    """Put what `run` needs besides beside an export."""
+def _describe(place: Path, work: int) -> None:
+    """Put what `run` needs besides in the place of the weights."""
     with np.load(place / "weights.npz") as arrays:
-        shapes = {key: [list(arrays[key].shape), str(arrays[key].dtype)] for key in arrays.files}
-    (place / "shapes.json").write_text(json.dumps(shapes))
-    np.savez(place / "inputs.npz", *inputs)
-    if not keep_weights:
-        (place / "weights.npz").unlink()
+        shapes = {key: arrays[key].shape for key in arrays.files}
+    (place / "sizes.json").write_text(json.dumps({"weights": shapes, "multiply_adds": work}))
+    (place / "weights.npz").unlink()
 
 
 # Step 2: with JAX alone
 
 
-def run(folder: Path) -> list[dict[str, Any]]:
-    """Time every export; ours and naive in turn, strict and with TF32."""
+def run(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Time the exports of each model, precision by precision, and compare effects with those of strict naive ISM."""
     import jax
 
-    device = jax.devices()[0]
-    rows = []
-    for place in sorted(p for p in folder.iterdir() if p.is_dir()):
-        for precision, setting in (("float32", _STRICT), ("tf32", _TF32)):
-            calls = {kind: _call(place / kind, setting) for kind in ("ours", "naive")}
-            seconds = {kind: _median(call) for kind, call in calls.items()}
-            batch = json.loads((place / "ours" / "manifest.json").read_text())["batch_size"]
-            rows.append(
-                {
-                    "device": device.device_kind,
-                    "model": place.name,
-                    "precision": precision,
-                    "batch": batch,
-                    "naive_s": seconds["naive"] / batch,
-                    "ours_s": seconds["ours"] / batch,
-                    "speed_up": seconds["naive"] / seconds["ours"],
-                }
-            )
-            print(rows[-1], file=sys.stderr, flush=True)
-    return rows
+    device = jax.devices()[0].device_kind
+    rates = {precision: product_rate(precision) for precision in PRECISIONS}
+    for name in names:
+        truth: Array | None = None
+        naive: dict[str, Any] = {}
+        for precision, setting in PRECISIONS.items():
+            wholes = {f"naive-{n}": _timed(folder / name / f"naive-{n}", setting) for n in NAIVE_ROWS if setting}
+            ours = _timed(folder / name / f"ours-{precision}")
+            # there are no naive programs in bfloat16, which would be another model
+            naive = min(wholes.values(), key=lambda t: t["seconds"]) if wholes else naive
+            truth = naive["effects"] if truth is None else truth
+            least = json.loads((folder / name / f"ours-{precision}" / "sizes.json").read_text())["multiply_adds"]
+            for program, timed in [*wholes.items(), ("ours", ours)]:
+                row = {"device": device, "model": name, "precision": precision, "program": program}
+                row |= {k: v for k, v in timed.items() if k != "effects"}
+                row["speed_up"] = naive["seconds"] / timed["seconds"]
+                row["over_floor"] = timed["seconds"] * rates[precision] / least
+                yield row | _compared(timed["effects"], truth)
 
 
-def _call(place: Path, setting: str) -> Callable[[], Any]:
-    """A scan of one block by an export, every product at the given precision."""
-    if not (place / "weights.npz").exists():
-        rng = np.random.default_rng(0)
-        shapes = json.loads((place / "shapes.json").read_text()).items()
-        drawn = {k: (0.05 * rng.standard_normal(shape)).astype(dtype) for k, (shape, dtype) in shapes}
-        np.savez(place / "weights.npz", **drawn)
-    text = (place / "scan.mlir").read_text()
-    for other in (_STRICT, _TF32):
-        text = text.replace(f"precision = [{other}, {other}]", f"precision = [{setting}, {setting}]")
-        text = text.replace(f"#stablehlo<precision {other}>", f"#stablehlo<precision {setting}>")
-    (place / "scan.mlir").write_text(text)
+def product_rate(precision: str) -> float:
+    """Multiply-adds per second of one large product at a precision."""
+    import jax
+
+    size = 1024 if jax.devices()[0].platform == "cpu" else 8192
+    dtype = jax.numpy.bfloat16 if precision == "bfloat16" else jax.numpy.float32
+    a = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    dot = jax.jit(lambda a: jax.numpy.dot(a, a, precision="highest" if precision == "float32" else "default"))
+    dot(a).block_until_ready()
+    times = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        dot(a).block_until_ready()
+        times.append(time.perf_counter() - started)
+    return float(size) ** 3 / min(times)
+
+
+def _timed(place: Path, setting: str | None = None) -> dict[str, Any]:
+    """Seconds per sequence of a scan of zeros, and its effects; `setting`: the precision of every product."""
+    _prepare(place, setting)
     program = _runner(place)(place)
     manifest = program.manifest
     names = [t["name"] for t in manifest["inputs"]]
     with np.load(place / "inputs.npz") as arrays:
         tensors = dict(zip(names, [arrays[k] for k in arrays.files], strict=True))
     shape = next(p["shape"] for p in manifest["details"]["modules"]["scan"]["inputs"] if p["name"] == "replacement")
-    return lambda: program("scan", replacement=np.zeros(shape, np.float32), **tensors)
+    zeros = np.zeros(shape, np.float32)
+
+    def seconds(call: Callable[..., Any]) -> float:
+        started = time.perf_counter()
+        call("scan", replacement=zeros, **tensors)
+        return time.perf_counter() - started
+
+    def on_device(*args: Any, **tensors: Any) -> None:
+        for y in program.block(*args, **tensors):
+            y.block_until_ready()
+
+    first = seconds(on_device)
+    second = statistics.median(seconds(on_device) for _ in range(_REPEATS))
+    scores, references = program("scan", replacement=zeros, **tensors), program("reference", **tensors)
+    effects = [(scores[k].astype(np.float64) - references[k][:, None]).ravel() for k in scores]
+    batch = manifest["batch_size"]
+    return {
+        "batch": batch,
+        "seconds": second / batch,
+        "with_results_s": statistics.median(seconds(program) for _ in range(_REPEATS)) / batch,
+        "compile_s": first - second,
+        "effects": np.concatenate(effects),
+    }
+
+
+def _prepare(place: Path, setting: str | None) -> None:
+    """Put the weights beside an export, and a precision into its modules."""
+    manifest = json.loads((place / "manifest.json").read_text())
+    if not (place / "weights.npz").exists():
+        shapes = json.loads((place / "sizes.json").read_text())["weights"]
+        weights = {w["key"]: drawn(w["path"], shapes[w["key"]]) for w in manifest["details"]["weights"]}
+        np.savez(place / "weights.npz", **weights)
+    for name in _TIMED if setting else ():
+        path = place / manifest["details"]["modules"][name]["file"]
+        text = path.read_text()
+        for other in ("HIGHEST", "DEFAULT"):
+            text = text.replace(f"precision = [{other}, {other}]", f"precision = [{setting}, {setting}]")
+            text = text.replace(f"#stablehlo<precision {other}>", f"#stablehlo<precision {setting}>")
+        path.write_text(text)
+
+
+def _compared(effects: Array, truth: Array) -> dict[str, float]:
+    """How effects differ from the true ones."""
+    rms = float(np.sqrt(np.mean(truth**2)))
+    return {
+        "error_over_rms": float(np.abs(effects - truth).max()) / rms,
+        "correlation": float(np.corrcoef(effects, truth)[0, 1]),
+    }
 
 
 def _runner(place: Path) -> Any:
@@ -127,15 +200,16 @@ def _runner(place: Path) -> Any:
     return module.Program
 
 
-def _median(call: Callable[[], Any]) -> float:
-    """Seconds of a call. As `benchmarks.timing.seconds`, which is not there where this file runs alone."""
-    call()
-    times = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The results, for people."""
+    columns = "model", "precision", "program", "s/sequence", "with results", "against naive", "over floor", "error/rms"
+    lines = [rows[0]["device"], "", "| " + " | ".join((*columns, "correlation")) + " |", "|---" * 9 + "|"]
+    for r in rows:
+        lines.append(
+            f"| {r['model']} | {r['precision']} | {r['program']} | {r['seconds']:.3g} | {r['with_results_s']:.3g} "
+            f"| {r['speed_up']:.1f}x | {r['over_floor']:.2f} | {r['error_over_rms']:.1e} | {r['correlation']:.7f} |"
+        )
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -144,23 +218,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("step", choices=("export", "run"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--no-weights", action="store_true")
+    parser.add_argument("--batch", type=int, help="sequences of a block (default: by model)")
     parser.add_argument("--tiny", action="store_true", help="models of length 100, to try the script")
-    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--json", type=Path, help="also write the results here, row by row")
     options = parser.parse_args(arguments)
     if options.step == "export":
-        export(options.folder, options.models, options.batch, not options.no_weights, options.tiny)
+        export(options.folder, options.models, options.batch, options.tiny)
         return
-    rows = run(options.folder)
-    print("| device | model | precision | batch | naive s/seq | ours s/seq | speed-up |\n|---|---|---|---|---|---|---|")
-    for r in rows:
-        print(
-            f"| {r['device']} | {r['model']} | {r['precision']} | {r['batch']} | {r['naive_s']:.3g} "
-            f"| {r['ours_s']:.3g} | {r['speed_up']:.1f}x |"
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    rows = []
+    for row in run(options.folder, options.models):
+        print(row, file=sys.stderr, flush=True)
+        rows.append(row)
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":

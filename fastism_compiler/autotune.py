@@ -9,7 +9,7 @@ import platform
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from fastism_compiler.calibration import least_seconds
 from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.machine import Machine
+from fastism_compiler.passes.machine import TWO_CORES, Machine
 
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
@@ -85,11 +85,13 @@ class Tuner:
         jit: programs run through XLA.
         precision: of the products of deltas and weights.
         timings: where results are kept.
+        target: what programs are planned for; its rates are measured anew.
     """
 
     jit: bool
     precision: str
     timings: Timings
+    target: Machine = TWO_CORES
 
     def kernel_seconds(self, candidate: Candidate) -> float:
         """Seconds of one tile of a convolution; a `Context.measure`."""
@@ -101,7 +103,8 @@ class Tuner:
         def rate(name: str, measure: Callable[[], float]) -> float:
             return self.timings.get(self._key("machine", name), measure)
 
-        return Machine(
+        return replace(
+            self.target,
             multiply_adds=rate("multiply-adds", calibration.product_rate),
             bytes=rate("bytes", calibration.memory_rate),
             start=rate("start", calibration.start_seconds),
@@ -137,7 +140,7 @@ class Tuner:
         import tensorflow as tf
 
         from fastism_compiler.emit.functions import traced
-        from fastism_compiler.emit.kernels import KERNELS, arithmetic_here
+        from fastism_compiler.emit.kernels import KERNELS, arithmetic_of
 
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
@@ -145,7 +148,7 @@ class Tuner:
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
         node = graph.add("conv", [x, kernel], attrs)
-        arithmetic = arithmetic_here(self.precision, self.jit)
+        arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.jit and not self.target.gpu)
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)

@@ -22,6 +22,7 @@ from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
 from fastism_compiler.scoring import Parts, Scorer
+from fastism_compiler.targets import Target, machine_for
 from fastism_compiler.verification import EFFECT_SHARE, random_inputs
 
 _MOST_SEQUENCES = 32
@@ -43,6 +44,7 @@ def compile(
     precision: str = "float32",
     autotune: bool = False,
     devices: str | Sequence[str] | None = None,
+    target: Target | None = None,
     verify: bool = True,
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
@@ -77,6 +79,8 @@ def compile(
             the cost models, once; results are kept in `FASTISM_COMPILER_CACHE` (default: the user's cache folder).
         devices: local devices that share the sequences of each block, such as
             `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
+        target: what kernels and tiles are planned for: `"cpu"`, `"gpu"`, or a `passes.Machine` (default: where the
+            program will run). Results are the same; to be named for artifacts that another machine runs.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.
@@ -118,12 +122,25 @@ def compile(
     budget = parse_budget(memory_budget)
 
     names = check_devices(devices) if devices is not None else ()
-    lanes = default_lanes()
-    rows, size = rows_within(selection, budget), tile_bytes(budget, lanes)
+    machine = machine_for(target, names)
+    lanes = 1 if machine.gpu else default_lanes()
+    rows, size = rows_within(selection, budget), tile_bytes(budget, lanes, machine)
     factory = EngineFactory(
-        lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names, lanes
+        lowered,
+        passes,
+        stops,
+        jit,
+        precision,
+        letters,
+        finish,
+        selection.contiguous,
+        rows,
+        size,
+        names,
+        lanes,
+        machine=machine,
     )
-    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget))
+    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget, machine))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
     most = batch_size or _MOST_SEQUENCES
@@ -188,7 +205,7 @@ def _remembered(factory: EngineFactory, ranges: ChangeRanges) -> Callable[..., E
 
 def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactory:
     """The factory with the kernels and the tile size that are fastest here for the largest bucket of ranges."""
-    tuner = Tuner(factory.jit, factory.precision, Timings(cache_folder() / "timings.json"))
+    tuner = Tuner(factory.jit, factory.precision, Timings(cache_folder() / "timings.json"), factory.machine)
     timed = replace(factory, machine=tuner.machine(), measure=tuner.kernel_seconds)
     largest = parts.ranges.subset(max(split_by_width(parts.ranges), key=len))
     if timed(largest, sequences).naive:

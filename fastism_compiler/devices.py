@@ -69,7 +69,7 @@ class ShardedEngine(Engine):
         """The program for these static sizes, weights behind its own arguments; one per device."""
         with self._guard:
             if (device, spec) not in self._by_device:
-                program = build(self.graph, self.lowered.bindings, spec, self.finish)
+                program = build(self.graph, self.lowered.bindings, spec, self.finish, self.context.cpu_only)
                 run = with_weights(program.python_function, self.variables)
                 self._by_device[device, spec] = traced(run, spec.jit)
             return self._by_device[device, spec]

@@ -19,7 +19,7 @@ from fastism_compiler.ir.errors import IRError, OptionError
 from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.jobs import Jobs, Tiles, cut_tiles
-from fastism_compiler.lanes import Block, cut_lanes, joined, lanes_of_one_sequence, runs_on_gpu
+from fastism_compiler.lanes import Block, cut_lanes, joined, lanes_of_one_sequence
 from fastism_compiler.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
@@ -184,7 +184,8 @@ class Engine:
 
     def _function(self, spec: ProgramSpec) -> Any:
         if spec not in self._functions:
-            self._functions[spec] = build(self.graph, self.lowered.bindings, spec, self.finish)
+            parts = self.graph, self.lowered.bindings, spec, self.finish
+            self._functions[spec] = build(*parts, cpu_only=self.context.cpu_only)
         return self._functions[spec]
 
     def _signature(self, spec: ProgramSpec) -> tuple[Any, ...]:
@@ -297,7 +298,7 @@ class EngineFactory:
         lanes: parts of a block that run side by side where there are no `devices`.
         shared_cache: bytes that a tile had better not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
-        machine: its rates, for the cost models.
+        machine: what programs are planned for.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -338,9 +339,9 @@ class EngineFactory:
             jit=self.jit,
             batch_size=own,
             tile_bytes=self.tile_bytes,
-            shared_cache=self.shared_cache,
+            shared_cache=None if self.machine.gpu else self.shared_cache,
             core_cache=self.core_cache if self.lanes > 1 and not self.devices else None,
-            slice_bytes=None if self.devices or runs_on_gpu() else SLICE_BYTES,
+            slice_bytes=None if self.devices or self.machine.gpu else SLICE_BYTES,
             precision=self.precision,
             sparse=sparse,
             machine=self.machine,

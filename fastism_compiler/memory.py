@@ -12,6 +12,7 @@ from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 from fastism_compiler.ir.graph import Node
 from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.passes.machine import Machine
 from fastism_compiler.passes.row_costs import lowering
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
 
@@ -24,9 +25,7 @@ _LIVE_BUFFERS = 3
 """Values of the model's largest layer that exist at once when it runs whole (measured)."""
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
-_TILE_BYTES = 64 << 20
 _TILE_PARTS = 4
-_NAIVE_ROWS = 64
 
 
 def parse_budget(budget: int | str | None) -> int:
@@ -143,19 +142,24 @@ def _row_bytes(node: Node) -> int:
     return node.type.row_size * np.dtype(node.type.dtype).itemsize
 
 
+def _predicted(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:
+    rows = naive_rows(engine.graph, budget, engine.context.machine)
+    return predict_bytes(engine, selection, sequences, rows)
+
+
 def rows_within(selection: Packer, budget: int) -> int:
     """Rows whose results, held twice, take their share of the budget (at least one)."""
     return max(int(_SHARE_OF_RESULTS * budget) // max(2 * result_bytes(selection), 1), 1)
 
 
-def tile_bytes(budget: int, lanes: int) -> int:
+def tile_bytes(budget: int, lanes: int, machine: Machine) -> int:
     """Memory that the widest step of a lane's tile should stay below: as much as ever pays, or a part of its budget."""
-    return min(_TILE_BYTES, max(budget // (_TILE_PARTS * lanes), 1))
+    return min(machine.tile_bytes, max(budget // (_TILE_PARTS * lanes), 1))
 
 
-def naive_rows(graph: Graph, budget: int) -> int:
-    """Whole mutants per call of the model itself that fit `budget` bytes, at most 64 (more were not faster)."""
-    return int(np.clip(budget // (_LIVE_BUFFERS * _largest(graph)), 1, _NAIVE_ROWS))
+def naive_rows(graph: Graph, budget: int, machine: Machine) -> int:
+    """Whole mutants per call of the model itself that fit `budget` bytes, and that the machine has use for."""
+    return int(np.clip(budget // (_LIVE_BUFFERS * _largest(graph)), 1, machine.whole_rows))
 
 
 def _largest(graph: Graph) -> int:
@@ -201,7 +205,7 @@ def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection:
     """
     size = 1 << (most.bit_length() - 1)
     while True:
-        need = max(predict_bytes(e, selection, size, naive_rows(e.graph, budget)) for e in engines_for(size))
+        need = max(_predicted(e, selection, size, budget) for e in engines_for(size))
         if need <= budget:
             return size
         if size == 1:

@@ -86,6 +86,11 @@ class Context:
     machine: Machine = TWO_CORES
     measure: Measure | None = None
 
+    @property
+    def cpu_only(self) -> bool:
+        """XLA compiles the program, and on a CPU: what is planned for its cache holds, and barriers are cheap."""
+        return self.jit and not self.machine.gpu
+
 
 @dataclass(frozen=True)
 class Pass(ABC):

@@ -7,17 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Rates of a machine; by default the 2 cores on which the factors in the passes were fitted.
+    """Rates and sizes of a machine; by default the 2 cores on which the factors in the passes were fitted.
 
     Attributes:
         multiply_adds: per second, of large products.
         bytes: per second, read and written by an element-wise loop that no cache holds.
         start: seconds of a small operation that the next one waits for.
+        tile_rows: most rows of a tile.
+        tile_bytes: most memory that the widest step of a tile ever pays for.
+        whole_rows: most whole mutants that the model itself scores at once.
+        gpu: there are no caches to plan for, and a decision of the program would wait for the host.
     """
 
     multiply_adds: float = 200e9
     bytes: float = 48e9
     start: float = 0.65e-6
+    tile_rows: int = 256
+    tile_bytes: int = 64 << 20
+    whole_rows: int = 64
+    gpu: bool = False
 
     @property
     def per_byte(self) -> float:
@@ -31,4 +39,8 @@ class Machine:
 
 
 TWO_CORES = Machine()
-"""Where none was measured."""
+"""A CPU, where none was measured."""
+
+ONE_GPU = Machine(25e12, 2.6e12, 3e-6, tile_rows=8192, tile_bytes=1 << 30, whole_rows=1024, gpu=True)
+"""A GPU, where none was measured: what an H100 does in strict float32 (`benchmarks.gpu`; tiles of 256 rows, and a
+barrier between steps, took Basset 2.5 times as long there, and BPNet 20 times)."""

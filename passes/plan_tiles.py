@@ -18,7 +18,6 @@ from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCA
 
 _SLACK = 1.25
 """A stored window may be this much wider than its change range before its rows are shifted."""
-_MOST_ROWS = 256
 _MORE_PARTS = 4
 """Parts of a kernel's slice may be this much smaller than need be, for all to be equal."""
 _TILE_STARTS = 300
@@ -212,7 +211,7 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
         wide = min(width + step - unit, state.length)
         carrier = stored.moved_inside(state.length, wide, step)
         sizes = np.unique(carrier.start, return_counts=True)[1] * context.batch_size
-        cost = (elsewhere + wide * per_position) * cheapest_rows(sizes, _MOST_ROWS, overhead)[1]
+        cost = (elsewhere + wide * per_position) * cheapest_rows(sizes, context.machine.tile_rows, overhead)[1]
         if best is None or cost < best[0]:
             best = (cost, carrier)
         if wide == state.length:
@@ -242,7 +241,7 @@ def _tiling(graph: Graph, context: Context) -> Tiling:
         """Rows at which starting tiles, and reading what caches do not hold, cost least together."""
         return min(range(1, most + 1), key=lambda n: overhead / n + saved * spilled(n * widest, caches))
 
-    most = best(_rows_of(context.tile_bytes, widest), context.shared_cache)
+    most = best(_rows_of(context, widest), context.shared_cache)
     return Tiling(groups, widest, most, best(most, context.shared_cache, context.core_cache), overhead)
 
 
@@ -252,9 +251,9 @@ def spilled(size: int, caches: Sequence[int | None]) -> float:
     return sum(parts) / max(len(parts), 1)
 
 
-def _rows_of(memory: int, row: int) -> int:
-    """Rows of a tile that fit so much memory, one at least."""
-    return int(np.clip(memory // max(row, 1), 1, _MOST_ROWS))
+def _rows_of(context: Context, row: int) -> int:
+    """Rows of a tile that memory allows, one at least."""
+    return int(np.clip(context.tile_bytes // max(row, 1), 1, context.machine.tile_rows))
 
 
 def _overhead_rows(graph: Graph, context: Context) -> float:

@@ -48,7 +48,6 @@ channels, width 279, 70 us against 45 us for scatter-gemm including its overlap-
 _HOPELESS = 4.0
 """A candidate predicted to cost this many times the cheapest one is not worth timing (a wide
 window's banded kernel would not even fit in memory)."""
-_MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Ca
         out_width = width + reach
     alone = Candidate(kernel, 1, width, out_width, taps, channels, filters, dilation)
     size = 4 * (width * channels + out_width * filters + scratch(alone))
-    return replace(alone, rows=int(np.clip((context.shared_cache or context.tile_bytes) // size, 1, _MOST_ROWS)))
+    most = (context.shared_cache or context.tile_bytes) // size
+    return replace(alone, rows=int(np.clip(most, 1, context.machine.tile_rows)))
 
 
 def banding_of(c: Candidate) -> Banding:

@@ -18,7 +18,6 @@ from fastism_compiler.emit.precision import Product, Rounding, product_of, round
 from fastism_compiler.emit.scatter import arrange_taps, spread_out, spread_taps
 from fastism_compiler.emit.winograd import Points, arrange, spread_pairs
 from fastism_compiler.ir import Node
-from fastism_compiler.lanes import runs_on_gpu
 from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.select_kernels import DIRECT, GATHER_GEMM, SCATTER_GEMM, TOEPLITZ, WINOGRAD
 
@@ -42,11 +41,6 @@ class Arithmetic:
 def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
     """How deltas meet weights at a precision, in programs with or without XLA."""
     return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), cpu_only)
-
-
-def arithmetic_here(precision: str, jit: bool) -> Arithmetic:
-    """The same for programs that run where TensorFlow runs."""
-    return arithmetic_of(precision, jit, cpu_only=jit and not runs_on_gpu())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope, traced
-from fastism_compiler.emit.kernels import Arithmetic, arithmetic_here
+from fastism_compiler.emit.kernels import Arithmetic, arithmetic_of
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
@@ -165,8 +165,8 @@ class Reference:
         return Scores(outputs, own, unchanged, trusted)
 
 
-def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -> Any:
-    """Emit the program of a lowered graph.
+def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish, cpu_only: bool) -> Any:
+    """Emit the program of a lowered graph; `cpu_only` as in `Context`.
 
     Returns:
         A `tf.function(inputs, sequence, change, replacement, active)` with
@@ -176,13 +176,13 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish) -
         `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
         list of `[B, *out]`.
     """
-    arithmetic = arithmetic_here(spec.precision, spec.jit)
+    arithmetic = arithmetic_of(spec.precision, spec.jit, cpu_only)
 
     def run(
         inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
     ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
         reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, arithmetic)
-        store = stored(active >= 0, spec.jit)
+        store = stored(active >= 0, cpu_only)
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
             rows = Rows(sequence[i], change[i], store)

@@ -14,7 +14,6 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.ops import pad_positions
 from fastism_compiler.ir import Carrier
-from fastism_compiler.lanes import runs_on_gpu
 
 
 class Rows:
@@ -100,7 +99,7 @@ class Rows:
         return where((positions >= start) & (positions < start + carrier.width), spread, base)
 
 
-def stored(always: Tensor, jit: bool) -> Callable[[Tensor], Tensor]:
+def stored(always: Tensor, cpu_only: bool) -> Callable[[Tensor], Tensor]:
     """A fusion barrier: XLA on CPU must compute its argument once, into memory.
 
     XLA fuses an overlap-add into the gather that shifts it, and then computes
@@ -112,9 +111,9 @@ def stored(always: Tensor, jit: bool) -> Callable[[Tensor], Tensor]:
 
     Args:
         always: a scalar bool that is true at run time, unknown to the compiler.
-        jit: XLA compiles the program; without it nothing is fused.
+        cpu_only: XLA compiles the program, and on a CPU; without it nothing is fused.
     """
-    if not jit or runs_on_gpu():
+    if not cpu_only:
         return tf.identity
     return lambda x: tf.cond(always, lambda: x, lambda: tf.zeros_like(x))
 

@@ -92,12 +92,13 @@ class Portable:
         cut = schedule.begin(sequences * letters)
         arithmetic = arithmetic_of(engine.context.precision, self.jit)
         reference = Reference.of(engine.graph, engine.lowered.bindings, engine.finish, inputs, sequences, arithmetic)
+        barriers = self.jit and not engine.context.machine.gpu
         tile = self._whole_tile(engine, inputs, reference) if engine.naive else self._window_tile(engine, reference)
         spread = Spread(engine, replacements, sequences, cut.per_tile)
 
         def body(i: Tensor, stores: list[Any]) -> tuple[Tensor, list[Any]]:
             change = cut.ranges(i)
-            rows = Rows(spread.sequence(), spread.change(change), stored(i >= 0, self.jit))
+            rows = Rows(spread.sequence(), spread.change(change), stored(i >= 0, barriers))
             outputs = tile(rows, spread.replacement(change))
             return i + 1, [s.write(i, y) for s, y in zip(stores, outputs, strict=True)]
 

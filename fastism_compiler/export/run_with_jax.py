@@ -36,20 +36,26 @@ class Program:
 
     def __call__(self, name: str, **tensors: Any) -> dict[str, Any]:
         """Outputs by name for `x`, a scan's `replacement` and extra inputs."""
+        size, count, blocks = self.manifest["batch_size"], len(tensors["x"]), []
+        for begin in range(0, count, size):
+            rows = np.minimum(np.arange(begin, begin + size), count - 1)  # the last sequence again, up to a whole block
+            block = {n: t if n == "replacement" else np.asarray(t)[rows] for n, t in tensors.items()}
+            blocks.append([np.asarray(y) for y in self.block(name, **block)])
+        flat = [np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)]
+        return {t["name"]: y for t, y in zip(self.manifest["outputs"], flat, strict=True)}
+
+    def block(self, name: str, **tensors: Any) -> list[jax.Array]:
+        """Outputs for one block of exactly the fixed size, on the device, perhaps still being computed."""
         module = self.manifest["details"]["modules"][name]
         if name not in self._compiled:
             text = (self.folder / module["file"]).read_text()
             self._compiled[name] = self.device.client.compile_and_load(text, [self.device])
-        size, count, blocks = self.manifest["batch_size"], len(tensors["x"]), []
+        given = [np.asarray(tensors[p["name"]], p["dtype"]).reshape(p["shape"]) for p in module["inputs"]]
         weights = [self.weights[key] for key in module["weights"]]
-        for begin in range(0, count, size):
-            rows = np.minimum(np.arange(begin, begin + size), count - 1)  # the last sequence again, up to a whole block
-            block = {n: t if n == "replacement" else np.asarray(t)[rows] for n, t in tensors.items()}
-            given = [np.asarray(block[p["name"]], p["dtype"]).reshape(p["shape"]) for p in module["inputs"]]
-            results = self._compiled[name].execute([*(jax.device_put(t, self.device) for t in given), *weights])
-            blocks.append([np.asarray(y) for y in results])
-        flat = [np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)]
-        return {t["name"]: y for t, y in zip(self.manifest["outputs"], flat, strict=True)}
+        results: list[jax.Array] = self._compiled[name].execute(
+            [*(jax.device_put(t, self.device) for t in given), *weights]
+        )
+        return results
 
 
 if __name__ == "__main__":

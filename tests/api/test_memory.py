@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import keras
 import pytest
+from fastism_compiler.passes import TWO_CORES
 
 import fastism_compiler as fc
 from fastism_compiler.memory import tile_bytes
@@ -35,5 +36,5 @@ def test_a_deeper_model_keeps_a_table_a_layer_and_the_product_that_it_waits_for(
 
 @pytest.mark.parametrize("lanes", [1, 2, 8])
 def test_the_tiles_of_all_lanes_take_a_part_of_a_small_budget(lanes: int) -> None:
-    assert lanes * tile_bytes(100 << 20, lanes) <= 25 << 20
-    assert tile_bytes(8 << 30, lanes) == 64 << 20
+    assert lanes * tile_bytes(100 << 20, lanes, TWO_CORES) <= 25 << 20
+    assert tile_bytes(8 << 30, lanes, TWO_CORES) == 64 << 20

@@ -1,0 +1,32 @@
+"""Targets: the machine that a program is planned for, which need not be the one that compiles it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.lanes import runs_on_gpu
+from fastism_compiler.passes.machine import ONE_GPU, TWO_CORES, Machine
+
+Target = Literal["cpu", "gpu"] | Machine
+_TARGETS = {"cpu": TWO_CORES, "gpu": ONE_GPU}
+
+
+def machine_for(target: Target | None, devices: Sequence[str]) -> Machine:
+    """The machine that programs are planned for: as named, else where they will run.
+
+    Args:
+        target: `"cpu"`, `"gpu"`, a machine, or None.
+        devices: checked names; none: where TensorFlow runs the model.
+
+    Raises:
+        OptionError: another target.
+    """
+    if isinstance(target, Machine):
+        return target
+    if target is None:
+        target = "gpu" if any("GPU" in d for d in devices) or (not devices and runs_on_gpu()) else "cpu"
+    if target not in _TARGETS:
+        raise OptionError("no such target", expected=f"one of {list(_TARGETS)}, or a Machine", got=repr(target))
+    return _TARGETS[target]
