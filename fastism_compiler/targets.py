@@ -27,6 +27,6 @@ def machine_for(target: Target | None, devices: Sequence[str]) -> Machine:
         return target
     if target is None:
         target = "gpu" if any("GPU" in d for d in devices) or (not devices and runs_on_gpu()) else "cpu"
-    if target not in _TARGETS:
+    if not isinstance(target, str) or target not in _TARGETS:
         raise OptionError("no such target", expected=f"one of {list(_TARGETS)}, or a Machine", got=repr(target))
     return _TARGETS[target]

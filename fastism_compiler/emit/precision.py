@@ -26,10 +26,8 @@ _TF32_DIGITS = 10
 def product_of(precision: str, jit: bool) -> Product:
     """The product of a precision's name, for programs with or without XLA."""
     if precision == "bfloat16" and jit:
-        return lambda *operands, **options: _reduced_product(*(tf.cast(x, tf.bfloat16) for x in operands), **options)
+        return _bfloat16_product
     rounding = rounding_of(precision, jit)
-    if precision == "tf32" and jit:
-        return lambda *operands, **options: _reduced_product(*(rounding(x) for x in operands), **options)
 
     def product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
         return tf.matmul(rounding(a), rounding(b), transpose_b=transpose_b)
@@ -46,14 +44,15 @@ def rounding_of(precision: str, jit: bool) -> Rounding:
     return lambda x: x
 
 
-def _reduced_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
-    """What accelerators, and CPUs with AVX512-BF16, have an instruction for; they lose no digit of rounded operands."""
+def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
+    """What accelerators, and CPUs with AVX512-BF16, have an instruction for."""
     from tensorflow.compiler.tf2xla.python import xla
     from tensorflow.compiler.xla import xla_data_pb2
 
     axes = xla_data_pb2.DotDimensionNumbers(
         lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[1 if transpose_b else 0]
     )
+    a, b = tf.cast(a, tf.bfloat16), tf.cast(b, tf.bfloat16)
     return xla.dot_general(a, b, axes, preferred_element_type=tf.float32)
 
 

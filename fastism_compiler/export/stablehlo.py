@@ -20,6 +20,7 @@ from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
+from fastism_compiler.export.rounded_products import mark_rounded_products
 from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
 from fastism_compiler.ir.errors import OptionError, UnsupportedError
 
@@ -94,7 +95,7 @@ def _module(
             expected=f"ops that XLA knows, in layers {list(opaque)}",
             got=str(error).partition("\n")[0],
         ) from error
-    return _spelled_out(_without_locations(text))
+    return mark_rounded_products(_spelled_out(_without_locations(text)))
 
 
 _LOCATION = re.compile(r' loc\((?:"(?:[^"\\]|\\.)*"|#loc\d*)(?:\(#loc\d*\))?\)')

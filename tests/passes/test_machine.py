@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.machine import Machine
+from fastism_compiler.passes.machine import ONE_GPU, Machine
 from fastism_compiler.passes.select_kernels import cheapest
 
 from tests.passes.graphs import conv_relu_pool_dense, wide_convolutions
@@ -34,6 +34,24 @@ def test_where_starts_are_slow_tiles_are_larger() -> None:
         return tiling.rows(8)
 
     assert rows(1e-12) < rows(1e-3)
+
+
+def test_a_tile_has_at_most_the_rows_of_the_machine() -> None:
+    def rows(machine: Machine) -> int:
+        context = Context(ChangeRanges.of(None, 12), tile_bytes=1 << 40, machine=machine)
+        tiling = default_pipeline().run(conv_relu_pool_dense(), context).tiling
+        assert tiling is not None
+        return tiling.most_rows
+
+    assert rows(Machine()) == 256
+    assert rows(Machine(tile_rows=7)) == 7
+    assert rows(ONE_GPU) == 8192
+
+
+def test_what_is_planned_for_a_cache_needs_a_cpu_and_a_compiler() -> None:
+    assert Context(RANGES).cpu_only
+    assert not Context(RANGES, jit=False).cpu_only
+    assert not Context(RANGES, machine=ONE_GPU).cpu_only
 
 
 def test_a_faster_memory_raises_the_predicted_speed_up() -> None:
