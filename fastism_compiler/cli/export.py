@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,9 +17,16 @@ from fastism_compiler.export.target import FORMATS
 @click.option("--format", "chosen", type=click.Choice(FORMATS), default="savedmodel", show_default=True)
 @click.option("--batch-size", type=int, help="Sequences per call of a StableHLO module (default 1).")
 @click.option("--function", type=click.Choice(("scan", "saturate", "reference")), help="ONNX: what to export.")
+@click.option("--target", type=click.Choice(("cpu", "gpu")), help="What to plan for (default: what is here).")
 @click.option("--overwrite", is_flag=True, help="Replace an exported program.")
 def export(
-    model: ModelOptions, output: str, chosen: str, batch_size: int | None, function: str | None, overwrite: bool
+    model: ModelOptions,
+    output: str,
+    chosen: str,
+    batch_size: int | None,
+    function: str | None,
+    target: Literal["cpu", "gpu"] | None,
+    overwrite: bool,
 ) -> None:
     """Compile MODEL and write the program to OUTPUT, to run without this package.
 
@@ -33,7 +40,7 @@ def export(
         if value is not None and chosen != owner:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --format {owner}")
         options |= {name: value} if value is not None else {}
-    program = model.compile()
+    program = model.compile(target=target)
     with explained():
         manifest = program.export(output, chosen, **options)
     click.echo(f"{output}: {', '.join(manifest.functions)} of {manifest.model}, {len(manifest.starts)} ranges")

@@ -107,6 +107,11 @@ class Scan:
     saturated: bool
 
     @property
+    def effect(self) -> str:
+        """What its effects are: the score, or what is left of it when the reference's own is taken away."""
+        return effect_of(self.score)
+
+    @property
     def count(self) -> int:
         """How many sequences."""
         return int(self.group["sequence"].shape[0])
@@ -212,11 +217,12 @@ class Scan:
         chosen = self.chosen(window)
         begin, stop = int(chosen.min()), int(chosen.max()) + 1
         cells = np.asarray(self.group[f"scores/{output.name}"][row, begin:stop])[chosen - begin]
-        return self._flattened(cells[None], output)[0]
+        return self._effects(cells[None], output, slice(row, row + 1))[0]
 
     def block(self, rows: range, output: Output) -> Array:
         """All scanned cells of consecutive sequences: `[n, P, C, K]`, or `[n, R, K]`."""
-        return self._flattened(np.asarray(self.group[f"scores/{output.name}"][rows.start : rows.stop]), output)
+        chosen = slice(rows.start, rows.stop)
+        return self._effects(np.asarray(self.group[f"scores/{output.name}"][chosen]), output, chosen)
 
     def number(self, output: Output) -> Output:
         """`output`, which must be one number.
@@ -258,11 +264,28 @@ class Scan:
         """The letter of an index; N where it is unknown."""
         return self.alphabet[index] if index < len(self.alphabet) else "N"
 
+    def _effects(self, cells: Array, output: Output, rows: slice) -> Array:
+        """Scores of these rows as effects, outputs flattened."""
+        if is_absolute(self.score):
+            own = np.asarray(self.group[f"reference/{output.name}"][rows])
+            cells = cells - own.reshape(len(own), *[1] * (2 if self.saturated else 1), *own.shape[1:])
+        return self._flattened(cells, output)
+
     def _flattened(self, cells: Array, output: Output) -> Array:
         if output.index is not None:
             place: tuple[Any, ...] = (..., *output.index)
             cells = cells[place]
         return cells.reshape(*cells.shape[: 3 if self.saturated else 2], -1)
+
+
+def is_absolute(score: str) -> bool:
+    """Whether a score is not 0 where nothing changes."""
+    return score == "value"
+
+
+def effect_of(score: str) -> str:
+    """What pictures show of a score."""
+    return f"{score} - reference" if is_absolute(score) else score
 
 
 def _sequence(row: int, name: Any, chrom: Any, start: Any, end: Any, strand: Any) -> ScannedSequence:
@@ -314,7 +337,9 @@ def read_scan(group: Any, path: str = "") -> Scan:
         raise InputError("the store is not complete; run its command again", got=path or "an unfinished store")
     outputs = tuple(attributes.get("outputs", ()))
     saturated = "positions" in group
-    wanted = ("sequence", *_COLUMNS, "positions" if saturated else "ranges", *(f"scores/{o}" for o in outputs))
+    score = str(attributes.get("score", "effect"))
+    arrays = [f"{kind}/{o}" for kind in ("scores", "reference")[: 1 + is_absolute(score)] for o in outputs]
+    wanted = ("sequence", *_COLUMNS, "positions" if saturated else "ranges", *arrays)
     absent = [key for key in wanted if key not in group]
     if absent or not outputs:
         raise InputError("parts of the store are missing", expected=", ".join(wanted), got=f"no {', '.join(absent)}")
@@ -322,7 +347,7 @@ def read_scan(group: Any, path: str = "") -> Scan:
     return Scan(
         group=group,
         alphabet=str(attributes.get("alphabet", "ACGT")),
-        score=str(attributes.get("score", "effect")),
+        score=score,
         model=attributes.get("model", ""),
         settings=dict(attributes.get("settings", {})),
         outputs=outputs,

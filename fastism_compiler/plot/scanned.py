@@ -75,14 +75,14 @@ def _logo(scan: Scan, row: int, choice: Choice) -> Any:
     cells = scan.saturation(row, output, choice.window)
     heights = letter_heights(cells, choice.method)
     title = f"{scan.sequence(row).title} · {output}"
-    return logo_figure({title: heights}, scan.alphabet, cells.first, ylabel=f"{choice.method}, {scan.score}")
+    return logo_figure({title: heights}, scan.alphabet, cells.first, ylabel=f"{choice.method}, {scan.effect}")
 
 
 def _heatmap(scan: Scan, row: int, choice: Choice) -> Any:
     output = scan.output(choice.output)
     cells = scan.saturation(row, output, choice.window)
     title = f"{scan.sequence(row).title} · {output}"
-    return heatmap_figure(cells.effects, cells.reference, scan.alphabet, cells.first, title, scan.score)
+    return heatmap_figure(cells.effects, cells.reference, scan.alphabet, cells.first, title, scan.effect)
 
 
 def _outputs(scan: Scan, row: int, choice: Choice) -> Any:
@@ -91,7 +91,7 @@ def _outputs(scan: Scan, row: int, choice: Choice) -> Any:
     effects = np.concatenate([track_effects(scan, row, o, choice.window, choice.method) for o in outputs], axis=1)
     labels = [str(number) for o in outputs for number in scan.numbers(o)]
     positions = scan.ranges[scan.chosen(choice.window)].mean(axis=1)
-    title, label = scan.sequence(row).title, f"{choice.method}, {scan.score}" if scan.saturated else scan.score
+    title, label = scan.sequence(row).title, f"{choice.method}, {scan.effect}" if scan.saturated else scan.effect
     return outputs_figure(effects, labels, np.floor(positions).astype(int), choice.top, title=title, label=label)
 
 
@@ -111,7 +111,7 @@ def _lollipop(scan: Scan, row: int, choice: Choice) -> Any:
     style: dict[str, Any] = {
         "label_top": choice.top,
         "title": title,
-        "ylabel": scan.score,
+        "ylabel": scan.effect,
         "region": _region(choice.window),
     }
     if not scan.saturated:

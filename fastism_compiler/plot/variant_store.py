@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.ir.errors import InputError, OptionError, RangeError
+from fastism_compiler.plot.scan import effect_of, is_absolute
 from fastism_compiler.plot.scanned import Choice
 from fastism_compiler.plot.variants import lollipop_figure
 
@@ -48,9 +49,8 @@ def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
     labels = [f"{a}{p + 1}{b}" for a, p, b in zip(ref, positions, alt, strict=True)]
     letters = [b if len(a) == len(b) == 1 else "?" for a, b in zip(ref, alt, strict=True)]
     title = f"{chosen} · {name}"
-    return lollipop_figure(
-        positions + 1, effects, labels, letters, label_top=choice.top, title=title, ylabel=str(group.attrs["score"])
-    )
+    label = effect_of(str(group.attrs["score"]))
+    return lollipop_figure(positions + 1, effects, labels, letters, label_top=choice.top, title=title, ylabel=label)
 
 
 def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
@@ -60,6 +60,8 @@ def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
     if name not in names:
         raise InputError("no such output", expected=f"one of {names}", got=repr(output))
     values = np.asarray(group[f"scores/{name}"][:])[rows].reshape(len(rows), -1)
+    if is_absolute(str(group.attrs["score"])):
+        values = values - np.asarray(group[f"reference/{name}"][:])[rows].reshape(len(rows), -1)
     if not index and values.shape[1] > 1:
         raise OptionError("one number of this output", expected=f"{name}:0 .. {name}:{values.shape[1] - 1}", got=output)
     if index and not (index.isdigit() and int(index) < values.shape[1]):

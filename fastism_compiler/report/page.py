@@ -114,7 +114,7 @@ def _section(scan: Scan, summary: Summary, figures: Mapping[str, Any]) -> str:
     lines = [
         f'<section id="s{summary.row}"><h2>{escape(sequence.title)}</h2>',
         f'<p class="lead">{escape(summary.change)} changes {escape(str(summary.output))} by '
-        f"{summary.effect:.4g} ({escape(scan.score)})</p>",
+        f"{summary.effect:.4g} ({escape(scan.effect)})</p>",
     ]
     for number, (caption, figure) in enumerate(figures.items()):
         svg = inline_svg(figure, f"s{summary.row}f{number}", f"{sequence.name}: {caption}")

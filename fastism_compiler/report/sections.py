@@ -50,7 +50,7 @@ def _saturation(scan: Scan, summary: Summary) -> dict[str, Any]:
     heights = letter_heights(cells, "mean")[part]
     shown["Importance: minus the mean effect of the alternatives"] = logo_figure({"": heights}, scan.alphabet, first)
     shown["Effect of every substitution"] = heatmap_figure(
-        cells.effects[part], cells.reference[part], scan.alphabet, first, label=scan.score
+        cells.effects[part], cells.reference[part], scan.alphabet, first, label=scan.effect
     )
     return shown
 

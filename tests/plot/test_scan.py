@@ -10,6 +10,7 @@ import zarr
 
 import fastism_compiler as fc
 from fastism_compiler.plot.scan import Output, open_scan
+from fastism_compiler.report.summary import summarise
 from tests.plot.store import LENGTH, POSITIONS, write_store
 
 
@@ -53,6 +54,27 @@ def test_ranges_come_in_order_of_position(ranges_store: Path) -> None:
     effects = scan.effects(2, scan.output("head"))
     np.testing.assert_array_equal(effects, group["scores/head"][2][[1, 2, 0]])
     assert scan.chosen((3, 12)).tolist() == [2, 0], "only ranges that lie inside"
+
+
+@pytest.mark.parametrize("ranges", [None, np.array([[6, 8], [0, 2], [3, 5]])])
+def test_values_are_shown_as_effects(tmp_path: Path, ranges: Any) -> None:
+    """A scan of values has the reference's own at the letters that are there, which is no effect."""
+    deltas = open_scan(write_store(tmp_path / "deltas", ranges=ranges))
+    values = write_store(tmp_path / "values", ranges=ranges, score="value")
+    group = zarr.open_group(values)
+    for name in ("scalar", "head"):
+        own = group[f"reference/{name}"][:]
+        axes = group[f"scores/{name}"].ndim - own.ndim
+        group[f"scores/{name}"] = group[f"scores/{name}"][:] + own.reshape(len(own), *[1] * axes, *own.shape[1:])
+    scan = open_scan(values)
+    assert (scan.score, scan.effect, deltas.effect) == ("value", "value - reference", "delta")
+    for text in ("scalar", "head", "head:2"):
+        output = scan.output(text)
+        for row in range(scan.count):
+            np.testing.assert_allclose(scan.effects(row, output), deltas.effects(row, output), atol=1e-6)
+        np.testing.assert_allclose(scan.block(range(1, 3), output), deltas.block(range(1, 3), output), atol=1e-6)
+    ours, expected = (summarise(s, [s.output("head")]) for s in (scan, deltas))
+    assert [(s.row, s.change, s.missing) for s in ours] == [(s.row, s.change, s.missing) for s in expected]
 
 
 @pytest.mark.parametrize(
