@@ -10,6 +10,8 @@ from fastism_compiler.formats.source import Array, Source, replacing
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.ir.errors import OptionError
 
+_TAKEN = {"seqs", "chr", "start", "end", "strand"}
+
 
 def write_hdf5(source: Source, path: Path, track: str | None) -> None:
     """One HDF5 file.
@@ -20,8 +22,8 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
     plus strand. Scores stand as the store has them, not centred.
 
     Raises:
-        OptionError: h5py is not installed, a store of variants or ranges, or
-            scores that float16 cannot hold.
+        OptionError: h5py is not installed, a store of variants or ranges, an output that
+            is called like another dataset, or scores that float16 cannot hold.
     """
     try:
         import h5py
@@ -30,6 +32,9 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
     positions = source.need_letters("this HDF5 layout")
     chosen = [(track or "", *source.track(track))] if track else [("", name, ()) for name in source.outputs]
     labels = ["scores"] if len(chosen) == 1 else [name for _, name, _ in chosen]
+    taken = sorted(_TAKEN.intersection(labels))
+    if taken:
+        raise OptionError("this HDF5 layout means something else by this name; write one output, as track", got=taken)
     count, letters = len(positions), len(source.letters)
     with replacing(path) as partial, h5py.File(partial, "w") as file:
         seqs = file.create_dataset("seqs", (source.rows, count, letters), "bool")

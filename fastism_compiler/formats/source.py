@@ -15,7 +15,7 @@ from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
-from fastism_compiler.runs.outputs import choose_outputs
+from fastism_compiler.runs.outputs import choose_outputs, numbered
 from fastism_compiler.runs.store import Store
 
 Array = npt.NDArray[Any]
@@ -82,9 +82,8 @@ class Source:
         return np.asarray(self.group[f"scores/{name}"][rows][cells])
 
     def tracks(self, name: str) -> list[tuple[str, tuple[int, ...]]]:
-        """Every number of an output: what to call it, and its index."""
-        shape = self.group[f"reference/{name}"].shape[1:]
-        return [(name + (f"[{','.join(map(str, i))}]" if i else ""), i) for i in np.ndindex(*shape)]
+        """Every number of an output: what to call it, in the model's numbers, and its index here."""
+        return [(name + (f"[{','.join(map(str, n))}]" if n else ""), i) for n, i in self._numbered(name).items()]
 
     def track(self, wanted: str | None) -> tuple[str, tuple[int, ...]]:
         """One number per cell: an output, and an index into its axes.
@@ -93,7 +92,7 @@ class Source:
             OptionError: no such track, or more than one to choose from.
         """
         chosen = choose_outputs([wanted] if wanted else [], self.outputs)
-        tracks = [(o.name, i) for o in chosen for _, i in self.tracks(o.name) if o.index is None or o.index == i]
+        tracks = [(o.name, i) for o in chosen for n, i in self._numbered(o.name).items() if o.index in (None, n)]
         if len(tracks) != 1:
             known = [label for name in self.outputs for label, _ in self.tracks(name)]
             raise OptionError(
@@ -102,6 +101,9 @@ class Source:
                 got=wanted or f"{len(tracks)} numbers per cell",
             )
         return tracks[0]
+
+    def _numbered(self, name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
+        return numbered(self.attributes, name, self.group[f"reference/{name}"].shape[1:])
 
     def scanned_letters(self, rows: slice, positions: Array) -> tuple[Array, Array]:
         """Codes `[n, P]` of the scanned positions, and the same as one-hot `[n, P, C]` (unknown: zeros)."""

@@ -26,11 +26,11 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     Raises:
         OptionError: no such track.
     """
-    chosen = [source.track(track)] if track else [(name, i) for name in source.outputs for _, i in source.tracks(name)]
-    labels = [name + (f"[{','.join(map(str, i))}]" if i else "") for name, i in chosen]
+    labels = {(name, i): label for name in source.outputs for label, i in source.tracks(name)}
+    chosen = [source.track(track)] if track else list(labels)
     header, lines = _kind(source)
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write("\t".join([*header, *labels]) + "\n")
+        file.write("\t".join([*header, *(labels[c] for c in chosen)]) + "\n")
         for rows in source.pieces():
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
             for columns, cell in lines(source, rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from fastism_compiler._version import __version__
 from fastism_compiler.formats.source import Source, replacing
 from fastism_compiler.ir.errors import OptionError
 
+_PREFIX = "FASTISM_"
+_KIND = f"{_PREFIX}KIND"
 _REPLACE = re.compile(r"[^A-Za-z0-9_.]")
 
 
@@ -18,9 +21,10 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     """VCF 4.2, one alternate per line.
 
     Each output is an INFO field `FASTISM_<output>` with all its numbers (in
-    C order), its reference `FASTISM_REF_<output>`. A score that is no number
-    is `.`. Fields of the file the variants came from are not repeated:
-    `bcftools annotate` joins both.
+    C order), its reference `FASTISM_REF_<output>`; outputs go by their numbers
+    where two would have the same field. A score that is no number is `.`.
+    Fields of the file the variants came from are not repeated: `bcftools
+    annotate` joins both.
 
     Raises:
         OptionError: a scan, or a track (all outputs are written).
@@ -32,26 +36,35 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     columns = [np.asarray(source.group[name][:]) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
     order = {chrom: i for i, chrom in enumerate(source.chromosomes())}
     chroms = np.array([order[str(c)] for c in columns[0]])
-    values = {
-        f"FASTISM_{prefix}{_REPLACE.sub('_', name)}": source.group[f"{folder}/{name}"][:].reshape(source.rows, -1)
-        for name in source.outputs
-        for prefix, folder in (("", "scores"), ("REF_", "reference"))
-    }
+    fields = _fields(source.outputs, str(source.attributes["score"]))
+    values = {key: source.group[array][:].reshape(source.rows, -1) for key, array, _ in fields}
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write(_header(source, {key: v.shape[1] for key, v in values.items()}))
+        file.write(_header(source, [(key, values[key].shape[1], what) for key, _, what in fields]))
         for row in np.lexsort((columns[1], chroms)):
             chrom, position, name, ref, alt, kind = (c[row] for c in columns)
-            info = [f"FASTISM_KIND={kind}", *(f"{key}={','.join(map(_number, v[row]))}" for key, v in values.items())]
+            info = [f"{_KIND}={kind}", *(f"{key}={','.join(map(_number, v[row]))}" for key, v in values.items())]
             file.write("\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n")
 
 
-def _header(source: Source, fields: dict[str, int]) -> str:
+def _fields(outputs: Sequence[str], score: str) -> list[tuple[str, str, str]]:
+    """Of each INFO field: its key, the store's array, and what it is."""
+
+    def fields(names: Sequence[str]) -> list[tuple[str, str, str]]:
+        pairs = list(zip(names, outputs, strict=True))
+        scores = [(f"{_PREFIX}{n}", f"scores/{o}", f"{o}: {score} of the alternate") for n, o in pairs]
+        references = [(f"{_PREFIX}REF_{n}", f"reference/{o}", f"{o}: model output, reference") for n, o in pairs]
+        return scores + references
+
+    found = fields([_REPLACE.sub("_", name) for name in outputs])
+    keys = {key for key, _, _ in found} | {_KIND}
+    return found if len(keys) == len(found) + 1 else fields([str(i) for i in range(len(outputs))])
+
+
+def _header(source: Source, fields: Sequence[tuple[str, int, str]]) -> str:
     lines = ["##fileformat=VCFv4.2", f"##source=fastism-compiler {__version__}"]
     lines += [f"##contig=<ID={chrom},length={length}>" for chrom, length in source.chromosomes().items()]
-    lines.append('##INFO=<ID=FASTISM_KIND,Number=1,Type=String,Description="substitution, insertion or deletion">')
-    score = source.attributes["score"]
-    for key, count in fields.items():
-        what = "model output for the reference" if key.startswith("FASTISM_REF_") else f"{score} of the alternate"
+    lines.append(f'##INFO=<ID={_KIND},Number=1,Type=String,Description="substitution, insertion or deletion">')
+    for key, count, what in fields:
         lines.append(f'##INFO=<ID={key},Number={count},Type=Float,Description="{what}">')
     return "\n".join([*lines, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]) + "\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import InputError, OptionError, RangeError
 from fastism_compiler.plot.style import missing
+from fastism_compiler.runs.outputs import numbered
 
 FORMAT, VERSION = "fastism-scan", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
@@ -57,14 +58,18 @@ class Output:
         name: its name in the store.
         index: which of its numbers; None: all of them.
         alone: it has one number only, which needs no index in its name.
+        number: what the model calls it; None: as the store does.
     """
 
     name: str
     index: tuple[int, ...] | None = None
     alone: bool = False
+    number: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
-        return self.name if self.index is None or self.alone else f"{self.name}:{','.join(map(str, self.index))}"
+        if self.index is None or self.alone:
+            return self.name
+        return f"{self.name}:{','.join(map(str, self.number or self.index))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +186,11 @@ class Scan:
             alone = int(np.prod(shape)) == 1
             return Output(name, (0,) * len(shape) if alone else None, alone)
         parts = numbers.split(",")
-        index = tuple(int(n) for n in parts if n.strip().isdigit())
-        if (
-            len(index) != len(parts)
-            or len(index) != len(shape)
-            or any(i >= s for i, s in zip(index, shape, strict=True))
-        ):
-            raise OptionError("an index chooses one number of the output", expected=f"below {list(shape)}", got=text)
-        return Output(name, index)
+        number = tuple(int(n) for n in parts if n.strip().isdigit())
+        places = self._numbered(name)
+        if len(number) != len(parts) or number not in places:
+            raise OptionError("an index chooses one number of the output", expected=span(places), got=text)
+        return _named(name, number, places[number])
 
     def saturation(self, row: int, output: Output, window: tuple[int, int] | None = None) -> Saturation:
         """Every substitution's effect on one number, gaps between scanned positions filled with NaN.
@@ -231,9 +233,9 @@ class Scan:
             OptionError: it is several.
         """
         if output.index is None:
-            shape = list(self.shape(output.name))
+            known = span(self._numbered(output.name))
             raise OptionError(
-                "this picture shows one number: choose it", expected=f"{output.name}:INDEX, below {shape}", got=output
+                "this picture shows one number: choose it", expected=f"{output.name}:INDEX, {known}", got=output
             )
         return output
 
@@ -241,7 +243,10 @@ class Scan:
         """Every number of an output, in the order of `effects`."""
         if output.index is not None:
             return [output]
-        return [Output(output.name, tuple(map(int, i))) for i in np.ndindex(self.shape(output.name))]
+        return [_named(output.name, number, index) for number, index in self._numbered(output.name).items()]
+
+    def _numbered(self, output: str) -> dict[tuple[int, ...], tuple[int, ...]]:
+        return numbered(self.group.attrs, output, self.shape(output))
 
     def chosen(self, window: tuple[int, int] | None) -> Array:
         """Numbers of the ranges that lie inside `window`, in order of position.
@@ -276,6 +281,17 @@ class Scan:
             place: tuple[Any, ...] = (..., *output.index)
             cells = cells[place]
         return cells.reshape(*cells.shape[: 3 if self.saturated else 2], -1)
+
+
+def _named(name: str, number: tuple[int, ...], index: tuple[int, ...]) -> Output:
+    """One number of an output; what the model calls it is only said where the store calls it otherwise."""
+    return Output(name, index, number=None if number == index else number)
+
+
+def span(numbers: Iterable[tuple[int, ...]]) -> str:
+    """The first and the last of some numbers, such as `0,0 .. 3,99`."""
+    listed = sorted(numbers)
+    return " .. ".join(",".join(map(str, n)) for n in (listed[0], listed[-1]))
 
 
 def is_absolute(score: str) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.ir.errors import InputError, OptionError, RangeError
-from fastism_compiler.plot.scan import effect_of, is_absolute
+from fastism_compiler.plot.scan import effect_of, is_absolute, span
 from fastism_compiler.plot.scanned import Choice
 from fastism_compiler.plot.variants import lollipop_figure
+from fastism_compiler.runs.outputs import numbered
 
 FORMAT = "fastism-variants"
 
@@ -59,14 +60,17 @@ def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
     name, _, index = (output or names[0]).partition(":")
     if name not in names:
         raise InputError("no such output", expected=f"one of {names}", got=repr(output))
-    values = np.asarray(group[f"scores/{name}"][:])[rows].reshape(len(rows), -1)
+    values = np.asarray(group[f"scores/{name}"][:])[rows]
     if is_absolute(str(group.attrs["score"])):
-        values = values - np.asarray(group[f"reference/{name}"][:])[rows].reshape(len(rows), -1)
-    if not index and values.shape[1] > 1:
-        raise OptionError("one number of this output", expected=f"{name}:0 .. {name}:{values.shape[1] - 1}", got=output)
-    if index and not (index.isdigit() and int(index) < values.shape[1]):
-        raise OptionError("no such number of this output", expected=f"0 .. {values.shape[1] - 1}", got=repr(index))
-    return (f"{name}:{index}" if index else name), values[:, int(index or 0)]
+        values = values - np.asarray(group[f"reference/{name}"][:])[rows]
+    places = numbered(group.attrs, name, values.shape[1:])
+    if not index and len(places) > 1:
+        raise OptionError("one number of this output", expected=f"{name}:INDEX, {span(places)}", got=output)
+    known = {",".join(map(str, number)): place for number, place in places.items()}
+    if index and index not in known:
+        raise OptionError("no such number of this output", expected=span(places), got=repr(index))
+    place = known[index] if index else next(iter(places.values()))
+    return (f"{name}:{index}" if index else name), values[(slice(None), *place)]
 
 
 def _text(column: Any) -> Any:

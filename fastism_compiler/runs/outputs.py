@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
+
+import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 
@@ -44,6 +47,39 @@ def choose_outputs(wanted: Sequence[str], names: Sequence[str]) -> list[Output]:
     if len({o.number for o in chosen}) < len(chosen):
         raise OptionError("an output can be chosen once", got=list(wanted))
     return chosen
+
+
+def numbers_along(index: Sequence[Any]) -> list[list[int] | None]:
+    """The model's numbers of what an index leaves of an output.
+
+    Args:
+        index: of an `Output`.
+
+    Returns:
+        For each axis that is left, its entries (None: all); nothing where they are all, or picked in pairs.
+    """
+    lists = sum(isinstance(axis, list) for axis in index)
+    if lists > 1 or (lists and any(isinstance(axis, int) for axis in index)):
+        return []
+    left = [axis for axis in index if not isinstance(axis, int)]
+    return [axis if isinstance(axis, list) else _entries(axis) for axis in left]
+
+
+def _entries(axis: slice) -> list[int] | None:
+    return None if axis == slice(None) else list(range(axis.start, axis.stop))
+
+
+def numbered(attributes: Mapping[str, Any], name: str, shape: Sequence[int]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Every number of a stored output: its place, by what the model calls it.
+
+    Args:
+        attributes: of the store.
+        name: of the output.
+        shape: `*out`, as stored.
+    """
+    known = dict(attributes.get("numbers", {})).get(name, [])
+    along = [numbers or range(extent) for numbers, extent in zip_longest(known, shape)]
+    return {tuple(axis[i] for axis, i in zip(along, place, strict=True)): place for place in np.ndindex(*shape)}
 
 
 def read_ranges(text: str) -> tuple[tuple[int, int], ...]:

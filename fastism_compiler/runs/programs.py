@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, reduction
+from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
 from fastism_compiler.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,11 +71,26 @@ class Programs:
             if i != inputs.sequence
         }
 
+    @property
+    def other_dtypes(self) -> dict[str, str]:
+        """What their numbers are stored as: as the model has them, bfloat16 as float32."""
+        inputs = self.forward.inputs
+        dtypes = {name: type_.dtype for name, type_ in zip(inputs.names, inputs.types, strict=True)}
+        return {name: "float32" if dtypes[name] == "bfloat16" else dtypes[name] for name in self.other_inputs}
+
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """`*out` of each output, selected and reduced."""
         leaves = as_list(self.forward.selection.structure, self.outputs, self.keys)
         return {o.name: tuple(y.shape[1:]) for o, y in zip(self.outputs, leaves, strict=True)}
+
+    @property
+    def numbers(self) -> dict[str, list[list[int] | None]]:
+        """What the model calls the numbers of each output of which some are chosen (see `numbers_along`)."""
+        if self.settings.reduce is not None:
+            return {}
+        found = {o.name: numbers_along(o.index or ()) for o in self.outputs}
+        return {name: along for name, along in found.items() if along}
 
     @cached_property
     def reverse(self) -> tuple[CompiledISM, list[int]]:

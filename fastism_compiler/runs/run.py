@@ -234,6 +234,7 @@ def _fill(job: Job, store: Store, scorer: Scorer) -> Input:
                 "alphabet": programs.encoding.alphabet.letters,
                 "score": job.settings.score,
                 "outputs": [o.name for o in programs.outputs],
+                "numbers": programs.numbers,
                 "chromosomes": found.chromosomes,
                 "rows": count,
                 "rows_per_task": per_task,

@@ -38,7 +38,7 @@ class ScanScorer:
             "strand": Column("string"),
         }
         for name, shape in programs.other_inputs.items():
-            columns[f"inputs/{name}"] = Column("float32", shape, output_dims(name, shape))
+            columns[f"inputs/{name}"] = Column(programs.other_dtypes[name], shape, output_dims(name, shape))
         if settings.ranges is None:
             positions = np.array(settings.positions(encoding.length), np.int32)
             scanned: tuple[int, ...] = (len(positions), len(encoding.numbers))
@@ -106,12 +106,15 @@ class ScanScorer:
     def _references(self, codes: Codes, x: object, values: list[Array], positions: Array, reverse: bool) -> list[Array]:
         """The model's outputs for the sequences themselves: they stand at the letters that are already there.
 
-        So no second forward pass is needed, and an unchanged letter has a score of exactly 0.
+        So no second forward pass is needed, and an unchanged letter has a score of exactly 0. Where no letter is
+        known, there is nothing unchanged.
         """
         known = codes[:, positions] != UNKNOWN
-        if not known.any(axis=1).all():
+        sequence, first, some = np.arange(len(codes)), known.argmax(axis=1), known.any(axis=1)
+        letter = np.where(some, codes[sequence, positions[first]], 0)
+        own = [y[sequence, first, letter] for y in values]
+        if not some.all():
             program = self.programs.reverse[0] if reverse else self.programs.forward
-            return self.programs.flat(program.reference(x))
-        sequence, first = np.arange(len(codes)), known.argmax(axis=1)
-        letter = codes[sequence, positions[first]]
-        return [y[sequence, first, letter] for y in values]
+            for y, reference in zip(own, self.programs.flat(program.reference(x)), strict=True):
+                y[~some] = reference[~some]
+        return own

@@ -107,7 +107,7 @@ def test_a_scan_of_ranges(ranges_store: Path, tmp_path: Path) -> None:
         (("--sequence", "nobody"), "no such sequence"),
         (("--output", "tail"), "no such output"),
         (("--output", "head"), "choose it"),
-        (("--output", "head:9"), "below [4]"),
+        (("--output", "head:9"), "0 .. 3"),
         ((), "several outputs"),
         (("--output", "scalar", "--positions", f"3-{LENGTH + 1}"), "inside the sequence"),
         (("--output", "scalar", "--positions", "5-6"), "nothing was scanned"),

@@ -40,6 +40,7 @@ class Programs:
         self.other_inputs: dict[str, Any] = {}
         self.shapes = {"head": (3,)}
         self.outputs = [Output(0, "head")]
+        self.numbers: dict[str, Any] = {}
 
 
 class Scorer(ScanScorer):

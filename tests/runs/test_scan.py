@@ -280,3 +280,28 @@ def test_memory_does_not_grow_with_the_number_of_sequences(path: str, tmp_path: 
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.5 + 4e6, f"{peaks[0] / 1e6:.1f} MB, then {peaks[1] / 1e6:.1f} MB"
+
+
+def test_whole_numbers_beside_the_sequence_keep_every_digit(tmp_path: Path) -> None:
+    """Beyond 2^24, where float32 holds even numbers only."""
+    sequence, index = keras.Input((20, 4), name="dna"), keras.Input((1,), dtype="int32", name="index")
+    y = keras.layers.GlobalAveragePooling1D()(keras.layers.Conv1D(2, 5)(sequence))
+    odd = keras.ops.cast(index % 2, "float32")
+    model = keras.Model([sequence, index], keras.layers.Dense(1, name="out")(y) * odd)
+    x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 20))]
+    numbers = np.array([[2**24 + 1], [2**24]], np.int64)
+    np.savez(tmp_path / "in.npz", dna=x, index=numbers)
+    store = scan(model, tmp_path / "in.npz", tmp_path)
+    np.testing.assert_array_equal(store["inputs/index"][:], numbers)
+    (name,) = store.attrs["outputs"]
+    close(store[f"reference/{name}"][:], model.predict([x, numbers.astype(np.int32)], verbose=0))
+
+
+def test_no_change_is_no_effect_beside_a_sequence_of_unknown_letters(path: str, tmp_path: Path) -> None:
+    sequences = {"known": texts(1)[0], "unknown": "N" * LENGTH}
+    store = scan(path, write_fasta(tmp_path / "in.fa", sequences), tmp_path, batch_size=2)
+    own = np.array(["ACGT".index(c) for c in sequences["known"]])
+    for name in ("head", "chance"):
+        scores = store[f"scores/{name}"][0]
+        assert not scores[np.arange(LENGTH), own].any()
+        assert np.isfinite(store[f"scores/{name}"][:]).all()
