@@ -51,9 +51,9 @@ class Alphabet:
         wrong = np.flatnonzero(codes == _INVALID)
         if len(wrong):
             raise InputError(
-                f"{record}: not a letter of {self.name} at position {wrong[0] + 1}",
+                f"not a letter of {self.name}",
                 expected=f"one of {self.letters}, or {' or '.join(self.unknown)} for an unknown letter",
-                got=repr(text[wrong[0]]),
+                got=f"{text[wrong[0]]!r} at position {wrong[0] + 1} of {record}",
             )
         return codes
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.text import read_lines
 
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _HEADERS = ("track", "browser")
 """First words of lines that are for a genome browser."""
 
@@ -55,10 +57,9 @@ def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
         got = "spaces between them" if len(line.split()) >= 3 else f"{len(columns)}: {line[:60]!r}"
         raise FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
     chrom, *numbers = columns[:3]
-    try:
-        start, end = (int(n) for n in numbers)
-    except ValueError as error:
-        raise FileError(path, "start and end are whole numbers", line=number, got=numbers) from error
+    if not all(_WHOLE.fullmatch(n) for n in numbers):  # int() would take 1_000
+        raise FileError(path, "start and end are whole numbers", line=number, got=numbers)
+    start, end = (int(n) for n in numbers)
     if not chrom:
         raise FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
     if start < 0:

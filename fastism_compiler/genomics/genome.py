@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.extras import missing_extra
@@ -13,6 +13,9 @@ from fastism_compiler.genomics.text import check_file, first_bytes, read_lines
 
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends every complete bgzip file."""
+_HEADER = 1 << 16
+"""Bytes that hold the longest header."""
+_ADVICE = "remove it, and it is made again"
 
 
 class Genome:
@@ -35,6 +38,7 @@ class Genome:
         _check_compression(self.path)
         self._check_text()
         self._fasta = self._open()
+        self._check_index()
         self.lengths: dict[str, int] = {name: len(record) for name, record in self._fasta.items()}
         if not self.lengths:
             raise FileError(self.path, "the genome holds no chromosome")
@@ -64,6 +68,7 @@ class Genome:
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
         index = Path(f"{self.path}.fai")
+        there = index.exists()
         if not index.exists() and not os.access(self.path.parent, os.W_OK):
             self._folder = tempfile.TemporaryDirectory()
             index = Path(self._folder.name) / f"{self.path.name}.fai"
@@ -72,14 +77,41 @@ class Genome:
         except ImportError as error:
             raise missing_extra("reading a bgzip genome", "biopython", "genomics") from error
         except (pyfaidx.FastaIndexingError, pyfaidx.UnsupportedCompressionFormat, ValueError, OSError) as error:
+            if there:
+                raise FileError(index, f"not an index of this genome; {_ADVICE}", got=error) from error
             index.unlink(missing_ok=True)  # half an index must not pass for one
             raise FileError(self.path, "the genome cannot be indexed", got=error) from error
+
+    def _check_index(self) -> None:
+        """An index that was made for another file gives other letters, or none.
+
+        Raises:
+            FileError: a plain genome's chromosome does not begin, or end, where the index says.
+        """
+        if first_bytes(self.path, 2) == b"\x1f\x8b":
+            return
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            for name, entry in self._fasta.faidx.index.items():
+                if not _fits(file, size, name, entry):
+                    raise FileError(f"{self.path}.fai", f"not an index of this genome; {_ADVICE}", got=name)
 
     def _check_text(self) -> None:
         """The first line decides whether this is a FASTA file at all."""
         number, line = next(read_lines(self.path))
         if not line.startswith(">"):
             raise FileError(self.path, "not a FASTA file", line=number, expected=">chromosome", got=line[:40])
+
+
+def _fits(file: BinaryIO, size: int, name: str, entry: Any) -> bool:
+    """Whether a chromosome begins and ends where an index entry says."""
+    begin = max(entry.offset - _HEADER, 0)
+    file.seek(begin)
+    header = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")[2]
+    lines, rest = divmod(entry.rlen, entry.lenc or 1)
+    end = entry.offset + lines * entry.lenb + rest
+    file.seek(min(end, size))
+    return header.startswith(b">" + name.encode()) and end <= size + 1 and file.read(1) in (b"", b">", b"\n", b"\r")
 
 
 def _check_compression(path: Path) -> None:

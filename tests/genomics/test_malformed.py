@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import fastism_compiler as fc
 from fastism_compiler.cli import main
 from fastism_compiler.genomics.bed import read_bed
-from fastism_compiler.genomics.errors import Refusals
+from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.genome import Genome
 from tests.runs.models import save, small_model, write_fasta
 
 L = 30
@@ -65,7 +67,7 @@ def _changed(where: Any, value: float) -> np.ndarray[Any, Any]:
 
 
 FILES = [
-    Case("in.fa", f">a\n{SEQ[:9]}J{SEQ[10:]}\n", ("in.fa:2", "not a letter of dna at position 10", "'J'")),
+    Case("in.fa", f">a\n{SEQ[:9]}J{SEQ[10:]}\n", ("in.fa:2", "not a letter of dna", "'J' at position 10 of record a")),
     Case("in.fa", f">a\n{SEQ}\n>b\n{SEQ[:20]}\n{SEQ[20:29]}-\n", ("in.fa:5", "at position 10", "'-'")),
     Case("in.fa", "", ("the file is empty",)),
     Case("in.fa", "\n\n", ("holds no record",)),
@@ -115,6 +117,7 @@ FILES = [
 REGIONS = [
     Case("in.bed", "chr1\tten\t60\n", ("in.bed:1", "whole numbers", "'ten'")),
     Case("in.bed", "chr1\t10.5\t60\n", ("in.bed:1", "whole numbers")),
+    Case("in.bed", "chr1\t1_0\t60\n", ("in.bed:1", "whole numbers", "'1_0'")),
     Case("in.bed", "chr1\t50\t60\nchr1\t60\t60\n", ("in.bed:2", "ends after its start")),
     Case("in.bed", "chr1\t-5\t60\n", ("in.bed:1", "starts at 0 or later")),
     Case("in.bed", "#c\nchr9\t50\t60\n", ("in.bed:2", "no such chromosome", "such as chr1", "chr9")),
@@ -206,6 +209,52 @@ def test_genomes(case: Case, model: str, tmp_path: Path) -> None:
     (tmp_path / "in.bed").write_text("chr1\t50\t60\n")
     genome = str(tmp_path / case.name)
     run(case, tmp_path, ["scan", model, str(tmp_path / "in.bed"), str(tmp_path / "out"), "--genome", genome])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "garbage\n",
+        "chr1\t200\t6\tseventy\t71\n",
+        "chr1\t150\t6\t70\t71\n",  # shorter than it is
+        "chr1\t2000\t6\t70\t71\n",  # longer than the file
+        "chr1\t200\t9\t70\t71\n",  # begins elsewhere
+        "chr9\t200\t6\t70\t71\n",  # another name
+    ],
+)
+def test_an_index_of_another_genome_is_refused_and_kept(index: str, tmp_path: Path) -> None:
+    path = write_fasta(tmp_path / "genome.fa", GENOME)
+    fai = tmp_path / "genome.fa.fai"
+    fai.write_text(index)
+    os.utime(path, (1, 1))  # an older index is made again
+    with pytest.raises(FileError, match="not an index of this genome"):
+        Genome(path)
+    assert fai.read_text() == index
+    fai.unlink()
+    with Genome(path) as genome:
+        assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
+    with Genome(path) as genome:
+        assert genome.lengths == {name: len(text) for name, text in GENOME.items()}
+
+
+@pytest.mark.parametrize("text", [">a x\r\nACGT\r\nAC\r\n>b\r\nACGT\r\n", ">a\nACGT\n\n>b\nACGT", ">a\nA\n>b\nACGT\n"])
+def test_indexes_of_every_layout_of_lines(text: str, tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_bytes(text.encode())
+    for _ in range(2):
+        with Genome(tmp_path / "g.fa") as genome:
+            assert genome.fetch("b", 0, 4) == "ACGT"
+
+
+def test_records_left_out_are_counted_by_rule(model: str, tmp_path: Path) -> None:
+    """Not by record, or by position."""
+    wrong = [SEQ[:at] + "J" + SEQ[at + 1 :] for at in (3, 9, 20)]
+    (tmp_path / "in.fa").write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate([SEQ, *wrong])))
+    summary = fc.scan(
+        model, tmp_path / "in.fa", tmp_path / "out", settings=fc.ScanSettings(skip=True), execution=fc.Execution()
+    )
+    assert len(summary.messages) == 1, summary.messages
+    assert "'J' at position 4 of record r1" in summary.messages[0]
+    assert [n for rule, n in summary.counts.items() if "not a letter of dna" in rule] == [3]
 
 
 def test_a_bgzip_genome_cut_short_is_refused(model: str, tmp_path: Path) -> None:
