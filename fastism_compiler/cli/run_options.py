@@ -17,6 +17,7 @@ import fastism_compiler as fc
 from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scores import SCORES
 from fastism_compiler.runs.settings import REDUCTIONS
@@ -58,13 +59,20 @@ class RunOptions:
         """Fields of `Settings`, those of the model included."""
         return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
 
-    def check(self, output: str) -> None:
-        """Refuse, before anything is computed, to replace what no run has written.
+    def check(self, output: str, kind: str) -> None:
+        """Refuse, before anything is computed, what could not be written afterwards.
+
+        Args:
+            output: the store.
+            kind: one of those in `formats.HELD`.
 
         Raises:
-            OptionError: a further format would replace such a file.
+            OptionError: a further format would replace what no run has written, or does not hold this kind of store.
         """
         for name in self.to:
+            if name not in formats.HELD[kind]:
+                known = f"one of {', '.join(formats.HELD[kind])}"
+                raise OptionError("the format of --to does not hold this", expected=f"{known} for {kind}", got=name)
             formats.check_target(converted_path(Path(output), name))
 
     def finish(self, summary: Summary) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import fastism_compiler as fc
+from fastism_compiler import formats
 from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
@@ -46,7 +47,7 @@ def scan(
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
     with explained():
-        options.check(output)
+        options.check(output, formats.RANGES if ranges else formats.LETTERS)
         settings = fc.ScanSettings(**options.settings(model), window=window, ranges=_ranges(ranges))
         with progress_bar("sequences", options.quiet) as progress:
             summary = fc.scan(

@@ -31,6 +31,16 @@ FORMATS: Mapping[str, Writer] = MappingProxyType(
     }
 )
 
+LETTERS, RANGES, VARIANTS = "a scan of letters", "a scan of ranges", "variants"
+HELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        LETTERS: ("bedgraph", "bigwig", "hdf5", "modisco", "tsv"),
+        RANGES: ("tsv",),
+        VARIANTS: ("tsv", "vcf"),
+    }
+)
+"""The formats that hold each kind of store."""
+
 
 def convert(store: str | os.PathLike[str], output: str | os.PathLike[str], to: str, track: str | None = None) -> None:
     """Write a complete store in another format, and a manifest beside it.
@@ -74,4 +84,4 @@ def check_target(path: Path) -> None:
         )
 
 
-__all__ = ["FORMATS", "check_target", "convert"]
+__all__ = ["FORMATS", "HELD", "LETTERS", "RANGES", "VARIANTS", "check_target", "convert"]

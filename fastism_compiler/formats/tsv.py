@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from fastism_compiler.formats.source import Array, Source, replacing
 from fastism_compiler.genomics.alphabet import UNKNOWN
 
+_NO_END = sys.maxsize
 _Line = tuple[list[Any], tuple[int, ...]]
 """The first columns of a line, and where its scores stand: `[row, ...]`."""
 
@@ -49,10 +51,12 @@ def _kind(source: Source) -> tuple[list[str], Any]:
 def _mutations(source: Source, rows: slice) -> Iterator[_Line]:
     positions = source.need_letters("")
     codes, _ = source.scanned_letters(rows, positions)
-    names = source.read("name", rows)
+    names, lengths = source.read("name", rows), source.attributes["chromosomes"]
     for row, (chrom, at, strand) in enumerate(source.places(rows, positions)):
-        letters = _plus_strand(source.letters, strand)
+        letters, stop = _plus_strand(source.letters, strand), lengths.get(chrom, _NO_END)
         for place, code in enumerate(codes[row]):
+            if not 0 <= at[place] < stop:  # what fills up the end of a chromosome has no place
+                continue
             reference = "N" if code == UNKNOWN else letters[code]
             for letter, alternate in enumerate(letters):
                 if letter != code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
 
     Each output is a variable `scores_<name>`, its reference `reference_<name>`.
     Scans have the coordinates `position` (in the model's input) and `letter`,
-    or `range_start` and `range_end`. A store that is not complete can be
+    or `range_start` and `range_end`; where some numbers of an output were
+    chosen, what the model calls them. A store that is not complete can be
     looked at too: what is missing is NaN.
 
     Args:
@@ -50,7 +52,17 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         start, end = np.moveaxis(data["ranges"].values, -1, 0)
         bounds = {"range_start": ("range", start), "range_end": ("range", end)}
         data = data.drop_vars("ranges").assign_coords(bounds)
-    return data
+    return data.assign_coords(_chosen_numbers(data, attributes))
+
+
+def _chosen_numbers(data: xarray.Dataset, attributes: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Along the axes of outputs of which some numbers were chosen: what the model calls them."""
+    along = {
+        f"{name}_{axis}": numbers
+        for name, axes in attributes.get("numbers", {}).items()
+        for axis, numbers in enumerate(axes)
+    }
+    return {dim: numbers[: data.sizes[dim]] for dim, numbers in along.items() if numbers and dim in data.sizes}
 
 
 def _part(xarray: Any, path: str | os.PathLike[str], group: str | None) -> Any:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fastism_compiler.formats.source import replacing
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.plot.scan import Scan, open_scan
 from fastism_compiler.plot.style import check_target
@@ -46,7 +47,7 @@ def write_report(
     outputs = [scan.output(name) for name in (scan.outputs if output is None else [output])]
     summaries = summarise(scan, outputs)
     try:
-        with open(target, "w", encoding="utf-8") as file:
+        with replacing(target) as partial, partial.open("w", encoding="utf-8") as file:
             file.writelines(page(scan, summaries, _sections(scan, summaries, top), _LISTED))
     except OSError as error:
         raise OptionError("the file could not be written", got=f"{path}: {error}") from error

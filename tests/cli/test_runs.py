@@ -79,6 +79,22 @@ def test_variants_and_convert(model: str, tmp_path: Path) -> None:
     assert (result.exit_code, "holds scans of letters" in result.output) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--to", "vcf"], "a scan of letters"), (["--ranges", "2-5", "--to", "hdf5"], "tsv for a scan of ranges")],
+)
+def test_a_format_that_does_not_hold_it_is_refused_before_the_run(
+    model: str, tmp_path: Path, options: list[str], message: str
+) -> None:
+    fasta = write_fasta(tmp_path / "in.fa", {"a": SEQUENCE})
+    result = run("scan", model, fasta, tmp_path / "out", "--no-verify", *options)
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "in.tsv").write_text("c\t51\tA\tG\n")
+    result = run("variants", model, fasta, tmp_path / "in.tsv", tmp_path / "out", "--to", "bigwig")
+    assert (result.exit_code, "tsv, vcf for variants" in result.output) == (2, True), result.output
+
+
 def test_exit_codes(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fasta = write_fasta(tmp_path / "in.fa", {"a": SEQUENCE})
     assert run("scan", model).exit_code == 2

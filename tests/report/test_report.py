@@ -168,6 +168,20 @@ def test_long_sequences_get_an_overview(tmp_path: Path) -> None:
     assert "shaded: shown below" in text
 
 
+def test_a_report_that_fails_leaves_the_old_one(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    def broken(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("fastism_compiler.report.figures", broken)
+    with pytest.raises(MemoryError):
+        write_report(store, target)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".partial")] == []
+
+
 def test_a_scan_of_ranges(tmp_path: Path) -> None:
     ranges = np.array([[8, 12], [0, 4], [3, 6]])
     path = write_store(tmp_path / "ranges.zarr", ranges=ranges)

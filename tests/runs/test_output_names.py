@@ -78,6 +78,9 @@ def test_chosen_numbers_keep_their_names(tmp_path: Path) -> None:
     for text in ("head:0", "head:2"):
         effects = theirs.effects(0, theirs.output(text))
         np.testing.assert_allclose(ours.effects(0, ours.output(text)), effects, atol=1e-7)
+    data = fc.open_scan(part.scan)["scores_head"]
+    assert data["head_0"].values.tolist() == [2, 0]
+    np.testing.assert_allclose(data.sel(head_0=2), fc.open_scan(whole.scan)["scores_head"][..., 2], atol=1e-7)
     with pytest.raises(fc.OptionError, match=r"0 \.\. 2"):
         ours.output("head:1")
     with pytest.raises(fc.OptionError, match="one number per cell"):

@@ -195,6 +195,12 @@ def test_chromosome_ends(path: str, model: keras.Model, tmp_path: Path) -> None:
     windows = [text[0:60], text[45:105], reverse(text[90:150])]
     close(store["reference/head"][:], predict(model, windows)[0])
     assert store["start"][:].tolist() == [-25, 20, 65]
+    padded = fc.ScanSettings(pad=True)
+    fc.scan(path, bed, tmp_path / "padded", genome=fasta_path, settings=padded, execution=ALONE)
+    fc.convert(tmp_path / "padded", tmp_path / "padded.tsv", "tsv")
+    lines = [line.split("\t") for line in (tmp_path / "padded.tsv").read_text().splitlines()[1:]]
+    assert len(lines) == (3 * 60 - 2 * 25) * 3
+    assert all(int(pos) >= 1 and sequences["c"][int(pos) - 1] == ref for _, _, pos, _, ref, *_ in lines)
     fc.scan(path, bed, tmp_path / "two", genome=fasta_path, settings=fc.ScanSettings(skip=True), execution=ALONE)
     assert zarr.open_group(str(tmp_path / "two"), mode="r")["start"][:].tolist() == [20]
 
