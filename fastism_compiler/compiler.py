@@ -309,6 +309,7 @@ def _notes(lowered: Any, precision: str) -> list[str]:
     """What users should know about this model, besides the table."""
     narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
     notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in narrow]
+    notes += [f"casts to {dtype} leave float32 as it is" for dtype in sorted(lowered.narrow)]
     if precision != "float32":
         notes.append(f"products of differences and weights are rounded to {precision}")
     notes += [

@@ -191,7 +191,10 @@ def concatenate(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
 
 def cast(builder: Builder, operation: Any, x: Node) -> Node:
     """cast; narrow floats stay float32."""
-    return builder.add("cast", x, dtype=widened(dtype_name(operation.dtype)))
+    dtype = dtype_name(operation.dtype)
+    if widened(dtype) != dtype:
+        builder.narrow.add(dtype)
+    return builder.add("cast", x, dtype=widened(dtype))
 
 
 def convert_to_tensor(builder: Builder, operation: Any, x: Node) -> Node:

@@ -274,6 +274,18 @@ def test_model_files(tmp_path: Any) -> None:
             fc.compile(tmp_path / bad)
 
 
+def test_a_cast_to_fewer_digits_is_not_made_and_said_so() -> None:
+    x = L.Input((20, 4), name="seq")
+    y = keras.ops.cast(keras.ops.cast(L.Conv1D(3, 5)(x), "bfloat16"), "float32")
+    model = randomize(keras.Model(x, L.GlobalMaxPooling1D()(y)))
+    program = fc.compile(model, verify=False)
+    assert "casts to bfloat16 leave float32 as it is" in program.plan.notes
+    inputs = make_inputs(model, 1)
+    exact = naive_scan(model, inputs, [(3, 4)], lambda r: 0)[0]
+    assert 1e-6 < np.abs(program(inputs["seq"])[:, 3:4] - exact).max() < 0.05
+    assert not any("cast" in note for note in fc.compile(model64(), verify=False, jit=False).plan.notes)
+
+
 def test_mixed_precision_computes_in_float32() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
