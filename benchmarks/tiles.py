@@ -22,7 +22,6 @@ from benchmarks.timing import turns
 MODELS = ("basset", "factorized_basset", "bpnet", "deepstarr", "optimus_5prime", "beluga")
 _FACTORS = (0.25, 0.5, 2, 4)
 _SLICE_MIB = (1, 4, 10, 1 << 10)
-_MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,10 @@ class Choice:
 
 def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
     """Programs of one model with the tiles that were chosen, and with others."""
+    from fastism_compiler.passes import TWO_CORES
+
     import fastism_compiler as fc
-    from fastism_compiler import engine
+    from fastism_compiler import engine_factory
 
     case = CASES[name]
 
@@ -57,12 +58,12 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
     yield choice, program
     tried = {choice.rows}
     for factor in _FACTORS:
-        other = compiled(min(max(round(factor * choice.rows), 1), _MOST_ROWS))
+        other = compiled(min(max(round(factor * choice.rows), 1), TWO_CORES.tile_rows))
         if other[0].rows not in tried:
             tried.add(other[0].rows)
             yield other
     for size in _SLICE_MIB if choice.parts > 1 else ():
-        with mock.patch.object(engine, "SLICE_BYTES", size << 20):
+        with mock.patch.object(engine_factory, "SLICE_BYTES", size << 20):
             other = compiled(choice.rows)
         if other[0].parts != choice.parts:
             yield other

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastism_compiler.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.compiled import CompiledISM
-from fastism_compiler.engine import Engine, EngineFactory
+from fastism_compiler.engine import Engine
+from fastism_compiler.engine_factory import EngineFactory
 from fastism_compiler.inputs import Array, InputSpec
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError

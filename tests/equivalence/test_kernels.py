@@ -57,7 +57,7 @@ def test_a_product_with_a_slice_in_parts(parts: int) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastism_compiler.engine.SLICE_BYTES", 4 * 4 * 300)
+    monkeypatch.setattr("fastism_compiler.engine_factory.SLICE_BYTES", 4 * 4 * 300)
     x = inputs = keras.Input((120, 4))
     x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
     model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
