@@ -82,14 +82,14 @@ def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -
             program.export(place, "stablehlo", batch_size=sequences)
             (place / "saturate.mlir").unlink()
             np.savez(place / "inputs.npz", *inputs_for(model, sequences))
-            _describe(place, least_work(program))
+            _describe(place, {"multiply_adds": least_work(program), "predicted": program.plan.speed_up})
 
 
-def _describe(place: Path, work: int) -> None:
+def _describe(place: Path, facts: dict[str, float]) -> None:
     """Put what `run` needs besides in the place of the weights."""
     with np.load(place / "weights.npz") as arrays:
         shapes = {key: arrays[key].shape for key in arrays.files}
-    (place / "sizes.json").write_text(json.dumps({"weights": shapes, "multiply_adds": work}))
+    (place / "sizes.json").write_text(json.dumps({"weights": shapes, **facts}))
     (place / "weights.npz").unlink()
 
 
@@ -111,12 +111,13 @@ def run(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             # there are no naive programs in bfloat16, which would be another model
             naive = min(wholes.values(), key=lambda t: t["seconds"]) if wholes else naive
             truth = naive["effects"] if truth is None else truth
-            least = json.loads((folder / name / f"ours-{precision}" / "sizes.json").read_text())["multiply_adds"]
+            facts = json.loads((folder / name / f"ours-{precision}" / "sizes.json").read_text())
             for program, timed in [*wholes.items(), ("ours", ours)]:
                 row = {"device": device, "model": name, "precision": precision, "program": program}
                 row |= {k: v for k, v in timed.items() if k != "effects"}
                 row["speed_up"] = naive["seconds"] / timed["seconds"]
-                row["over_floor"] = timed["seconds"] * rates[precision] / least
+                row["over_floor"] = timed["seconds"] * rates[precision] / facts["multiply_adds"]
+                row |= {"predicted": facts["predicted"]} if program == "ours" else {}
                 yield row | _compared(timed["effects"], truth)
 
 
@@ -223,12 +224,23 @@ def _runner(place: Path) -> Any:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The results, for people."""
-    columns = "model", "precision", "program", "s/sequence", "with results", "against naive", "over floor", "error/rms"
+    columns = (
+        "model",
+        "precision",
+        "program",
+        "s/sequence",
+        "with results",
+        "against naive (plan)",
+        "over floor",
+        "error/rms",
+    )
     lines = [rows[0]["device"], "", "| " + " | ".join((*columns, "correlation")) + " |", "|---" * 9 + "|"]
     for r in rows:
+        plan = f" ({r['predicted']:.1f}x)" if "predicted" in r else ""
         lines.append(
             f"| {r['model']} | {r['precision']} | {r['program']} | {r['seconds']:.3g} | {r['with_results_s']:.3g} "
-            f"| {r['speed_up']:.1f}x | {r['over_floor']:.2f} | {r['error_over_rms']:.1e} | {r['correlation']:.7f} |"
+            f"| {r['speed_up']:.1f}x{plan} | {r['over_floor']:.2f} | {r['error_over_rms']:.1e} "
+            f"| {r['correlation']:.7f} |"
         )
     return "\n".join(lines)
 
