@@ -29,13 +29,13 @@ _TILE_PARTS = 4
 
 
 def parse_budget(budget: int | str | None) -> int:
-    """Bytes from a number, a string such as `"2GiB"`, or None for half of the free memory.
+    """Bytes from a number, a string such as `"2GiB"`, or None for half of what is free (of a GPU's, if that is less).
 
     Raises:
         OptionError: a string that is no size, or a size that is not positive.
     """
     if budget is None:
-        return int(_SHARE_OF_FREE * free_memory())
+        return int(_SHARE_OF_FREE * min([free_memory(), *gpu_memory()]))
     if isinstance(budget, str):
         match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]*)\s*", budget)
         if not match or match[2].lower() not in _UNITS:
@@ -44,6 +44,17 @@ def parse_budget(budget: int | str | None) -> int:
     if budget <= 0:
         raise OptionError("memory_budget must be positive", got=budget)
     return int(budget)
+
+
+def gpu_memory() -> list[int]:
+    """What TensorFlow takes of the memory of each GPU, in bytes; nothing where there is none."""
+    from fastism_compiler.lanes import runs_on_gpu
+
+    if not runs_on_gpu():
+        return []
+    from tensorflow.python.client import device_lib
+
+    return [int(d.memory_limit) for d in device_lib.list_local_devices() if d.device_type == "GPU"]
 
 
 def free_memory() -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import pytest
 from fastism_compiler.passes import TWO_CORES
+from tensorflow.python.client import device_lib
 
 import fastism_compiler as fc
+from fastism_compiler import memory
 from fastism_compiler.memory import tile_bytes
 
 LENGTH, FILTERS = 400, 64
@@ -38,3 +41,13 @@ def test_a_deeper_model_keeps_a_table_a_layer_and_the_product_that_it_waits_for(
 def test_the_tiles_of_all_lanes_take_a_part_of_a_small_budget(lanes: int) -> None:
     assert lanes * tile_bytes(100 << 20, lanes, TWO_CORES) <= 25 << 20
     assert tile_bytes(8 << 30, lanes, TWO_CORES) == 64 << 20
+
+
+def test_the_default_budget_is_half_of_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 64 << 30)
+    assert memory.parse_budget(None) == 32 << 30
+    monkeypatch.setattr("fastism_compiler.lanes.runs_on_gpu", lambda: True)
+    devices = [SimpleNamespace(device_type=kind, memory_limit=n << 30) for kind, n in (("CPU", 1), ("GPU", 16))]
+    monkeypatch.setattr(device_lib, "list_local_devices", lambda: devices)
+    assert memory.parse_budget(None) == 8 << 30
+    assert memory.parse_budget("2GiB") == 2 << 30
