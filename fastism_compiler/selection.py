@@ -63,6 +63,9 @@ class Selection:
         self.contiguous = False
         self._keys = _keys(structure, len(names))
         self._chosen = self._choose(names, outputs)
+        if _is_flat_dict(structure, len(names)):
+            # a dict is packed by its sorted keys, in whichever order they were chosen
+            self._chosen.sort(key=lambda chosen: chosen[0])
         self._nest = structure if outputs is None else self._selected_nest(structure)
         sample = [tf.zeros([1, *t.shape[1:]], t.dtype) for t in types]
         selected = [_index(sample[i], index) for i, index in self._chosen]
@@ -120,14 +123,14 @@ class Selection:
         return chosen
 
     def _selected_nest(self, structure: Any) -> Any:
-        if isinstance(structure, Mapping) and len(structure) == len(self._keys):
+        if _is_flat_dict(structure, len(self._keys)):
             return {self._keys[i]: i for i, _ in self._chosen}
         return [i for i, _ in self._chosen] if len(self._chosen) > 1 else self._chosen[0][0]
 
     def _result_names(self, names: Sequence[str]) -> list[str]:
         """Flat names of the results: dict keys, else the names of the outputs as they are, else numbers."""
         count = len(keras.tree.flatten(self.structure))
-        if isinstance(self.structure, Mapping) and len(self.structure) == count:
+        if _is_flat_dict(self.structure, count):
             return [str(key) for key in sorted(self.structure)]
         if self._reduce is None:
             return [str(names[i]) for i, _ in self._chosen]
@@ -141,16 +144,18 @@ class Selection:
         return packed if self._reduce is None else self._reduce(packed)
 
     def _pack_selected(self, selected: list[Any]) -> Any:
-        if isinstance(self._nest, Mapping) and len(self._nest) == len(self._chosen):
+        if _is_flat_dict(self._nest, len(self._chosen)):
             keys = [self._keys[i] for i, _ in self._chosen]
             return dict(zip(keys, selected, strict=True))
         return keras.tree.pack_sequence_as(self._nest, selected)
 
 
 def _keys(structure: Any, count: int) -> list[Any]:
-    if isinstance(structure, Mapping) and len(structure) == count:
-        return sorted(structure)
-    return list(range(count))
+    return sorted(structure) if _is_flat_dict(structure, count) else list(range(count))
+
+
+def _is_flat_dict(structure: Any, count: int) -> bool:
+    return isinstance(structure, Mapping) and len(structure) == count
 
 
 def _check_lists(index: Any) -> None:

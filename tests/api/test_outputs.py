@@ -89,3 +89,27 @@ def test_a_program_of_constant_outputs_only_has_a_plan() -> None:
     assert caught[0].filename == __file__, "where the user called"
     assert "inf" in str(program.plan)
     assert program.plan.speed_up == float("inf")
+
+
+@pytest.mark.parametrize("outputs", [{"b": None, "a": None}, {"c": None, "a": [1, 0]}, {"c": None, "a": 0, "b": None}])
+@pytest.mark.parametrize("reduced", [False, True])
+def test_outputs_of_a_dict_in_any_order(outputs: dict[str, Any], reduced: bool) -> None:
+    """Keras packs dicts by their sorted keys."""
+    x = L.Input((9, 4), name="seq")
+    y = L.Flatten()(L.Conv1D(2, 3)(x))
+    model = randomize(keras.Model(x, {name: L.Dense(n)(y) for name, n in (("c", 2), ("b", 2), ("a", 3))}))
+    inputs = make_inputs(model, batch=2)
+
+    def reduce(y: dict[str, Any]) -> dict[str, Any]:
+        return {"z": -next(iter(y.values())), **{name: 2 * value for name, value in y.items()}}
+
+    program = fc.compile(model, outputs=outputs, reduce=reduce if reduced else None)
+    scores = program(inputs["seq"])
+    mutant = inputs["seq"].copy()
+    mutant[:, 4] = 0
+    picked = {name: np.asarray(model(mutant)[name]) for name in outputs}
+    expected = {name: y if outputs[name] is None else y[:, outputs[name]] for name, y in picked.items()}
+    expected = reduce(dict(sorted(expected.items()))) if reduced else expected
+    assert set(scores) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(scores[name][:, 4], value, rtol=1e-4, atol=1e-5)

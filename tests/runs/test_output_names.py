@@ -17,7 +17,7 @@ from fastism_compiler.plot.scan import open_scan
 from fastism_compiler.plot.scanned import Choice
 from fastism_compiler.plot.variant_store import draw_variants
 from fastism_compiler.runs.outputs import choose_outputs, numbered, numbers_along
-from tests.runs.models import LENGTH, genome, save, small_model, write_fasta
+from tests.runs.models import LENGTH, genome, one_hot, save, small_model, write_fasta
 
 ALONE = fc.Execution(verify=False)
 L = keras.layers
@@ -118,3 +118,15 @@ def test_outputs_called_like_a_dataset_of_the_layout(name: str, tmp_path: Path) 
     fc.convert(runs.scan, tmp_path / "x.h5", "hdf5", f"{name}:1")
     with h5py.File(tmp_path / "x.h5") as file:
         assert file["scores"].shape == (1, 3, 4, 1)
+
+
+def test_outputs_of_a_dict_in_another_order(tmp_path: Path) -> None:
+    x = keras.Input((LENGTH, 4), name="sequence")
+    y = L.GlobalAveragePooling1D()(L.Conv1D(3, 5, activation="relu")(x))
+    model = keras.Model(x, {name: L.Dense(n)(y) for name, n in (("b", 2), ("a", 3))})
+    runs = Runs(model, tmp_path, ("b:0-2", "a"))
+    letters = genome(np.random.default_rng(1), {"c": 200})["c"][:LENGTH]
+    expected = model(one_hot(letters)[None])
+    group = zarr.open_group(runs.scan, mode="r")
+    for name in ("a", "b"):
+        np.testing.assert_allclose(group[f"reference/{name}"][:], expected[name], rtol=1e-4, atol=1e-6)
