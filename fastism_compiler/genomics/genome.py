@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,12 +15,14 @@ from fastism_compiler.genomics.text import check_file, first_bytes, read_lines
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends every complete bgzip file."""
 _HEADER = 1 << 16
-"""Bytes that hold the longest header."""
-_ADVICE = "remove it, and it is made again"
+"""Bytes that hold most headers; of longer ones, the name is not looked at."""
+_NO_INDEX = "not an index of this genome; remove it, and it is made again"
 
 
 class Genome:
-    """A FASTA file with random access; its index is made beside it on first use, or in a temporary folder.
+    """A FASTA file with random access.
+
+    Its index is made beside it on first use, and again when it is older; in a temporary folder where that cannot be.
 
     Args:
         path: plain or bgzip FASTA.
@@ -28,7 +31,7 @@ class Genome:
         lengths: bases of each chromosome.
 
     Raises:
-        FileError: a missing, damaged or gzipped (not bgzipped) file.
+        FileError: a missing, damaged or gzipped (not bgzipped) file, or an index that was made for another.
         OptionError: pyfaidx is not installed.
     """
 
@@ -38,7 +41,6 @@ class Genome:
         _check_compression(self.path)
         self._check_text()
         self._fasta = self._open()
-        self._check_index()
         self.lengths: dict[str, int] = {name: len(record) for name, record in self._fasta.items()}
         if not self.lengths:
             raise FileError(self.path, "the genome holds no chromosome")
@@ -68,33 +70,38 @@ class Genome:
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
         index = Path(f"{self.path}.fai")
-        there = index.exists()
-        if not index.exists() and not os.access(self.path.parent, os.W_OK):
+        there = index.exists() and index.stat().st_mtime >= self.path.stat().st_mtime
+        if not there and not os.access(self.path.parent, os.W_OK):
             self._folder = tempfile.TemporaryDirectory()
             index = Path(self._folder.name) / f"{self.path.name}.fai"
         try:
-            return pyfaidx.Fasta(str(self.path), as_raw=True, indexname=str(index))
+            fasta = pyfaidx.Fasta(str(self.path), as_raw=True, indexname=str(index))
         except ImportError as error:
             raise missing_extra("reading a bgzip genome", "biopython", "genomics") from error
         except (pyfaidx.FastaIndexingError, pyfaidx.UnsupportedCompressionFormat, ValueError, OSError) as error:
             if there:
-                raise FileError(index, f"not an index of this genome; {_ADVICE}", got=error) from error
+                raise FileError(index, _NO_INDEX, got=error) from error
             index.unlink(missing_ok=True)  # half an index must not pass for one
             raise FileError(self.path, "the genome cannot be indexed", got=error) from error
+        if there:
+            self._check_index(index, fasta.faidx.index)
+        return fasta
 
-    def _check_index(self) -> None:
+    def _check_index(self, path: Path, index: Mapping[str, Any]) -> None:
         """An index that was made for another file gives other letters, or none.
 
         Raises:
-            FileError: a plain genome's chromosome does not begin, or end, where the index says.
+            FileError: it is empty, or a plain genome's chromosome does not begin, or end, where it says.
         """
+        if not index:
+            raise FileError(path, _NO_INDEX, got="an empty file")
         if first_bytes(self.path, 2) == b"\x1f\x8b":
             return
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
-            for name, entry in self._fasta.faidx.index.items():
+            for name, entry in index.items():
                 if not _fits(file, size, name, entry):
-                    raise FileError(f"{self.path}.fai", f"not an index of this genome; {_ADVICE}", got=name)
+                    raise FileError(path, _NO_INDEX, got=name)
 
     def _check_text(self) -> None:
         """The first line decides whether this is a FASTA file at all."""
@@ -107,11 +114,13 @@ def _fits(file: BinaryIO, size: int, name: str, entry: Any) -> bool:
     """Whether a chromosome begins and ends where an index entry says."""
     begin = max(entry.offset - _HEADER, 0)
     file.seek(begin)
-    header = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")[2]
-    lines, rest = divmod(entry.rlen, entry.lenc or 1)
-    end = entry.offset + lines * entry.lenb + rest
+    lines = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")
+    named = (not lines[1] and begin > 0) or lines[2].removeprefix(b">").split()[:1] == [name.encode()]
+    full, rest = divmod(entry.rlen, entry.lenc or 1)
+    end = entry.offset + full * entry.lenb + rest
     file.seek(min(end, size))
-    return header.startswith(b">" + name.encode()) and end <= size + 1 and file.read(1) in (b"", b">", b"\n", b"\r")
+    # the last line may lack its end
+    return named and end <= size + entry.lenb - entry.lenc and file.read(1) in (b"", b">", b"\n", b"\r")
 
 
 def _check_compression(path: Path) -> None:

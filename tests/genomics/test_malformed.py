@@ -220,6 +220,8 @@ def test_genomes(case: Case, model: str, tmp_path: Path) -> None:
         "chr1\t2000\t6\t70\t71\n",  # longer than the file
         "chr1\t200\t9\t70\t71\n",  # begins elsewhere
         "chr9\t200\t6\t70\t71\n",  # another name
+        "chr\t200\t6\t70\t71\n",  # part of the name
+        "",
     ],
 )
 def test_an_index_of_another_genome_is_refused_and_kept(index: str, tmp_path: Path) -> None:
@@ -237,12 +239,29 @@ def test_an_index_of_another_genome_is_refused_and_kept(index: str, tmp_path: Pa
         assert genome.lengths == {name: len(text) for name, text in GENOME.items()}
 
 
-@pytest.mark.parametrize("text", [">a x\r\nACGT\r\nAC\r\n>b\r\nACGT\r\n", ">a\nACGT\n\n>b\nACGT", ">a\nA\n>b\nACGT\n"])
-def test_indexes_of_every_layout_of_lines(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [False, True], ids=["cut", "whole"])
+@pytest.mark.parametrize(
+    "lines", [(">a x", "ACGT", "AC"), ("> a", "ACGT", "ACGT"), (">a", "ACGTACGT"), (f">a {'x' * 70_000}", "ACGT")]
+)
+def test_indexes_of_every_layout_of_lines(lines: tuple[str, ...], end: str, last: bool, tmp_path: Path) -> None:
+    text = end.join([*lines, ">b", "ACGT", "ACGT"]) + end * last
     (tmp_path / "g.fa").write_bytes(text.encode())
     for _ in range(2):
         with Genome(tmp_path / "g.fa") as genome:
-            assert genome.fetch("b", 0, 4) == "ACGT"
+            assert genome.fetch("b", 2, 8) == "GTACGT"
+            assert genome.fetch("a", 0, 4) == "ACGT"
+
+
+def test_a_stale_index_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_fasta(tmp_path / "genome.fa", GENOME)
+    fai = tmp_path / "genome.fa.fai"
+    fai.write_text("old\n")
+    os.utime(fai, (1, 1))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with Genome(path) as genome:
+        assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
+    assert fai.read_text() == "old\n"
 
 
 def test_records_left_out_are_counted_by_rule(model: str, tmp_path: Path) -> None:
