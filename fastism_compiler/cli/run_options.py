@@ -60,7 +60,7 @@ class RunOptions:
         return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
 
     def check(self, output: str, kind: str) -> None:
-        """Refuse, before anything is computed, what could not be written afterwards.
+        """Refuse, before anything is computed, formats that could not be written afterwards.
 
         Args:
             output: the store.

@@ -15,7 +15,7 @@ from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
-from fastism_compiler.runs.outputs import choose_outputs, numbered
+from fastism_compiler.runs.outputs import Output, choose_outputs, numbered
 from fastism_compiler.runs.store import Store
 
 Array = npt.NDArray[Any]
@@ -88,11 +88,17 @@ class Source:
     def track(self, wanted: str | None) -> tuple[str, tuple[int, ...]]:
         """One number per cell: an output, and an index into its axes.
 
+        Args:
+            wanted: `NAME`, or with the model's numbers of it `NAME:3`, of several axes `NAME:3:1` or `NAME:3,1`; or
+                one of the `outputs` of the run, as it was written.
+
         Raises:
             OptionError: no such track, or more than one to choose from.
         """
-        chosen = choose_outputs([wanted] if wanted else [], self.outputs)
-        tracks = [(o.name, i) for o in chosen for n, i in self._numbered(o.name).items() if o.index in (None, n)]
+        name = (wanted or "").partition(":")[0]
+        whole = name in self.outputs and wanted in self.attributes["settings"].get("outputs", ())
+        chosen = choose_outputs([name if whole else wanted] if wanted else [], self.outputs)
+        tracks = [(o.name, i) for o in chosen for n, i in self._numbered(o.name).items() if _asked(o) in (None, n)]
         if len(tracks) != 1:
             known = [label for name in self.outputs for label, _ in self.tracks(name)]
             raise OptionError(
@@ -130,6 +136,13 @@ class Source:
             return lengths
         length = self.group["sequence"].shape[1]
         return {str(name): length for name in self.group["name"][:]}
+
+
+def _asked(output: Output) -> tuple[int, ...] | None:
+    """The numbers in an index, however they are put apart."""
+    if output.index is None:
+        return None
+    return tuple(i for axis in output.index for i in (axis if isinstance(axis, list) else [axis]))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,19 @@ from fastism_compiler.genomics.text import check_file
 Array = npt.NDArray[Any]
 
 
+class OtherInput(NamedTuple):
+    """An input beside the sequence: its shape per sequence, and the dtype its numbers are kept in."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 def read_arrays(
     path: str | os.PathLike[str],
     encoding: Encoding,
     refuse: Refusals,
     sequence: str,
-    others: Mapping[str, tuple[int, ...]],
+    others: Mapping[str, OtherInput],
 ) -> Iterator[Record]:
     """The sequences of an array file; record `i` is called `sequence_i`.
 
@@ -34,17 +41,18 @@ def read_arrays(
         encoding: the model's letters and length.
         refuse: called with each sequence that is not one-hot.
         sequence: name of the sequence input.
-        others: shapes `[...]` per sequence of the other inputs, by name.
+        others: the other inputs, by name.
 
     Raises:
-        FileError: no arrays, a wrong name, dtype, shape or count, or NaN; and,
-            unless sequences may be skipped, one that is not one-hot.
+        FileError: no arrays, a wrong name, dtype, shape or count; and, unless
+            sequences may be skipped, one that is not one-hot, NaN, or a number
+            that an input of whole numbers cannot hold.
     """
     arrays = _load(check_file(path))
     x = _sequence(path, arrays, sequence, alone=not others)
     _check_shape(path, sequence, x, (encoding.length,) if encoding.tokens else (encoding.length, len(encoding.numbers)))
     inputs = {}
-    for name, shape in others.items():
+    for name, (shape, _) in others.items():
         if name not in arrays:
             raise FileError(path, "an input of the model is missing", expected=[sequence, *others], got=list(arrays))
         inputs[name] = arrays[name]
@@ -55,7 +63,7 @@ def read_arrays(
             )
     for i in range(len(x)):
         codes, wrong = encoding.decode(np.asarray(x[i]))
-        error = _fault(path, i, x[i], wrong, {name: values[i] for name, values in inputs.items()})
+        error = _fault(path, i, x[i], wrong, {n: (values[i], others[n].dtype) for n, values in inputs.items()})
         if error is None and not encoding.takes_unknown and (codes == 255).any():
             error = FileError(path, "an unknown letter, and the model reads tokens without one for it", line=f"[{i}]")
         if error is not None:
@@ -93,15 +101,30 @@ def _check_shape(path: str | os.PathLike[str], name: str, x: Array, shape: tuple
         raise FileError(path, "the file holds no sequence", got=f"{name}: {list(x.shape)}")
 
 
+def _lost(values: Array, dtype: str) -> Array:
+    """Those of some numbers that an integer dtype does not hold."""
+    if not dtype or np.dtype(dtype).kind not in "iu":
+        return values[:0].ravel()
+    bounds, values = np.iinfo(dtype), values.astype(np.float64) if values.dtype.kind == "f" else values
+    held = (values >= bounds.min) & (values <= bounds.max) & (values == np.floor(values))
+    return np.asarray(values)[~held]
+
+
 def _fault(
-    path: str | os.PathLike[str], i: int, x: Array, wrong: npt.NDArray[np.bool_], inputs: Mapping[str, Array]
+    path: str | os.PathLike[str],
+    i: int,
+    x: Array,
+    wrong: npt.NDArray[np.bool_],
+    inputs: Mapping[str, tuple[Array, str]],
 ) -> FileError | None:
     """What is wrong with sequence `i`."""
-    for name, values in {"": x, **inputs}.items():
+    for name, (values, dtype) in {"": (x, ""), **inputs}.items():
+        line = f"[{i}]{name and ' ' + name}"
         if not np.isfinite(values).all():
-            return FileError(
-                path, "arrays hold finite numbers", line=f"[{i}]{name and ' ' + name}", got="NaN or infinity"
-            )
+            return FileError(path, "arrays hold finite numbers", line=line, got="NaN or infinity")
+        lost = _lost(values, dtype)
+        if len(lost):
+            return FileError(path, "an input of the model holds other numbers", line=line, expected=dtype, got=lost[0])
     if wrong.any():
         position = int(np.flatnonzero(wrong)[0])
         return FileError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ class Scan:
         return np.asarray(self.group["sequence"][row])
 
     def output(self, text: str | None) -> Output:
-        """`NAME`, or `NAME:3` and `NAME:3,5` for one number of it; None is the only output there is.
+        """`NAME`, or `NAME:3` and `NAME:3,5` (or `NAME:3:5`) for one number of it; None is the only output there is.
 
         Raises:
             OptionError: no such output, or an index that does not fit it.
@@ -178,14 +179,14 @@ class Scan:
             if len(self.outputs) != 1:
                 raise OptionError("the store has several outputs: name one", expected=known, got="none")
             text = self.outputs[0]
-        name, colon, numbers = (text, "", "") if text in self.outputs else text.rpartition(":")
+        name, colon, numbers = (text, "", "") if text in self.outputs else text.partition(":")
         if name not in self.outputs:
             raise OptionError("no such output in the store", expected=known, got=text)
         shape = self.shape(name)
         if not colon:
             alone = int(np.prod(shape)) == 1
             return Output(name, (0,) * len(shape) if alone else None, alone)
-        parts = numbers.split(",")
+        parts = re.split("[:,]", numbers)
         number = tuple(int(n) for n in parts if n.strip().isdigit())
         places = self._numbered(name)
         if len(number) != len(parts) or number not in places:

@@ -67,6 +67,7 @@ def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
     if not index and len(places) > 1:
         raise OptionError("one number of this output", expected=f"{name}:INDEX, {span(places)}", got=output)
     known = {",".join(map(str, number)): place for number, place in places.items()}
+    index = index.replace(":", ",")
     if index and index not in known:
         raise OptionError("no such number of this output", expected=span(places), got=repr(index))
     place = known[index] if index else next(iter(places.values()))

@@ -56,11 +56,8 @@ def numbers_along(index: Sequence[Any]) -> list[list[int] | None]:
         index: of an `Output`.
 
     Returns:
-        For each axis that is left, its entries (None: all); nothing where they are all, or picked in pairs.
+        For each axis that is left, and has an index, its entries (None: all).
     """
-    lists = sum(isinstance(axis, list) for axis in index)
-    if lists > 1 or (lists and any(isinstance(axis, int) for axis in index)):
-        return []
     left = [axis for axis in index if not isinstance(axis, int)]
     return [axis if isinstance(axis, list) else _entries(axis) for axis in left]
 
@@ -138,7 +135,10 @@ def _axis(axis: str, text: str) -> Any:
     if re.fullmatch(r"\d+-\d+", axis):
         return slice(*map(int, axis.split("-")))
     if re.fullmatch(r"\d+(,\d+)+", axis):
-        return [int(i) for i in axis.split(",")]
+        numbers = [int(i) for i in axis.split(",")]
+        if len(set(numbers)) < len(numbers):
+            raise OptionError("an output index names a number once", got=repr(text))
+        return numbers
     raise OptionError("an output index is 3, or 3,7, or 400-600, or *", got=repr(text))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
+from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
@@ -61,22 +62,14 @@ class Programs:
         return Encoding(find_alphabet(settings.alphabet), type_.extent(1), numbers, tokens, settings.unknown_token)
 
     @cached_property
-    def other_inputs(self) -> dict[str, tuple[int, ...]]:
-        """Shapes per sequence of the model's other inputs, by name."""
-        inputs = self.forward.inputs
-        pairs = enumerate(zip(inputs.names, inputs.types, strict=True))
-        return {
-            name: tuple(type_.extent(axis) for axis in range(1, type_.rank))
-            for i, (name, type_) in pairs
-            if i != inputs.sequence
-        }
-
-    @property
-    def other_dtypes(self) -> dict[str, str]:
-        """What their numbers are stored as: as the model has them, bfloat16 as float32."""
-        inputs = self.forward.inputs
-        dtypes = {name: type_.dtype for name, type_ in zip(inputs.names, inputs.types, strict=True)}
-        return {name: "float32" if dtypes[name] == "bfloat16" else dtypes[name] for name in self.other_inputs}
+    def other_inputs(self) -> dict[str, OtherInput]:
+        """The model's other inputs, by name; bfloat16 is kept as float32."""
+        inputs, found = self.forward.inputs, {}
+        for i, (name, type_) in enumerate(zip(inputs.names, inputs.types, strict=True)):
+            if i != inputs.sequence:
+                shape = tuple(type_.extent(axis) for axis in range(1, type_.rank))
+                found[name] = OtherInput(shape, "float32" if type_.dtype == "bfloat16" else type_.dtype)
+        return found
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:

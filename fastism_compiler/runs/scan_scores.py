@@ -37,8 +37,8 @@ class ScanScorer:
             "end": Column("int64"),
             "strand": Column("string"),
         }
-        for name, shape in programs.other_inputs.items():
-            columns[f"inputs/{name}"] = Column(programs.other_dtypes[name], shape, output_dims(name, shape))
+        for name, (shape, dtype) in programs.other_inputs.items():
+            columns[f"inputs/{name}"] = Column(dtype, shape, output_dims(name, shape))
         if settings.ranges is None:
             positions = np.array(settings.positions(encoding.length), np.int32)
             scanned: tuple[int, ...] = (len(positions), len(encoding.numbers))

@@ -1,7 +1,8 @@
 """The store: a zarr v3 group that a run fills task by task.
 
-attributes          format, version, alphabet (its letters), score, outputs, settings, model, input, versions,
-                    chromosomes, rows_per_task, block, complete
+attributes          format, version, alphabet (its letters), score, outputs, numbers (of chosen ones, see
+                    `outputs.numbers_along`), settings, model, input, versions, chromosomes, rows, rows_per_task,
+                    block, complete
 scores/<output>     float32, one row per sequence or variant; NaN where nothing was computed
 reference/<output>  float32, the model's output for the sequence itself
 ...                 the columns of the run (see `scan_scores.py`, `variant_scores.py`)

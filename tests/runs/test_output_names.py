@@ -53,8 +53,9 @@ class Runs:
         ("head:4-9", (2,), {(4,): (0,), (5,): (1,)}),
         ("head:*:7", (2,), {(0,): (0,), (1,): (1,)}),
         ("head:5-7:*", (2, 1), {(5, 0): (0, 0), (6, 0): (1, 0)}),
-        ("head:3,4:0,1", (2,), {(0,): (0,), (1,): (1,)}),
-        ("head:3,4:1", (2,), {(0,): (0,), (1,): (1,)}),
+        ("head:3,4:1", (2,), {(3,): (0,), (4,): (1,)}),
+        ("head:1:3,4", (2,), {(3,): (0,), (4,): (1,)}),
+        ("head:1:3-5:2", (2, 2), {(3, 0): (0, 0), (3, 1): (0, 1), (4, 0): (1, 0), (4, 1): (1, 1)}),
     ],
 )
 def test_numbers(text: str, shape: tuple[int, ...], expected: dict[Any, Any]) -> None:
@@ -130,3 +131,30 @@ def test_outputs_of_a_dict_in_another_order(tmp_path: Path) -> None:
     group = zarr.open_group(runs.scan, mode="r")
     for name in ("a", "b"):
         np.testing.assert_allclose(group[f"reference/{name}"][:], expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_ways_to_write_a_number(tmp_path: Path) -> None:
+    x = keras.Input((LENGTH, 4), name="sequence")
+    profile = L.Conv1D(3, 5, name="profile")(x)
+    runs = Runs(
+        keras.Model(x, [profile, L.Dense(3, name="count")(L.Flatten()(profile))]), tmp_path, ("0:4-7", "count:2")
+    )
+    columns = {}
+    for wanted in ("profile:5:2", "profile:5,2", "count", "count:2"):
+        target = tmp_path / f"{wanted}.tsv"
+        fc.convert(runs.scan, target, "tsv", wanted)
+        header, *lines = target.read_text().splitlines()
+        columns[wanted] = header.split("\t")[-1], [line.split("\t")[-1] for line in lines]
+    assert columns["profile:5:2"] == columns["profile:5,2"]
+    assert columns["count"] == columns["count:2"]
+    assert columns["profile:5,2"][0] == "profile[5,2]"
+    scan = open_scan(runs.scan)
+    assert scan.output("profile:5:2") == scan.output("profile:5,2")
+    assert scan.output("profile:5:2").index == (1, 2)
+    with pytest.raises(fc.OptionError, match=r"4,0 \.\. 6,2"):
+        scan.output("profile:1,2")
+
+
+def test_a_number_is_chosen_once() -> None:
+    with pytest.raises(fc.OptionError, match="names a number once"):
+        choose_outputs(["head:2,0,2"], ["head"])
