@@ -26,7 +26,7 @@ from fastism_compiler.passes.machine import TWO_CORES, Machine
 if TYPE_CHECKING:
     from fastism_compiler.engine import Engine
 
-TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20)
+TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20, 256 << 20, 1 << 30)
 """Sizes of the widest step of a tile that are tried."""
 _SAMPLE_ROWS = 1024
 
@@ -127,7 +127,8 @@ class Tuner:
         def seconds(size: int) -> float:
             engine = engines[size]
             digest = hashlib.sha256(to_text(engine.graph).encode()).hexdigest()[:16]
-            return self.timings.get(self._key("tile", digest, len(inputs[0])), lambda: _time_scan(engine, inputs))
+            key = self._key("tile", digest, engine.tiling.rows(engine.context.batch_size), len(inputs[0]))
+            return self.timings.get(key, lambda: _time_scan(engine, inputs))
 
         return min(distinct.values(), key=seconds)
 

@@ -22,6 +22,7 @@ from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget,
 from fastism_compiler.naive import NaiveRows
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
+from fastism_compiler.passes.machine import Machine
 from fastism_compiler.scoring import Parts, Scorer
 from fastism_compiler.targets import Target, machine_for
 from fastism_compiler.verification import EFFECT_SHARE, random_inputs
@@ -124,6 +125,8 @@ def compile(
 
     names = check_devices(devices) if devices is not None else ()
     machine = machine_for(target, names)
+    if autotune and machine.gpu != machine_for(None, names).gpu:
+        raise OptionError("autotune= times this machine, and target= is another", got=f"target={target!r}")
     lanes = 1 if machine.gpu else default_lanes()
     rows, size = rows_within(selection, budget), tile_bytes(budget, lanes, machine)
     factory = EngineFactory(
@@ -147,7 +150,7 @@ def compile(
     most = batch_size or _MOST_SEQUENCES
     if autotune:
         factory = _tuned(factory, parts, most)
-    program = _assemble(factory, parts, most, budget, alphabet, dtypes, _notes(lowered, precision))
+    program = _assemble(factory, parts, most, budget, alphabet, dtypes, _notes(lowered, precision, machine))
     _prove(program, verify)
     return program
 
@@ -306,11 +309,12 @@ def _check_precision(graph: Graph, precision: str) -> None:
         )
 
 
-def _notes(lowered: Any, precision: str) -> list[str]:
+def _notes(lowered: Any, precision: str, machine: Machine) -> list[str]:
     """What users should know about this model, besides the table."""
-    narrow = sorted({t for t in (str(layer.compute_dtype) for layer in lowered.model.layers) if t in FLOATS[:2]})
+    layers = lowered.model._flatten_layers(include_self=False)
+    narrow = sorted({t for t in (str(layer.compute_dtype) for layer in layers) if t in FLOATS[:2]})
     notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in narrow]
-    notes += [f"casts to {dtype} leave float32 as it is" for dtype in sorted(lowered.narrow)]
+    notes += ["kernels and tiles are planned for a GPU"] if machine.gpu else []
     if precision != "float32":
         notes.append(f"products of differences and weights are rounded to {precision}")
     notes += [

@@ -25,6 +25,7 @@ _LIVE_BUFFERS = 3
 """Values of the model's largest layer that exist at once when it runs whole (measured)."""
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
+_SHARE_OF_WHOLE = 0.5
 _TILE_PARTS = 4
 
 
@@ -170,7 +171,8 @@ def tile_bytes(budget: int, lanes: int, machine: Machine) -> int:
 
 def naive_rows(graph: Graph, budget: int, machine: Machine) -> int:
     """Whole mutants per call of the model itself that fit `budget` bytes, and that the machine has use for."""
-    return int(np.clip(budget // (_LIVE_BUFFERS * _largest(graph)), 1, machine.whole_rows))
+    share = int(_SHARE_OF_WHOLE * budget)
+    return int(np.clip(share // (_LIVE_BUFFERS * _largest(graph)), 1, machine.whole_rows))
 
 
 def _largest(graph: Graph) -> int:

@@ -37,7 +37,7 @@ class NaiveRows:
         model: the Keras model.
         structure: the nest in which it takes its inputs.
         jit: compile with XLA.
-        rows: sequences per call.
+        rows: sequences per call, where there are many.
     """
 
     def __init__(self, model: Any, structure: Any, *, jit: bool = False, rows: int = _ROWS) -> None:
@@ -67,8 +67,12 @@ class NaiveRows:
 
 
 def in_batches(score: Callable[[list[Array]], Sequence[Any]], inputs: Sequence[Array], rows: int) -> list[Array]:
-    """Flat outputs `[n, *out]` of `score`, called with `rows` sequences each time, the last ones repeated."""
+    """Flat outputs `[n, *out]` of `score`, called with `rows` sequences each time, the last ones repeated.
+
+    A few sequences are not worth as many: calls have one of two sizes.
+    """
     count = len(inputs[0])
+    rows = min(rows, _ROWS) if count <= _ROWS else rows
     pieces = []
     for begin in range(0, count, rows):
         block = [_padded(x[begin : begin + rows], rows) for x in inputs]

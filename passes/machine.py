@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastism_compiler.ir.errors import OptionError
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -17,6 +19,9 @@ class Machine:
         tile_bytes: most memory that the widest step of a tile ever pays for.
         whole_rows: most whole mutants that the model itself scores at once.
         gpu: there are no caches to plan for, and a decision of the program would wait for the host.
+
+    Raises:
+        OptionError: a rate or a size that is not above 0.
     """
 
     multiply_adds: float = 200e9
@@ -26,6 +31,13 @@ class Machine:
     tile_bytes: int = 64 << 20
     whole_rows: int = 64
     gpu: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = self.tile_rows, self.tile_bytes, self.whole_rows
+        if not min(self.multiply_adds, self.bytes, self.start) > 0:
+            raise OptionError("a machine has rates above 0", got=self)
+        if not all(isinstance(n, int) and n > 0 for n in sizes):
+            raise OptionError("sizes of a machine are whole numbers above 0", got=self)
 
     @property
     def per_byte(self) -> float:

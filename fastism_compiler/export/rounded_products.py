@@ -11,7 +11,7 @@ import re
 
 _DEFINITION = re.compile(r"\s*(%\w+)(?::\d+)? = (.*)")
 _ROUNDING = re.compile(r"stablehlo\.reduce_precision .*format = e8m10\b")
-_MOVE = re.compile(r"stablehlo\.(?:reshape|transpose) (%\w+)")
+_MOVE = re.compile(r"stablehlo\.(?:reshape|transpose|slice|dynamic_slice|reverse|broadcast_in_dim) (%\w+)")
 _PRODUCT = re.compile(r"stablehlo\.(?:dot|dot_general|convolution)\(? ?(%\w+), (%\w+)")
 
 

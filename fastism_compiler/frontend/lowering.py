@@ -53,8 +53,6 @@ class Builder:
     layer: str | None = None
     captured: int = 0
     """Tensors among the operands that were computed before, and are constants now."""
-    narrow: set[str] = field(default_factory=set)
-    """Dtypes below float32 that operations cast to, and values do not get."""
     _parameters: dict[int, Node] = field(default_factory=dict)
 
     def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
@@ -122,8 +120,6 @@ class Lowered:
     """Layer name -> why it stayed opaque."""
     frozen: list[str]
     """Layers with values that were computed from their weights when they were traced."""
-    narrow: set[str]
-    """Dtypes below float32 that operations cast to: their values stay float32."""
 
 
 def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
@@ -151,7 +147,7 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
         graph.outputs = lowering.function(function, graph.inputs, prefix="")
     if keras_graph.function_of(model) is None:
         lowering.note_frozen(model, 0, model.name)
-    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen, builder.narrow)
+    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
 
 
 def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:

@@ -190,11 +190,11 @@ def concatenate(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
 
 
 def cast(builder: Builder, operation: Any, x: Node) -> Node:
-    """cast; narrow floats stay float32."""
+    """cast, unless it rounds below float32: a delta does not say what that does to a value."""
     dtype = dtype_name(operation.dtype)
     if widened(dtype) != dtype:
-        builder.narrow.add(dtype)
-    return builder.add("cast", x, dtype=widened(dtype))
+        raise Decline(f"a cast to {dtype}")
+    return builder.add("cast", x, dtype=dtype)
 
 
 def convert_to_tensor(builder: Builder, operation: Any, x: Node) -> Node:

@@ -66,7 +66,7 @@ class FakeEngine:
     """An engine whose scans take as long as its tile size says."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.graph, self.tiling = size, fc.ir.Graph(f"g{size}"), self
+        self.size, self.graph, self.tiling = size, fc.ir.Graph("g"), self
         self.context = SimpleNamespace(batch_size=2)
 
     def rows(self, sequences: int) -> int:

@@ -274,16 +274,38 @@ def test_model_files(tmp_path: Any) -> None:
             fc.compile(tmp_path / bad)
 
 
-def test_a_cast_to_fewer_digits_is_not_made_and_said_so() -> None:
+def test_a_cast_to_fewer_digits_is_made() -> None:
+    """In a graph, in a layer's call and in a reduction; behind it, everything is computed whole."""
     x = L.Input((20, 4), name="seq")
-    y = keras.ops.cast(keras.ops.cast(L.Conv1D(3, 5)(x), "bfloat16"), "float32")
-    model = randomize(keras.Model(x, L.GlobalMaxPooling1D()(y)))
-    program = fc.compile(model, verify=False)
-    assert "casts to bfloat16 leave float32 as it is" in program.plan.notes
-    inputs = make_inputs(model, 1)
-    exact = naive_scan(model, inputs, [(3, 4)], lambda r: 0)[0]
-    assert 1e-6 < np.abs(program(inputs["seq"])[:, 3:4] - exact).max() < 0.05
-    assert not any("cast" in note for note in fc.compile(model64(), verify=False, jit=False).plan.notes)
+    y = L.Conv1D(3, 5)(x)
+    rounded = keras.ops.cast(keras.ops.cast(y, "bfloat16"), "float32")
+    for model, reduce in (
+        (keras.Model(x, L.GlobalMaxPooling1D()(rounded)), None),
+        (keras.Model(x, L.GlobalMaxPooling1D()(Rounded()(y))), None),
+        (keras.Model(x, L.GlobalMaxPooling1D()(y)), lambda y: keras.ops.cast(y, "bfloat16")),
+    ):
+        randomize(model)
+        program = fc.compile(model, reduce=reduce)
+        inputs = make_inputs(model, 1)
+        exact = naive_scan(model, inputs, [(3, 4)], lambda r: 0)[0]
+        exact = exact if reduce is None else keras.ops.convert_to_numpy(keras.ops.cast(reduce(exact), "float32"))
+        np.testing.assert_allclose(np.asarray(program(inputs["seq"]), np.float32)[:, 3:4], exact, rtol=1e-5, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable()
+class Rounded(L.Layer):
+    """Rounds to bfloat16."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.cast(keras.ops.cast(x, "bfloat16"), "float32")
+
+
+def test_narrow_layers_are_noted_wherever_they_are() -> None:
+    x = L.Input((20, 4), name="seq")
+    y = L.Conv1D(3, 5)(x)
+    nested = keras.Sequential([L.Input((3,)), L.Dense(2, dtype="bfloat16")])
+    program = fc.compile(keras.Model(x, nested(L.GlobalMaxPooling1D()(y))), verify=False)
+    assert "bfloat16 layers compute in float32; outputs are cast back" in program.plan.notes
 
 
 def test_mixed_precision_computes_in_float32() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 from fastism_compiler.passes import ONE_GPU, TWO_CORES, Machine
 
 import fastism_compiler as fc
 from fastism_compiler import targets
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.naive import in_batches
 from fastism_compiler.targets import machine_for
 from tests.export.programs import compiled, model_named
 from tests.graphs import GRAPHS
@@ -65,3 +68,35 @@ def test_whole_mutants_at_once() -> None:
     model = model_named("residual_tower")
     counts = [compiled(model, whole=True, target=t).naive.rows for t in ("cpu", "gpu", Machine(whole_rows=7))]
     assert counts == [64, 1024, 7]
+
+
+def test_a_few_rows_are_not_filled_up_to_many() -> None:
+    rows = []
+    x = np.arange(6.0).reshape(3, 2)
+
+    def score(block: list[Any]) -> list[Any]:
+        rows.append(len(block[0]))
+        return [2 * block[0]]
+
+    for count in (1, 3, 3 * 40):
+        (y,) = in_batches(score, [np.tile(x, (40, 1))[:count]], 100)
+        np.testing.assert_array_equal(y, 2 * np.tile(x, (40, 1))[:count])
+    assert rows == [64, 64, 100, 100]
+
+
+def test_whole_mutants_leave_room_for_their_results() -> None:
+    x = keras.Input((8000, 4))
+    model = keras.Model(x, keras.layers.Conv1D(1, 1)(keras.layers.Conv1D(64, 9)(x)))
+    program = compiled(model, whole=True, target="gpu", memory_budget="1GB")
+    assert program.batch_size >= 1 and program.naive.rows > 1
+
+
+def test_another_machine_is_not_tuned_here() -> None:
+    with pytest.raises(fc.OptionError, match="autotune= times this machine"):
+        compiled(model_named("residual_tower"), target="gpu", autotune=True)
+
+
+def test_the_plan_says_so() -> None:
+    model = model_named("residual_tower")
+    notes = [any("GPU" in note for note in compiled(model, target=t).plan.notes) for t in ("cpu", "gpu")]
+    assert notes == [False, True]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.base import Candidate
 from fastism_compiler.passes.machine import ONE_GPU, Machine
@@ -17,6 +21,14 @@ def test_rates_in_the_currency_of_multiply_adds() -> None:
     machine = Machine(multiply_adds=100e9, bytes=20e9, start=2e-6)
     assert machine.per_byte == 5
     assert machine.per_start == 2e5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bytes": 0.0}, {"start": -1.0}, {"multiply_adds": float("nan")}, {"tile_rows": 0}, {"whole_rows": 1.5}]
+)
+def test_a_machine_does_something(wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="above 0"):
+        Machine(**wrong)
 
 
 def test_where_memory_is_slow_the_overlap_add_is_avoided() -> None:
