@@ -36,7 +36,7 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     columns = [np.asarray(source.group[name][:]) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
     order = {chrom: i for i, chrom in enumerate(source.chromosomes())}
     chroms = np.array([order[str(c)] for c in columns[0]])
-    fields = _fields(source.outputs, str(source.attributes["score"]))
+    fields = _fields(source)
     values = {key: source.group[array][:].reshape(source.rows, -1) for key, array, _ in fields}
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(_header(source, [(key, values[key].shape[1], what) for key, _, what in fields]))
@@ -46,18 +46,21 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
             file.write("\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n")
 
 
-def _fields(outputs: Sequence[str], score: str) -> list[tuple[str, str, str]]:
+def _fields(source: Source) -> list[tuple[str, str, str]]:
     """Of each INFO field: its key, the store's array, and what it is."""
+    score, chosen = source.attributes["score"], source.attributes.get("numbers", {})
+    called = {o: ", ".join(label for label, _ in source.tracks(o)) if o in chosen else o for o in source.outputs}
 
     def fields(names: Sequence[str]) -> list[tuple[str, str, str]]:
-        pairs = list(zip(names, outputs, strict=True))
-        scores = [(f"{_PREFIX}{n}", f"scores/{o}", f"{o}: {score} of the alternate") for n, o in pairs]
-        references = [(f"{_PREFIX}REF_{n}", f"reference/{o}", f"{o}: model output, reference") for n, o in pairs]
-        return scores + references
+        pairs = list(zip(names, called.items(), strict=True))
+        scores = [(f"{_PREFIX}{n}", f"scores/{o}", f"{what}: {score} of the alternate") for n, (o, what) in pairs]
+        return scores + [
+            (f"{_PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference") for n, (o, what) in pairs
+        ]
 
-    found = fields([_REPLACE.sub("_", name) for name in outputs])
+    found = fields([_REPLACE.sub("_", name) for name in source.outputs])
     keys = {key for key, _, _ in found} | {_KIND}
-    return found if len(keys) == len(found) + 1 else fields([str(i) for i in range(len(outputs))])
+    return found if len(keys) == len(found) + 1 else fields([str(i) for i in range(len(source.outputs))])
 
 
 def _header(source: Source, fields: Sequence[tuple[str, int, str]]) -> str:

@@ -93,6 +93,9 @@ def test_chosen_numbers_of_variants(tmp_path: Path) -> None:
     group = zarr.open_group(runs.variants, mode="r")
     heads = draw_variants(group, "lollipop", Choice(output="head:0")).axes[0].collections[1].get_offsets()
     np.testing.assert_allclose(heads[:, 1], group["scores/head"][:, 1], rtol=1e-6)
+    fc.convert(runs.variants, tmp_path / "x.vcf", "vcf")
+    described = cyvcf2.VCF(str(tmp_path / "x.vcf")).get_header_type("FASTISM_head")["Description"]
+    assert described.strip('"') == "head[2], head[0]: delta of the alternate"
     for wrong, message in (("head:1", "no such number"), ("head", r"head:INDEX, 0 \.\. 2")):
         with pytest.raises(fc.OptionError, match=message):
             draw_variants(group, "lollipop", Choice(output=wrong))
