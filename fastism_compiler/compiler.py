@@ -124,25 +124,11 @@ def compile(
     budget = parse_budget(memory_budget)
 
     names = check_devices(devices) if devices is not None else ()
-    machine = machine_for(target, names)
-    if autotune and machine.gpu != machine_for(None, names).gpu:
-        raise OptionError("autotune= times this machine, and target= is another", got=f"target={target!r}")
+    machine = machine_for(target, names, here=autotune)
     lanes = 1 if machine.gpu else default_lanes()
     rows, size = rows_within(selection, budget), tile_bytes(budget, lanes, machine)
     factory = EngineFactory(
-        lowered,
-        passes,
-        stops,
-        jit,
-        precision,
-        letters,
-        finish,
-        selection.contiguous,
-        rows,
-        size,
-        names,
-        lanes,
-        machine=machine,
+        lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names, lanes, machine
     )
     naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget, machine))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []

@@ -45,9 +45,9 @@ class EngineFactory:
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         lanes: parts of a block that run side by side where there are no `devices`.
+        machine: what programs are planned for.
         shared_cache: bytes that a tile had better not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
-        machine: what programs are planned for.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -63,9 +63,9 @@ class EngineFactory:
     tile_bytes: int
     devices: tuple[str, ...] = ()
     lanes: int = 1
+    machine: Machine = TWO_CORES
     shared_cache: int | None = SHARED_CACHE
     core_cache: int | None = CORE_CACHE
-    machine: Machine = TWO_CORES
     measure: Measure | None = None
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
