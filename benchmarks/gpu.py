@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 MODELS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "basset": (8, (1024,)),  # 256 took up to 9 % longer, as of the next two
+    "basset": (8, (1024,)),  # 256 took up to 11 % longer, of the next two as well
     "factorized_basset": (8, (1024,)),
     "bpnet": (8, (1024,)),
     "beluga": (4, (16, 64)),  # 256 did not fit into 80 GB

@@ -149,7 +149,7 @@ class Tuner:
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
         node = graph.add("conv", [x, kernel], attrs)
-        arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.jit and not self.target.gpu)
+        arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.target.cpu_only(self.jit))
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)

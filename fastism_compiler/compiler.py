@@ -82,7 +82,7 @@ def compile(
         devices: local devices that share the sequences of each block, such as
             `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         target: what kernels and tiles are planned for: `"cpu"`, `"gpu"`, or a `passes.Machine` (default: where the
-            program will run). Results are the same; to be named for artifacts that another machine runs.
+            program will run). Results are the same but for rounding; name it for artifacts that another machine runs.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path.

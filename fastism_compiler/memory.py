@@ -12,6 +12,7 @@ from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
 from fastism_compiler.ir.graph import Node
 from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.lanes import runs_on_gpu
 from fastism_compiler.passes.machine import Machine
 from fastism_compiler.passes.row_costs import lowering
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
@@ -49,8 +50,6 @@ def parse_budget(budget: int | str | None) -> int:
 
 def gpu_memory() -> list[int]:
     """What TensorFlow takes of the memory of each GPU, in bytes; nothing where there is none."""
-    from fastism_compiler.lanes import runs_on_gpu
-
     if not runs_on_gpu():
         return []
     from tensorflow.python.client import device_lib

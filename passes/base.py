@@ -88,8 +88,8 @@ class Context:
 
     @property
     def cpu_only(self) -> bool:
-        """XLA compiles the program, and on a CPU: what is planned for its cache holds, and barriers are cheap."""
-        return self.jit and not self.machine.gpu
+        """See `Machine.cpu_only`."""
+        return self.machine.cpu_only(self.jit)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ class Machine:
         if not all(isinstance(n, int) and n > 0 for n in sizes):
             raise OptionError("sizes of a machine are whole numbers above 0", got=self)
 
+    def cpu_only(self, jit: bool) -> bool:
+        """XLA compiles the program, and on a CPU: what is planned for its cache holds, and barriers are cheap."""
+        return jit and not self.gpu
+
     @property
     def per_byte(self) -> float:
         """Multiply-adds in the time that one byte takes from or to memory."""

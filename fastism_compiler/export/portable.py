@@ -92,7 +92,7 @@ class Portable:
         cut = schedule.begin(sequences * letters)
         arithmetic = arithmetic_of(engine.context.precision, self.jit)
         reference = Reference.of(engine.graph, engine.lowered.bindings, engine.finish, inputs, sequences, arithmetic)
-        barriers = self.jit and not engine.context.machine.gpu
+        barriers = engine.context.machine.cpu_only(self.jit)
         tile = self._whole_tile(engine, inputs, reference) if engine.naive else self._window_tile(engine, reference)
         spread = Spread(engine, replacements, sequences, cut.per_tile)
 

@@ -114,8 +114,9 @@ def _fits(file: BinaryIO, size: int, name: str, entry: Any) -> bool:
     """Whether a chromosome begins and ends where an index entry says."""
     begin = max(entry.offset - _HEADER, 0)
     file.seek(begin)
-    lines = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")
-    named = (not lines[1] and begin > 0) or lines[2].removeprefix(b">").split()[:1] == [name.encode()]
+    _, newline, header = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")
+    longer = not newline and begin > 0
+    named = longer or header.removeprefix(b">").split()[:1] == [name.encode()]
     full, rest = divmod(entry.rlen, entry.lenc or 1)
     end = entry.offset + full * entry.lenb + rest
     file.seek(min(end, size))

@@ -57,10 +57,10 @@ def _summarise_rows(scan: Scan, rows: range, outputs: Sequence[Output]) -> list[
     missing = np.zeros(len(rows), dtype=np.int64)
     for output in outputs:
         scores = scan.block(rows, output)
-        counted = _counted(scan, scores, letters)
+        counted, numbers = _counted(scan, scores, letters), scan.numbers(output)
         missing += (counted & ~np.isfinite(scores)).reshape(len(rows), -1).sum(axis=1)
         for i, row in enumerate(rows):
-            summary = _strongest(scan, row, output, np.where(counted[i], scores[i], np.nan), letters[i])
+            summary = _strongest(scan, row, numbers, np.where(counted[i], scores[i], np.nan), letters[i])
             if best[i] is None or _stronger(summary, best[i]):
                 best[i] = summary
     return [
@@ -85,13 +85,13 @@ def _stronger(new: Summary, old: Summary | None) -> bool:
     return abs(new.effect) > abs(old.effect)
 
 
-def _strongest(scan: Scan, row: int, output: Output, scores: Array, letters: Array) -> Summary:
-    """Of one sequence and one output: `scores [P, C, K]` or `[R, K]`."""
+def _strongest(scan: Scan, row: int, numbers: Sequence[Output], scores: Array, letters: Array) -> Summary:
+    """Of one sequence, and the K numbers of one output: `scores [P, C, K]` or `[R, K]`."""
     strength = np.where(np.isfinite(scores), np.abs(scores), -1.0)
     place = np.unravel_index(int(strength.argmax()), strength.shape)
     effect = float(scores[place]) if strength[place] >= 0 else float("nan")
     start, stop = scan.ranges[place[0]].tolist()
-    number = scan.numbers(output)[int(place[-1])]
+    number = numbers[int(place[-1])]
     change = f"{start}-{stop}"
     if scan.saturated:
         before = scan.letter(int(letters[start]))
