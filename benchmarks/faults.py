@@ -13,9 +13,10 @@ from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.passes import demand
 from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
-from fastism_compiler import engine
-from fastism_compiler.emit import kernels, overlap_add, rows, scatter, tile, winograd
-from fastism_compiler.frontend import convolutions
+from fastism_compiler.emit import rows, tile
+from fastism_compiler.emit.kernels import overlap_add, scatter_gemm, table, winograd
+from fastism_compiler.frontend.keras import convolutions
+from fastism_compiler.runtime import engine
 
 Wrong = Callable[..., Any]
 """Called with the right function in front of its arguments."""
@@ -85,16 +86,16 @@ def _not_assigned(right: Any, step: Any, node: Any, delta: Any, reference: Any) 
 
 @contextmanager
 def _taps_not_reversed() -> Iterator[None]:
-    right = kernels.KERNELS[SCATTER_GEMM]
+    right = table.KERNELS[SCATTER_GEMM]
 
     def prepare(node: Any, weights: Any, width: int) -> Any:
         return right.prepare(node, weights[::-1], width)
 
-    kernels.KERNELS[SCATTER_GEMM] = kernels.Kernel(prepare, right.apply)
+    table.KERNELS[SCATTER_GEMM] = table.Kernel(prepare, right.apply)
     try:
         yield
     finally:
-        kernels.KERNELS[SCATTER_GEMM] = right
+        table.KERNELS[SCATTER_GEMM] = right
 
 
 def _subtracted_from_the_second(right: Any, *args: Any) -> Any:
@@ -158,7 +159,7 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
     "taps are not reversed": _taps_not_reversed,
     "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
-    "the positions of a band are not a dilation apart": partial(_broken, scatter, "_side_by_side", _reshaped_only),
+    "the positions of a band are not a dilation apart": partial(_broken, scatter_gemm, "_side_by_side", _reshaped_only),
     "the last of many terms is added one position early": partial(_broken, overlap_add, "_updated", _last_term_early),
     "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),

@@ -10,7 +10,7 @@ from typing import Any
 from fastism_compiler.ir import Form, Graph, Node, Section
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
 from fastism_compiler.ir.ops import rule_of
-from fastism_compiler.passes.row_costs import stored_size
+from fastism_compiler.passes.cost.rows import stored_size
 
 from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
 

@@ -31,7 +31,7 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     from fastism_compiler.passes.select_kernels import SelectKernelsPass, candidate_for, predicted_cost
 
     import fastism_compiler as fc
-    from fastism_compiler.autotune import Timings, Tuner
+    from fastism_compiler.planning.autotune import Timings, Tuner
 
     program = fc.compile(model, batch_size=8, verify=False)
     engine = program.engines[0]

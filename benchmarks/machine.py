@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from fastism_compiler import calibration
+from fastism_compiler.host import calibration
 
 gemm_rate = cache(calibration.product_rate)
 bandwidth = cache(calibration.memory_rate)

@@ -42,9 +42,8 @@ class Shared:
 
 def measure(name: str) -> Shared:
     """Both ratios of one model."""
-    from fastism_compiler.passes.buckets import reference_share
-
     import fastism_compiler as fc
+    from fastism_compiler.planning.buckets import reference_share
 
     model = getattr(fc.models, name)(**CASES[name].build)
     inputs = inputs_for(model, _BATCH)

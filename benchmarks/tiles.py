@@ -40,7 +40,7 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
     from fastism_compiler.passes import TWO_CORES
 
     import fastism_compiler as fc
-    from fastism_compiler import engine_factory
+    from fastism_compiler.runtime import engine_factory
 
     case = CASES[name]
 

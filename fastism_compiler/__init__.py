@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastism_compiler import ir, passes
 from fastism_compiler._version import __version__
+from fastism_compiler.host.xla_cache import use_compilation_cache
 from fastism_compiler.ir.errors import (
     ArtifactError,
     FastISMError,
@@ -32,18 +33,17 @@ from fastism_compiler.ir.errors import (
 )
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
 from fastism_compiler.runs.errors import RunError, StoreError
-from fastism_compiler.xla_cache import use_compilation_cache
 
 if TYPE_CHECKING:
     from fastism_compiler import models
-    from fastism_compiler.blocks import ScoreBlock, SparseDeltas
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
     from fastism_compiler.export.load import load
     from fastism_compiler.formats import convert
     from fastism_compiler.formats.view import open_scan
-    from fastism_compiler.frontend.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
     from fastism_compiler.runs.execution import Execution
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "CompiledISM": "compiled",
-    "ScoreBlock": "blocks",
-    "SparseDeltas": "blocks",
+    "ScoreBlock": "results.blocks",
+    "SparseDeltas": "results.blocks",
     "load": "export.load",
     "Execution": "runs.execution",
     "ScanSettings": "runs.settings",
@@ -63,13 +63,13 @@ _LAZY = {
     "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
-    "ReceptiveField": "frontend.registry",
+    "ReceptiveField": "frontend.keras.registry",
     "models": "",
     "open_scan": "formats.view",
-    "register_layer": "frontend.registry",
+    "register_layer": "frontend.keras.registry",
     "scan": "runs.scan",
     "scan_variants": "runs.variants",
-    "unregister_layer": "frontend.registry",
+    "unregister_layer": "frontend.keras.registry",
 }
 
 

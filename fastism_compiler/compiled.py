@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.blocks import ScoreBlock, SparseDeltas
-from fastism_compiler.engine import Engine
-from fastism_compiler.inputs import Array, InputSpec
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.letters import Letters, Tokens
-from fastism_compiler.memory import check_result_fits
-from fastism_compiler.naive import WholeScorer
-from fastism_compiler.progress import track
-from fastism_compiler.replacements import read_replacement
-from fastism_compiler.scoring import Scorer
-from fastism_compiler.selection import Packer
-from fastism_compiler.variants import place_variants
+from fastism_compiler.mutations.inputs import Array, InputSpec
+from fastism_compiler.mutations.letters import Letters, Tokens
+from fastism_compiler.mutations.replacements import read_replacement
+from fastism_compiler.mutations.variants import place_variants
+from fastism_compiler.planning.memory import check_result_fits
+from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
+from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.naive import WholeScorer
+from fastism_compiler.runtime.progress import track
+from fastism_compiler.runtime.scoring import Scorer
 
 if TYPE_CHECKING:
     from fastism_compiler.export.manifest import Manifest
-    from fastism_compiler.plan import Plan
-    from fastism_compiler.verification import VerificationReport
+    from fastism_compiler.planning.plan import Plan
+    from fastism_compiler.runtime.verification import VerificationReport
 
 
 class CompiledISM:
@@ -245,7 +245,7 @@ class CompiledISM:
     @property
     def plan(self) -> Plan:
         """What will run: layers, windows, kernels, arithmetic, memory. `str()` prints a table."""
-        from fastism_compiler.plan import make_plan
+        from fastism_compiler.planning.plan import make_plan
 
         return make_plan(self)
 
@@ -283,7 +283,7 @@ class CompiledISM:
             OptionError: no range to compare.
             VerificationError: an output differs by more than rounding.
         """
-        from fastism_compiler.verification import verify_program
+        from fastism_compiler.runtime.verification import verify_program
 
         return verify_program(self, x, replace_with, atol, rtol, ranges)
 

@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastism_compiler.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.compiled import CompiledISM
-from fastism_compiler.engine import Engine
-from fastism_compiler.engine_factory import EngineFactory
-from fastism_compiler.inputs import Array, InputSpec
+from fastism_compiler.frontend.loading import load_model
+from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.lanes import default_lanes
-from fastism_compiler.letters import letters_of, vocabulary
-from fastism_compiler.loading import load_model
-from fastism_compiler.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
-from fastism_compiler.naive import NaiveRows
+from fastism_compiler.mutations.inputs import Array, InputSpec
+from fastism_compiler.mutations.letters import letters_of, vocabulary
 from fastism_compiler.passes import Pipeline, default_pipeline
-from fastism_compiler.passes.buckets import scan_cost, split_by_edge, split_by_width
-from fastism_compiler.passes.machine import Machine
-from fastism_compiler.scoring import Parts, Scorer
-from fastism_compiler.targets import Target, machine_for
-from fastism_compiler.verification import EFFECT_SHARE, random_inputs
+from fastism_compiler.passes.cost.machine import Machine
+from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
+from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_width
+from fastism_compiler.planning.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
+from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine_factory import EngineFactory
+from fastism_compiler.runtime.lanes import default_lanes
+from fastism_compiler.runtime.naive import NaiveRows
+from fastism_compiler.runtime.scoring import Parts, Scorer
+from fastism_compiler.runtime.verification import EFFECT_SHARE, random_inputs
 
 _MOST_SEQUENCES = 32
 
@@ -97,10 +97,10 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
-    from fastism_compiler.devices import check_devices
-    from fastism_compiler.frontend import keras_graph
-    from fastism_compiler.frontend.lowering import dtype_name, lower
-    from fastism_compiler.selection import Selection
+    from fastism_compiler.frontend.keras import private
+    from fastism_compiler.frontend.keras.lowering import dtype_name, lower
+    from fastism_compiler.frontend.selection import Selection
+    from fastism_compiler.runtime.devices import check_devices
 
     _check_options(precision, batch_size)
     model = load_model(model, custom_objects, safe_mode)
@@ -109,14 +109,14 @@ def compile(
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
-    tokens = vocabulary(graph) or keras_graph.embedding_rows(model)
+    tokens = vocabulary(graph) or private.embedding_rows(model)
     inputs = input_spec(function, position, length, tokens)
     sequence = graph.inputs[position]
     _check_layers(graph, stops)
     letters = letters_of(graph, channels, tokens)
-    structure = keras_graph.output_structure(function)
+    structure = private.output_structure(function)
     output_types = [n.type for n in graph.outputs]
-    selection = Selection(structure, keras_graph.output_names(function), output_types, outputs, reduce)
+    selection = Selection(structure, private.output_names(function), output_types, outputs, reduce)
     finish = selection.narrow(lowered)
     _check_precision(graph, precision)
     jit = jit and not _is_float64(graph)
@@ -130,7 +130,7 @@ def compile(
     factory = EngineFactory(
         lowered, passes, stops, jit, precision, letters, finish, selection.contiguous, rows, size, names, lanes, machine
     )
-    naive = NaiveRows(model, keras_graph.input_structure(function), rows=naive_rows(graph, budget, machine))
+    naive = NaiveRows(model, private.input_structure(function), rows=naive_rows(graph, budget, machine))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
     most = batch_size or _MOST_SEQUENCES
@@ -212,7 +212,7 @@ def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactor
 
 def _prove(program: CompiledISM, verify: bool) -> None:
     """Run what can only be checked by running: opaque layers always, numbers on demand."""
-    from fastism_compiler.verification import check_independence, random_replacement
+    from fastism_compiler.runtime.verification import check_independence, random_replacement
 
     if any(node.op in ("keras_call", "custom_local") for node in program.graph):
         check_independence(program)
@@ -234,11 +234,11 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
         InputError: no input of that name or number.
         ModelError: a model without a functional graph.
     """
-    from fastism_compiler.frontend import keras_graph
-    from fastism_compiler.frontend.lowering import functional_graph
+    from fastism_compiler.frontend.keras import private
+    from fastism_compiler.frontend.keras.lowering import functional_graph
 
     function = functional_graph(model)
-    structure = keras_graph.input_structure(function)
+    structure = private.input_structure(function)
     names = [t.name for t in function.inputs]
     keys = sorted(structure) if isinstance(structure, Mapping) else []
     if isinstance(seq_input, str):
@@ -253,10 +253,10 @@ def find_sequence(model: Any, seq_input: int | str) -> int:
 
 def input_spec(function: Any, position: int, length: int | None = None, vocabulary: int | None = None) -> InputSpec:
     """What a functional model takes, with its `position`-th flat input as the sequence."""
-    from fastism_compiler.frontend import keras_graph
-    from fastism_compiler.frontend.lowering import input_type
+    from fastism_compiler.frontend.keras import private
+    from fastism_compiler.frontend.keras.lowering import input_type
 
-    structure = keras_graph.input_structure(function)
+    structure = private.input_structure(function)
     keys = tuple(sorted(structure)) if isinstance(structure, Mapping) else None
     names = tuple(t.name for t in function.inputs)
     types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]

@@ -11,14 +11,14 @@ import numpy as np
 
 from fastism_compiler.compiler import compile as compile_model
 from fastism_compiler.compiler import find_sequence, input_spec
-from fastism_compiler.frontend import keras_graph
-from fastism_compiler.frontend.lowering import functional_graph
-from fastism_compiler.inputs import Array
+from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.lowering import functional_graph
+from fastism_compiler.frontend.loading import load_model
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import VerificationError
-from fastism_compiler.loading import load_model
-from fastism_compiler.naive import NaiveRows
-from fastism_compiler.replacements import read_replacement
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.replacements import read_replacement
+from fastism_compiler.runtime.naive import NaiveRows
 
 
 class NaiveISM:
@@ -40,8 +40,8 @@ class NaiveISM:
         self.seq_input_idx = find_sequence(model, seq_input_idx)
         function = functional_graph(model)
         self._spec = input_spec(function, self.seq_input_idx)
-        self._structure = keras_graph.output_structure(function)
-        self._model = NaiveRows(model, keras_graph.input_structure(function))
+        self._structure = private.output_structure(function)
+        self._model = NaiveRows(model, private.input_structure(function))
         length = self._spec.types[self.seq_input_idx].extent(1)
         self._ranges = ChangeRanges.of(change_ranges, length)
         self.change_ranges = list(zip(self._ranges.lo.tolist(), self._ranges.hi.tolist(), strict=True))
@@ -135,7 +135,7 @@ class FastISM:
             Whether every output agrees. Where float32 rounding alone exceeds
             the tolerance, a float64 clone decides (see `verify`).
         """
-        from fastism_compiler.verification import random_inputs
+        from fastism_compiler.runtime.verification import random_inputs
 
         arrays = random_inputs(self.program, batch_size)
         batch = self.program.inputs.pack(arrays)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.ranges import ChangeRanges
-from fastism_compiler.passes.machine import TWO_CORES, Machine
+from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 
 
 class Kind(StrEnum):

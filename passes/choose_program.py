@@ -10,8 +10,8 @@ from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
 from fastism_compiler.ir.ops import TILE_OPS, rule_of
 from fastism_compiler.ir.ranges import Constant, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
+from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, row_work, stored_work
 from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, spilled
-from fastism_compiler.passes.row_costs import ITEM_BYTES, row_bytes, row_work, stored_work
 
 _FROM_MEMORY = 0.78
 """Part of the bytes of windows that costs the time of memory, where no cache holds a tile (this and the next fitted to

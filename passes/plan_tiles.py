@@ -13,7 +13,7 @@ from fastism_compiler.ir.ops import map_of, rule_of
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
-from fastism_compiler.passes.row_costs import ITEM_BYTES, lowering, row_bytes, row_work
+from fastism_compiler.passes.cost.rows import ITEM_BYTES, lowering, row_bytes, row_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM, WINOGRAD, arranged
 
 _SLACK = 1.25

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 from fastism_compiler.ir.graph import Form, Graph, Node, Section
+from fastism_compiler.ir.kernels.banding import Banding
+from fastism_compiler.ir.kernels.winograd import Pairing
 from fastism_compiler.ir.ops import Aggregates, effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
-from fastism_compiler.passes.banding import Banding
 from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
-from fastism_compiler.passes.winograd import Pairing
 
 SCATTER_GEMM = "scatter-gemm"
 """one GEMM `[rows*w, Cin] x [Cin, k*Cout]`, or of a few positions together (see `banding`), then overlap-add"""

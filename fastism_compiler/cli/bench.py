@@ -69,8 +69,8 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     Raises:
         FastISMError: what `compile` refuses.
     """
-    from fastism_compiler.loading import load_model
-    from fastism_compiler.verification import random_inputs
+    from fastism_compiler.frontend.loading import load_model
+    from fastism_compiler.runtime.verification import random_inputs
 
     model = load_model(options.path)
     started = time.perf_counter()

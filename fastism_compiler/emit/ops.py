@@ -15,8 +15,8 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor, function_named
 from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
+from fastism_compiler.ir.kernels.banding import Banding
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
-from fastism_compiler.passes.banding import Banding
 
 Emitter = Callable[..., Tensor]
 """`(node, *operands) -> tensor`"""
@@ -117,7 +117,7 @@ def _depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _conv_transpose(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
-    from fastism_compiler.emit.scatter import arrange_taps, spread_taps
+    from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
 
     weights = tf.transpose(kernel, [0, 2, 1])
     taps, _, filters = weights.shape

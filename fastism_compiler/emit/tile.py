@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope
-from fastism_compiler.emit.kernels import KERNELS, Arithmetic, product_with_slice
+from fastism_compiler.emit.kernels.table import KERNELS, Arithmetic, product_with_slice
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.frontend.lowering import Lowered
+from fastism_compiler.frontend.keras.lowering import Lowered
 from fastism_compiler.ir.errors import UnsupportedError
 
 

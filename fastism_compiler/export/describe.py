@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler._version import __version__
-from fastism_compiler.engine import Engine
 from fastism_compiler.export.manifest import Manifest, TensorInfo
 from fastism_compiler.export.nest import encode_nest
 from fastism_compiler.ir import to_text
-from fastism_compiler.letters import Tokens
+from fastism_compiler.mutations.letters import Tokens
+from fastism_compiler.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM

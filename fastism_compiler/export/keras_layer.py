@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fastism_compiler.export.savedmodel import portable_of
 from fastism_compiler.ir.errors import InputError, UnsupportedError
-from fastism_compiler.letters import Tokens
+from fastism_compiler.mutations.letters import Tokens
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastism_compiler.export.describe import REPLACEMENT
 from fastism_compiler.export.manifest import Manifest
-from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import UnsupportedError, VerificationError
-from fastism_compiler.jobs import Jobs
-from fastism_compiler.verification import exact_scores, random_inputs, random_replacement
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.runtime.verification import exact_scores, random_inputs, random_replacement
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM

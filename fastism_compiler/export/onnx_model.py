@@ -19,7 +19,6 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.emit.weights import variables_read, with_weights
-from fastism_compiler.engine import Engine
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.onnx_check import check_onnx
@@ -29,6 +28,7 @@ from fastism_compiler.export.portable import Portable
 from fastism_compiler.export.savedmodel import positional_function, signature
 from fastism_compiler.ir.errors import OptionError, UnsupportedError
 from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.runtime.engine import Engine
 
 if TYPE_CHECKING:
     import onnx

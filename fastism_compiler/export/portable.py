@@ -16,13 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.kernels import arithmetic_of
+from fastism_compiler.emit.kernels.table import arithmetic_of
 from fastism_compiler.emit.program import Reference, whole
 from fastism_compiler.emit.rows import Rows, stored
-from fastism_compiler.engine import Engine, carrier_rows
 from fastism_compiler.export.schedule import Schedule
 from fastism_compiler.ir.position_map import Table
-from fastism_compiler.letters import Letters, Tokens
+from fastism_compiler.mutations.letters import Letters, Tokens
+from fastism_compiler.runtime.engine import Engine, carrier_rows
 
 Tile = Callable[[Rows, Tensor], list[Tensor]]
 """`(rows, replacement of each row [T, w, columns]) -> outputs [T, *out]`"""

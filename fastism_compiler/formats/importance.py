@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastism_compiler.formats.source import Array, Source
-from fastism_compiler.importance import importance
+from fastism_compiler.results.importance import importance
 
 
 def importance_of(scores: Array, one_hot: Array) -> Array:

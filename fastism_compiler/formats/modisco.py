@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from fastism_compiler.formats.source import Source
-from fastism_compiler.importance import mean_centred
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.results.importance import mean_centred
 
 
 def write_modisco(source: Source, path: Path, track: str | None) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.importance import reference_mask
-from fastism_compiler.inputs import Array
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import (
     DIVERGING,
     MISSING,
@@ -17,6 +16,7 @@ from fastism_compiler.plot.style import (
     symmetric_limit,
     width_for,
 )
+from fastism_compiler.results.importance import reference_mask
 
 _READABLE = 160
 """Most positions whose letters are written; more become coloured stripes."""

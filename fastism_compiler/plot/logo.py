@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.inputs import Array
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import MISSING, check_shape, letter_colour, new_figure, width_for
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.importance import METHODS, importance, mean_centred, on_reference
-from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
 from fastism_compiler.plot.scan import Output, Saturation, Scan
 from fastism_compiler.plot.tracks import outputs_figure
 from fastism_compiler.plot.variants import lollipop_figure
+from fastism_compiler.results.importance import METHODS, importance, mean_centred, on_reference
 
 CENTRED = "mean-centred"
 LOGO_METHODS = (*METHODS, CENTRED)

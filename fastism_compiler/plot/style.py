@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import InputError, OptionError, UnsupportedError
+from fastism_compiler.mutations.inputs import Array
 
 COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
 """The colours sequence logos are usually drawn in; other letters are grey."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.inputs import Array
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import DIVERGING, MISSING, check_shape, missing, new_figure, symmetric_limit, width_for
 
 

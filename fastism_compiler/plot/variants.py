@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.inputs import Array
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import MISSING, OTHER, check_shape, letter_colour, new_figure
 
 _LABEL_ROOM = 0.05

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.importance import importance
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
 from fastism_compiler.plot.scan import Scan
 from fastism_compiler.plot.scanned import KINDS, Choice, letter_heights
 from fastism_compiler.plot.style import new_figure
 from fastism_compiler.report.summary import Summary
+from fastism_compiler.results.importance import importance
 
 ZOOM = 100
 """Most positions in a logo and a heatmap, around the strongest effect."""

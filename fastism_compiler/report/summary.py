@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastism_compiler.inputs import Array
+from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.scan import Output, Scan
 
 

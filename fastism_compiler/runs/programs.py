@@ -53,7 +53,7 @@ class Programs:
     @cached_property
     def encoding(self) -> Encoding:
         """How the model spells letters."""
-        from fastism_compiler.letters import Tokens
+        from fastism_compiler.mutations.letters import Tokens
 
         letters, settings = self.forward.letters, self.settings
         type_ = self.forward.inputs.types[self.forward.inputs.sequence]
@@ -132,15 +132,15 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         OptionError: an alphabet with another number of letters than the model has channels.
     """
     from fastism_compiler.compiler import find_sequence
-    from fastism_compiler.frontend import keras_graph
-    from fastism_compiler.frontend.lowering import functional_graph
-    from fastism_compiler.loading import load_model
+    from fastism_compiler.frontend.keras import private
+    from fastism_compiler.frontend.keras.lowering import functional_graph
+    from fastism_compiler.frontend.loading import load_model
 
     settings.check()
     model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model)
     function = functional_graph(model)
-    structure = keras_graph.output_structure(function)
-    names = [str(n) for n in keras_graph.output_names(function)]
+    structure = private.output_structure(function)
+    names = [str(n) for n in private.output_names(function)]
     keys: list[Any] = list(range(len(names)))
     if isinstance(structure, Mapping) and len(structure) == len(names):
         keys = sorted(structure)
@@ -193,7 +193,7 @@ def _check_channels(model: Any, settings: Settings) -> None:
 
 def _reads_tokens(model: Any, settings: Settings) -> bool:
     from fastism_compiler.compiler import find_sequence
-    from fastism_compiler.frontend.lowering import functional_graph
+    from fastism_compiler.frontend.keras.lowering import functional_graph
 
     return len(functional_graph(model).inputs[find_sequence(model, settings.seq_input)].shape) == 2
 

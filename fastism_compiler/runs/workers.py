@@ -24,7 +24,7 @@ from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
 from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
-from fastism_compiler.threads import usable_cores
+from fastism_compiler.runtime.threads import usable_cores
 
 _LIVES = 3
 """How often a worker is started again, in all, without a task being finished in between."""

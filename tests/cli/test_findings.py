@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from fastism_compiler.cli import main
-from fastism_compiler.importance import importance
 from fastism_compiler.plot.scan import open_scan, open_store
 from fastism_compiler.plot.scanned import Choice, draw
 from fastism_compiler.plot.variant_store import draw_variants
+from fastism_compiler.results.importance import importance
 from tests.runs.models import save, small_model, write_fasta
 
 SEQUENCES = {"a": "ACGTTGCAAC" * 3, "b": "NNGTTGCAAC" + "CCATG" * 4}

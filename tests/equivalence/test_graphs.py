@@ -9,7 +9,7 @@ import pytest
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.naive import float64_clone
+from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 

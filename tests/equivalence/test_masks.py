@@ -11,7 +11,7 @@ import pytest
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.naive import float64_clone
+from fastism_compiler.runtime.naive import float64_clone
 from tests.oracle import assert_close
 
 L = keras.layers
@@ -77,9 +77,9 @@ def test_the_plan_says_why_a_masked_model_runs_whole() -> None:
 
 
 def test_verification_draws_padding_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastism_compiler.frontend import keras_graph
+    from fastism_compiler.frontend.keras import private
 
-    monkeypatch.setattr(keras_graph, "masks_go_astray", lambda *_: False)
+    monkeypatch.setattr(private, "masks_go_astray", lambda *_: False)
     inputs = L.Input((8,), dtype="int32")
     embedded = L.Embedding(5, 4, mask_zero=True)(inputs)
     model = randomize(keras.Model(inputs, L.GRU(3)(embedded, training=False)))

@@ -10,7 +10,7 @@ from fastism_compiler.ir import Section, Window
 
 import fastism_compiler as fc
 from benchmarks.compare import inputs_for
-from fastism_compiler.naive import NaiveRows, float64_clone
+from fastism_compiler.runtime.naive import NaiveRows, float64_clone
 from tests.oracle import assert_close
 
 MODELS = ["basset", "factorized_basset", "bpnet", "bpnet_control_tracks", "beluga"]

@@ -11,7 +11,7 @@ import pytest
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.naive import float64_clone
+from fastism_compiler.runtime.naive import float64_clone
 from tests.oracle import assert_close, make_inputs, naive_scan
 
 L = keras.layers
@@ -46,7 +46,7 @@ def test_unequal_ranges_of_one_bucket_at_the_right_edge() -> None:
 
 
 def test_verification_sees_a_shifted_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastism_compiler import engine
+    from fastism_compiler.runtime import engine
 
     monkeypatch.setattr(engine, "_on_carrier", lambda replacement, *rest: np.roll(replacement, 1, axis=1))
     with pytest.raises(fc.VerificationError):

@@ -9,7 +9,7 @@ from fastism_compiler.ir import ChangeRanges, Section, Window
 from fastism_compiler.passes import Context, default_pipeline
 
 from fastism_compiler.compiler import find_sequence
-from fastism_compiler.frontend.lowering import lower
+from fastism_compiler.frontend.keras.lowering import lower
 from tests.graphs import GRAPHS
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from fastism_compiler.ir import ChangeRanges, Graph, Node, Section, to_text
 from fastism_compiler.passes import Context, default_pipeline
+from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, stored_size, stored_work
 from fastism_compiler.passes.plan_tiles import spilled
-from fastism_compiler.passes.row_costs import ITEM_BYTES, row_bytes, stored_size, stored_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, SelectKernelsPass
 
 from tests.conftest import Golden

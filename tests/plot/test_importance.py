@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
-from fastism_compiler.importance import importance, mean_centred, on_reference
+from fastism_compiler.results.importance import importance, mean_centred, on_reference
 
 EFFECTS = np.array(
     [

@@ -1,0 +1,1 @@
+"""Kernels: how a linear op runs on deltas, one module each."""

@@ -1,0 +1,107 @@
+"""The `winograd` kernel: pairs of positions meet groups of taps at a few points (see `passes.winograd`).
+
+At 0 a polynomial is its first coefficient, at infinity its last: what a
+position alone adds, and nothing beyond, is exact, and so are the zeros beside it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.kernels.overlap_add import overlap_add
+from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.precision import Product
+from fastism_compiler.ir.kernels.winograd import Pairing
+
+Points = tuple[Tensor, ...]
+"""Values at 0, infinity, 1 and -1; the last two only where some group has so many taps."""
+
+_EVALUATIONS: tuple[tuple[int, Callable[..., Tensor]], ...] = (
+    (1, lambda *g: g[0]),
+    (1, lambda *g: g[-1]),
+    (2, lambda *g: g[0] + g[1] if len(g) == 2 else (g[0] + g[1] + g[2]) / 2),
+    (3, lambda *g: (g[0] - g[1] + g[2]) / 2),
+)
+"""Per point: the taps that a group needs to be asked for it, and its value there (halved, which saves a step later)."""
+
+
+def arrange(weights: Tensor) -> Points:
+    """`[k, Cin, Cout]`, in the order in which taps are spread, as `[Cin, groups * Cout]` per point."""
+    sizes = Pairing(1, weights.shape[0], 1).groups
+    groups = [tf.unstack(group) for group in tf.split(weights, sizes)]
+    found = ([value(*g) for g in groups if len(g) >= taps] for taps, value in _EVALUATIONS)
+    return tuple(tf.concat(values, axis=1) for values in found if values)
+
+
+def spread_pairs(
+    x: Tensor, points: Points, filters: int, dilation: int, product: Product, in_place: bool = False
+) -> Tensor:
+    """Every position adds `x[a] @ weights[t]` at `a + t*dilation`.
+
+    Args:
+        x: `[rows, w, Cin]`.
+        points: what `arrange` made of the weights.
+        filters: `Cout`.
+        dilation: distance between taps.
+        product: what multiplies.
+        in_place: how terms are added (see `overlap_add`).
+
+    Returns:
+        `[rows, w + (k-1)*dilation, Cout]`.
+    """
+    # every group has its value at infinity, and one at a point more for each of its taps
+    taps = sum(p.shape[1] for p in (points[0], *points[2:])) // filters
+    pairing = Pairing(x.shape[1], taps, dilation)
+    width = x.shape[1] + (taps - 1) * dilation
+    products = [_multiplied(d, g, filters, product) for d, g in zip(_evaluated(x, pairing), points, strict=False)]
+    half = -(-width // (2 * dilation)) * dilation
+    steps: defaultdict[int, list[Tensor]] = defaultdict(list)
+    begin = 0
+    for number, size in enumerate(pairing.groups):
+        for step, c in enumerate(_coefficients([p[:, :, number] for p in products[: size + 1]]), start=begin):
+            steps[step].append(c)
+        begin += size
+    phases: tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]] = ([], [])
+    for step, coefficients in steps.items():
+        phases[step % 2].append((step // 2 * dilation, _added(coefficients)))
+    sums = [overlap_add(phase, half, in_place) for phase in phases]
+    blocks = [tf.reshape(y, [-1, half // dilation, dilation, filters]) for y in sums]
+    return tf.reshape(tf.stack(blocks, axis=2), [-1, 2 * half, filters])[:, :width]
+
+
+def _added(coefficients: list[Tensor]) -> Tensor:
+    """The last of a group and the first of the next one, which go to the same outputs, before they are shifted."""
+    return overlap_add([(0, c) for c in coefficients], max(c.shape[1] for c in coefficients), in_place=False)
+
+
+def _evaluated(x: Tensor, pairing: Pairing) -> Points:
+    """The pairs of a window at every point: `[rows, first, Cin]`, at infinity `[rows, second, Cin]`."""
+    dilation, channels = pairing.dilation, x.shape[2]
+    blocks = -(-x.shape[1] // (2 * dilation))
+    even = pad_positions(x, 0, 2 * blocks * dilation - x.shape[1])
+    even = tf.reshape(even, [-1, blocks, 2, dilation, channels])
+    first, second = (tf.reshape(even[:, :, k], [-1, blocks * dilation, channels])[:, : pairing.first] for k in range(2))
+    return first, second[:, : pairing.second], first + second, first - second
+
+
+def _multiplied(pairs: Tensor, weights: Tensor, filters: int, product: Product) -> Tensor:
+    """From `[rows, n, Cin]` to `[rows, n, groups, Cout]`."""
+    rows = product(tf.reshape(pairs, [-1, pairs.shape[2]]), weights)
+    # not -1: there may be no second positions at all
+    return tf.reshape(
+        rows, [pairs.shape[0] or tf.shape(pairs)[0], pairs.shape[1], weights.shape[1] // filters, filters]
+    )
+
+
+def _coefficients(values: list[Tensor]) -> list[Tensor]:
+    """The coefficients of the polynomial with these values at 0, infinity, 1 and -1."""
+    zero, last, *rest = values
+    full = pad_positions(last, 0, zero.shape[1] - last.shape[1])
+    if len(rest) == 2:
+        one, minus_one = rest
+        return [zero, one - minus_one - full, one + minus_one - zero, last]
+    return [zero, *[one - zero - full for one in rest], last]

@@ -1,0 +1,1 @@
+"""The Keras frontend: everything that knows Keras models."""

@@ -1,0 +1,218 @@
+"""Lowering rules for convolutions and pooling, 1D, and 2D with one axis to spare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.lowering import Builder, Decline
+from fastism_compiler.ir import Node, same_padding
+
+L = keras.layers
+
+
+def _plain(layer: Any) -> None:
+    """Declines what changes a kernel behind its variable's back."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised kernels are left to Keras")
+
+
+def _padding(layer: Any, length: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
+    """(left, right) for `valid`, `same` and `causal`."""
+    if layer.padding == "same":
+        return same_padding(length, size, stride, dilation)[1:]
+    return ((size - 1) * dilation, 0) if layer.padding == "causal" else (0, 0)
+
+
+def _channels_last(builder: Builder, layer: Any, x: Node, body: Callable[[Node], Node]) -> Node:
+    """Run `body` on a channels-last view of `x`."""
+    if layer.data_format == "channels_last":
+        return body(x)
+    axes = list(range(x.type.rank))
+    there = (0, *axes[2:], 1)
+    back = (0, axes[-1], *axes[1:-1])
+    return builder.add("transpose", body(builder.add("transpose", x, perm=there)), perm=back)
+
+
+def _finish(builder: Builder, layer: Any, x: Node) -> Node:
+    if layer.use_bias:
+        x = builder.add("add", x, builder.parameter(layer.bias))
+    return x
+
+
+def conv1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """Conv1D: convolution, bias, activation."""
+    _plain(layer)
+
+    def body(x: Node) -> Node:
+        kernel = builder.parameter(layer.kernel)
+        attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
+        return _finish(builder, layer, builder.add("conv", x, kernel, groups=layer.groups, **attrs))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def _geometry(layer: Any, length: int, taps: int, axis: int = 0) -> dict[str, Any]:
+    stride, dilation = layer.strides[axis], layer.dilation_rate[axis]
+    return {"stride": stride, "dilation": dilation, "pad": _padding(layer, length, taps, stride, dilation)}
+
+
+def depthwise_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """DepthwiseConv1D: kernel `[k, C, multiplier]`."""
+    _plain(layer)
+
+    def body(x: Node) -> Node:
+        kernel = builder.parameter(layer.kernel)
+        attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
+        return _finish(builder, layer, builder.add("depthwise_conv", x, kernel, **attrs))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def separable_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """SeparableConv1D: depthwise, then pointwise; `canonicalize` splits it."""
+    _plain(layer)
+    if layer.padding == "causal":
+        raise Decline("causal separable convolutions are left to Keras")
+
+    def body(x: Node) -> Node:
+        depthwise = builder.parameter(layer.depthwise_kernel)
+        pointwise = builder.parameter(layer.pointwise_kernel)
+        attrs = _geometry(layer, x.type.extent(1), depthwise.type.extent(0))
+        return _finish(builder, layer, builder.add("separable_conv", x, depthwise, pointwise, **attrs))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def _transposed_attrs(layer: Any, length: int, taps: int, axis: int) -> dict[str, Any]:
+    """Output length and left crop of a transposed convolution (TensorFlow's gradient rule)."""
+    stride, dilation = layer.strides[axis], layer.dilation_rate[axis]
+    extra = layer.output_padding
+    extra = extra[axis] if isinstance(extra, tuple | list) else extra
+    reach = (taps - 1) * dilation + 1
+    if layer.padding == "valid":
+        out_length = (length - 1) * stride + reach + (max(reach, stride) - reach if extra is None else extra)
+        pad = 0
+    else:
+        out_length = length * stride if extra is None else (length - 1) * stride + reach % 2 + extra
+        pad = max((length - 1) * stride + reach - out_length, 0) // 2
+    return {"stride": stride, "dilation": dilation, "pad": pad, "out_length": out_length}
+
+
+def conv1d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
+    """Conv1DTranspose: kernel `[k, Cout, Cin]`."""
+    _plain(layer)
+
+    def body(x: Node) -> Node:
+        kernel = builder.parameter(layer.kernel)
+        attrs = _transposed_attrs(layer, x.type.extent(1), kernel.type.extent(0), 0)
+        return _finish(builder, layer, builder.add("conv_transpose", x, kernel, **attrs))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def _spare_axis(x: Node, kernel: Node, valid: bool) -> int:
+    """Which spatial axis of `[B, H, W, C]` a 2D kernel covers whole: 2 or 1."""
+    for axis in (2, 1):
+        extent, taps = x.type.extent(axis), kernel.type.extent(axis - 1)
+        if taps == extent and (valid or extent == 1):
+            return axis
+    raise Decline("a 2D kernel that moves along both axes")
+
+
+def conv2d(builder: Builder, layer: Any, x: Node) -> Node:
+    """Conv2D over `(L, 1, C)`, `(1, L, C)`, or `(L, C, 1)` with a kernel as wide as C."""
+    _plain(layer)
+    if layer.groups != 1:
+        raise Decline("a grouped 2D convolution")
+
+    def body(x: Node) -> Node:
+        kernel = builder.parameter(layer.kernel)
+        spare = _spare_axis(x, kernel, layer.padding == "valid")
+        along = 3 - spare
+        taps, filters = kernel.type.extent(along - 1), kernel.type.extent(3)
+        if along == 2:
+            x = builder.add("transpose", x, perm=(0, 2, 1, 3))
+            kernel = builder.add("transpose", kernel, perm=(1, 0, 2, 3))
+        length, width, channels = (x.type.extent(i) for i in (1, 2, 3))
+        attrs = _geometry(layer, length, taps, axis=along - 1)
+        flat = builder.add("reshape", x, shape=(length, width * channels))
+        weights = builder.add("reshape", kernel, shape=(taps, width * channels, filters))
+        y = builder.add("conv", flat, weights, groups=1, **attrs)
+        shape = (y.type.extent(1), 1) if along == 1 else (1, y.type.extent(1))
+        return _finish(builder, layer, builder.add("reshape", y, shape=(*shape, filters)))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def conv2d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
+    """Conv2DTranspose over `(L, 1, C)` or `(1, L, C)` with a kernel of 1 across."""
+    _plain(layer)
+
+    def body(x: Node) -> Node:
+        kernel = builder.parameter(layer.kernel)
+        spare = 2 if x.type.extent(2) == 1 and kernel.type.extent(1) == 1 and layer.strides[1] == 1 else 1
+        if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1 or layer.strides[spare - 1] != 1:
+            raise Decline("a transposed 2D kernel that moves along both axes")
+        along = 3 - spare
+        taps, filters, channels = (kernel.type.extent(i) for i in (along - 1, 2, 3))
+        length = x.type.extent(along)
+        attrs = _transposed_attrs(layer, length, taps, axis=along - 1)
+        flat = builder.add("reshape", x, shape=(length, channels))
+        weights = builder.add("reshape", kernel, shape=(taps, filters, channels))
+        y = builder.add("conv_transpose", flat, weights, **attrs)
+        shape = (y.type.extent(1), 1) if along == 1 else (1, y.type.extent(1))
+        return _finish(builder, layer, builder.add("reshape", y, shape=(*shape, filters)))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def _pool(op: str, builder: Builder, layer: Any, x: Node, axis: int = 0) -> Node:
+    size, stride = layer.pool_size[axis], layer.strides[axis]
+    pad = same_padding(x.type.extent(1), size, stride)[1:] if layer.padding == "same" else (0, 0)
+    return builder.add(op, x, size=size, stride=stride, pad=pad)
+
+
+def pooling1d(op: str) -> Callable[..., Node]:
+    """MaxPooling1D and AveragePooling1D."""
+
+    def rule(builder: Builder, layer: Any, x: Node) -> Node:
+        return _channels_last(builder, layer, x, lambda x: _pool(op, builder, layer, x))
+
+    return rule
+
+
+def pooling2d(op: str) -> Callable[..., Node]:
+    """MaxPooling2D and AveragePooling2D over `(L, 1, C)` or `(1, L, C)`."""
+
+    def rule(builder: Builder, layer: Any, x: Node) -> Node:
+        def body(x: Node) -> Node:
+            along = 1 if layer.pool_size[1] == 1 and layer.strides[1] == 1 else 2
+            if layer.pool_size[2 - along] != 1 or layer.strides[2 - along] != 1 or x.type.extent(3 - along) != 1:
+                raise Decline("a 2D pool that moves along both axes")
+            length, channels = x.type.extent(along), x.type.extent(3)
+            y = _pool(op, builder, layer, builder.add("reshape", x, shape=(length, channels)), axis=along - 1)
+            shape = (y.type.extent(1), 1) if along == 1 else (1, y.type.extent(1))
+            return builder.add("reshape", y, shape=(*shape, channels))
+
+        return _channels_last(builder, layer, x, body)
+
+    return rule
+
+
+LAYERS: dict[type, Callable[..., Any]] = {
+    L.Conv1D: conv1d,
+    L.DepthwiseConv1D: depthwise_conv1d,
+    L.SeparableConv1D: separable_conv1d,
+    L.Conv1DTranspose: conv1d_transpose,
+    L.Conv2D: conv2d,
+    L.Conv2DTranspose: conv2d_transpose,
+    L.MaxPooling1D: pooling1d("max_pool"),
+    L.AveragePooling1D: pooling1d("avg_pool"),
+    L.MaxPooling2D: pooling2d("max_pool"),
+    L.AveragePooling2D: pooling2d("avg_pool"),
+}
+"""Keras layer class -> lowering rule."""

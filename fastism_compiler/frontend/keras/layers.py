@@ -1,0 +1,335 @@
+"""Lowering rules for every layer that is not a convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import keras
+import numpy as np
+
+from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.lowering import Builder, Decline, refuse_batch, widened
+from fastism_compiler.ir import Node
+
+L = keras.layers
+
+
+def nothing(builder: Builder, layer: Any, x: Node) -> Node:
+    """Layers that do nothing in inference."""
+    return builder.add("identity", x)
+
+
+def dense(builder: Builder, layer: Any, x: Node) -> Node:
+    """Dense: contraction of the last axis, bias, activation."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised kernels are left to Keras")
+    x = builder.add("dense", x, builder.parameter(layer.kernel))
+    if layer.use_bias:
+        x = builder.add("add", x, builder.parameter(layer.bias))
+    return apply_activation(builder, layer.activation, x)
+
+
+def einsum_dense(builder: Builder, layer: Any, x: Node) -> Node:
+    """EinsumDense that contracts the last axes of its input with the first of its kernel."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised kernels are left to Keras")
+    operands, result = layer.equation.replace(" ", "").split("->")
+    value, weights = operands.split(",")
+    summed = [c for c in weights if c in value]
+    kept, new = value[: len(value) - len(summed)], weights[len(summed) :]
+    if value != kept + "".join(summed) or weights != "".join(summed) + new or result != kept + new:
+        raise Decline(f"the equation {layer.equation}")
+    kernel = builder.parameter(layer.kernel)
+    inner = math.prod(kernel.type.extent(i) for i in range(len(summed)))
+    outer = kernel.type.row_size // inner
+    lead = tuple(x.type.extent(i) for i in range(1, len(kept)))
+    x = builder.add("reshape", x, shape=(*lead, inner))
+    x = builder.add("dense", x, builder.add("reshape", kernel, shape=(inner, outer)))
+    x = builder.add("reshape", x, shape=(*lead, *(kernel.type.extent(i) for i in range(len(summed), kernel.type.rank))))
+    if layer.bias is not None:
+        x = builder.add("add", x, builder.parameter(layer.bias))
+    return apply_activation(builder, layer.activation, x)
+
+
+def embedding(builder: Builder, layer: Any, tokens: Node) -> Node:
+    """Embedding: a row of its table per token."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+        raise Decline("LoRA and quantised tables are left to Keras")
+    if tokens.type.dtype not in ("int32", "int64"):
+        tokens = builder.add("cast", tokens, dtype="int32")
+    y = builder.add("embedding", tokens, builder.parameter(layer.embeddings))
+    return builder.add("cast", y, dtype=widened(str(layer.compute_dtype)))
+
+
+def activation(builder: Builder, layer: Any, x: Node) -> Node:
+    """Activation: by function; a linear one stays visible, so that `stop_at` can name it."""
+    y = apply_activation(builder, layer.activation, x)
+    return builder.add("identity", x) if y is x else y
+
+
+def relu(builder: Builder, layer: Any, x: Node) -> Node:
+    """ReLU with cap, slope and threshold."""
+    attrs = {"negative_slope": float(layer.negative_slope), "threshold": float(layer.threshold)}
+    cap = None if layer.max_value is None else float(layer.max_value)
+    return builder.add("relu", x, max_value=cap, **attrs)
+
+
+def leaky_relu(builder: Builder, layer: Any, x: Node) -> Node:
+    """LeakyReLU."""
+    return builder.add("leaky_relu", x, negative_slope=float(layer.negative_slope))
+
+
+def elu(builder: Builder, layer: Any, x: Node) -> Node:
+    """ELU."""
+    return builder.add("elu", x, alpha=float(layer.alpha))
+
+
+def prelu(builder: Builder, layer: Any, x: Node) -> Node:
+    """PReLU: its slopes may differ by position."""
+    return builder.add("prelu", x, builder.parameter(layer.alpha))
+
+
+def softmax(builder: Builder, layer: Any, x: Node) -> Node:
+    """Softmax over one axis or several."""
+    axes = _axes(layer.axis, x.type.rank)
+    if 0 in axes:
+        raise refuse_batch(builder, "a softmax over the batch")
+    return builder.add("softmax", x, axes=axes)
+
+
+def batch_normalization(builder: Builder, layer: Any, x: Node) -> Node:
+    """BatchNormalization in inference: moving statistics; `canonicalize` makes it affine."""
+    variables = [layer.moving_mean, layer.moving_variance]
+    variables += [layer.gamma] if layer.scale else []
+    variables += [layer.beta] if layer.center else []
+    parameters = [builder.parameter(v) for v in variables]
+    return builder.add(
+        "batch_norm",
+        x,
+        *parameters,
+        axis=layer.axis % x.type.rank,
+        epsilon=float(layer.epsilon),
+        scale=layer.scale,
+        center=layer.center,
+    )
+
+
+def _same_rank(inputs: Sequence[Node]) -> Sequence[Node]:
+    if len({n.type.rank for n in inputs}) > 1:
+        raise Decline("operands of different rank")
+    return inputs
+
+
+def fold(op: str) -> Callable[..., Node]:
+    """Add, Multiply, Maximum, Minimum: fold over the inputs."""
+
+    def rule(builder: Builder, layer: Any, inputs: Sequence[Node]) -> Node:
+        return reduce(lambda a, b: builder.add(op, a, b), _same_rank(inputs))
+
+    return rule
+
+
+def subtract(builder: Builder, layer: Any, inputs: Sequence[Node]) -> Node:
+    """Subtract: first minus second."""
+    first, second = _same_rank(inputs)
+    return builder.add("subtract", first, second)
+
+
+def average(builder: Builder, layer: Any, inputs: Sequence[Node]) -> Node:
+    """Average: sum, then one division."""
+    total = reduce(lambda a, b: builder.add("add", a, b), _same_rank(inputs))
+    return builder.add("divide", total, float(len(inputs)))
+
+
+def concatenate(builder: Builder, layer: Any, inputs: Sequence[Node]) -> Node:
+    """Concatenate on any axis but the batch."""
+    axis = layer.axis % inputs[0].type.rank
+    if axis == 0:
+        raise refuse_batch(builder, "a concatenation over the batch")
+    return builder.add("concat", *inputs, axis=axis)
+
+
+def flatten(builder: Builder, layer: Any, x: Node) -> Node:
+    """Flatten: positions and channels become one axis, in that order."""
+    if layer.data_format == "channels_first" and x.type.rank > 2:
+        x = builder.add("transpose", x, perm=(0, *range(2, x.type.rank), 1))
+    return builder.add("reshape", x, shape=(x.type.row_size,))
+
+
+def reshape(builder: Builder, layer: Any, x: Node) -> Node:
+    """Reshape; one extent may be -1."""
+    return builder.add("reshape", x, shape=resolve_shape(layer.target_shape, x.type.row_size))
+
+
+def resolve_shape(shape: Sequence[int], size: int) -> tuple[int, ...]:
+    """`shape` with its -1 worked out."""
+    known = math.prod(n for n in shape if n != -1)
+    return tuple(size // known if n == -1 else int(n) for n in shape)
+
+
+def permute(builder: Builder, layer: Any, x: Node) -> Node:
+    """Permute: axes are counted from 1."""
+    return builder.add("transpose", x, perm=(0, *layer.dims))
+
+
+def cropping1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """Cropping1D."""
+    left, right = layer.cropping
+    return builder.add("slice", x, axis=1, begin=left, end=x.type.extent(1) - right)
+
+
+def zero_padding1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """ZeroPadding1D."""
+    left, right = layer.padding
+    axis = 1 if layer.data_format == "channels_last" else 2
+    return builder.add("pad", x, axis=axis, left=left, right=right)
+
+
+def upsampling1d(builder: Builder, layer: Any, x: Node) -> Node:
+    """UpSampling1D: every position repeated."""
+    return builder.add("upsample", x, axis=1, size=layer.size)
+
+
+def repeat_vector(builder: Builder, layer: Any, x: Node) -> Node:
+    """RepeatVector."""
+    channels = x.type.extent(1)
+    x = builder.add("reshape", x, shape=(1, channels))
+    return builder.add("broadcast", x, shape=(layer.n, channels))
+
+
+def global_pooling(op: str) -> Callable[..., Node]:
+    """Global pooling over all axes between batch and channels."""
+
+    def rule(builder: Builder, layer: Any, x: Node) -> Node:
+        last = layer.data_format == "channels_last"
+        axes = tuple(range(1, x.type.rank - 1)) if last else tuple(range(2, x.type.rank))
+        return builder.add(op, x, axes=axes, keepdims=layer.keepdims)
+
+    return rule
+
+
+def layer_normalization(builder: Builder, layer: Any, x: Node) -> Node:
+    """LayerNormalization: `(x - mean) * gamma / sqrt(variance + epsilon) + beta`."""
+    if getattr(layer, "rms_scaling", False):
+        raise Decline("LayerNormalization with rms_scaling")
+    axes = _axes(layer.axis, x.type.rank)
+    mean = builder.add("reduce_mean", x, axes=axes, keepdims=True)
+    centred = builder.add("subtract", x, mean)
+    variance = builder.add("reduce_mean", builder.add("square", centred), axes=axes, keepdims=True)
+    y = builder.add("multiply", centred, _inverse_root(builder, variance, layer.epsilon))
+    for op, variable in (("multiply", layer.gamma), ("add", layer.beta)):
+        if variable is not None:
+            y = builder.add(op, y, _over_axes(builder, variable, axes, x.type.rank))
+    return y
+
+
+def rms_normalization(builder: Builder, layer: Any, x: Node) -> Node:
+    """RMSNormalization: `x / sqrt(mean(x^2) + epsilon) * scale`."""
+    axes = _axes(layer.axis, x.type.rank)
+    power = builder.add("reduce_mean", builder.add("square", x), axes=axes, keepdims=True)
+    y = builder.add("multiply", x, _inverse_root(builder, power, layer.epsilon))
+    return builder.add("multiply", y, _over_axes(builder, layer.scale, axes, x.type.rank))
+
+
+def unit_normalization(builder: Builder, layer: Any, x: Node) -> Node:
+    """UnitNormalization: `x / sqrt(max(sum(x^2), 1e-12))`."""
+    axes = _axes(layer.axis, x.type.rank)
+    power = builder.add("reduce_sum", builder.add("square", x), axes=axes, keepdims=True)
+    return builder.add("multiply", x, builder.add("rsqrt", builder.add("maximum", power, 1e-12)))
+
+
+def _axes(axis: Any, rank: int) -> tuple[int, ...]:
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    return tuple(sorted(a % rank for a in axes))
+
+
+def _inverse_root(builder: Builder, x: Node, epsilon: float) -> Node:
+    return builder.add("rsqrt", builder.add("add", x, float(epsilon)))
+
+
+def _over_axes(builder: Builder, variable: Any, axes: tuple[int, ...], rank: int) -> Node:
+    """A parameter of the normalised axes, shaped to broadcast over the value."""
+    parameter = builder.parameter(variable)
+    sizes = iter(parameter.type.shape)
+    shape = tuple(next(sizes) if i in axes else 1 for i in range(1, rank))
+    return builder.add("reshape", parameter, shape=shape)
+
+
+def rescaling(builder: Builder, layer: Any, x: Node) -> Node:
+    """Rescaling: `x * scale + offset`."""
+    scale, offset = (_number_or_array(v, x.type.dtype) for v in (layer.scale, layer.offset))
+    return builder.add("add", builder.add("multiply", x, scale), offset)
+
+
+def _number_or_array(value: Any, dtype: str) -> Any:
+    array = np.asarray(value, dtype=np.float32).astype(dtype)  # Keras casts through float32 too
+    return float(array) if array.ndim == 0 else array
+
+
+def time_distributed(builder: Builder, layer: Any, x: Node) -> Node:
+    """TimeDistributed over a layer that acts on channels alone."""
+    from fastism_compiler.frontend.keras.rules import rule_for
+
+    inner = layer.layer
+    if not isinstance(inner, L.Dense | L.Activation | L.Dropout | L.ReLU | L.LeakyReLU | L.ELU):
+        raise Decline(f"TimeDistributed over {type(inner).__name__}")
+    rule = rule_for(inner)
+    if rule is None:
+        raise Decline(f"no rule for {type(inner).__name__}")
+    if inner.compute_dtype != layer.compute_dtype:
+        raise Decline(f"TimeDistributed over a layer of {inner.compute_dtype}")
+    result = rule(builder, inner, x)
+    return result if isinstance(result, Node) else result[0]
+
+
+_NO_OPS = (
+    L.Dropout,
+    L.SpatialDropout1D,
+    L.SpatialDropout2D,
+    L.GaussianDropout,
+    L.GaussianNoise,
+    L.AlphaDropout,
+    L.ActivityRegularization,
+    L.Identity,
+)
+
+LAYERS: dict[type, Callable[..., Any]] = {
+    **dict.fromkeys(_NO_OPS, nothing),
+    L.Dense: dense,
+    L.EinsumDense: einsum_dense,
+    L.Embedding: embedding,
+    L.Activation: activation,
+    L.ReLU: relu,
+    L.LeakyReLU: leaky_relu,
+    L.ELU: elu,
+    L.PReLU: prelu,
+    L.Softmax: softmax,
+    L.BatchNormalization: batch_normalization,
+    L.LayerNormalization: layer_normalization,
+    L.UnitNormalization: unit_normalization,
+    L.Rescaling: rescaling,
+    L.Add: fold("add"),
+    L.Multiply: fold("multiply"),
+    L.Maximum: fold("maximum"),
+    L.Minimum: fold("minimum"),
+    L.Subtract: subtract,
+    L.Average: average,
+    L.Concatenate: concatenate,
+    L.Flatten: flatten,
+    L.Reshape: reshape,
+    L.Permute: permute,
+    L.Cropping1D: cropping1d,
+    L.ZeroPadding1D: zero_padding1d,
+    L.UpSampling1D: upsampling1d,
+    L.RepeatVector: repeat_vector,
+    L.GlobalAveragePooling1D: global_pooling("reduce_mean"),
+    L.GlobalMaxPooling1D: global_pooling("reduce_max"),
+    L.GlobalAveragePooling2D: global_pooling("reduce_mean"),
+    L.GlobalMaxPooling2D: global_pooling("reduce_max"),
+    L.TimeDistributed: time_distributed,
+    **({L.RMSNormalization: rms_normalization} if hasattr(L, "RMSNormalization") else {}),
+}
+"""Keras layer class -> lowering rule."""

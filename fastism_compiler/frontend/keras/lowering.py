@@ -1,0 +1,401 @@
+"""Lower a Keras model into an `ir.Graph`, call by call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.registry import declaration_for
+from fastism_compiler.ir import BATCH, Graph, Node, TensorType
+from fastism_compiler.ir.errors import IRError, ModelError, UnsupportedError
+from fastism_compiler.ir.types import FLOATS
+
+
+class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
+    """A lowering rule does not cover this use; the call stays opaque, for this reason."""
+
+
+def refuse_batch(builder: Builder, what: str) -> UnsupportedError:
+    """The error for an operation that makes the score of one sequence depend on the others."""
+    return UnsupportedError(
+        "an operation across sequences makes the score of one depend on the others",
+        expected="operations within each sequence",
+        got=f"layer {builder.layer!r}: {what}",
+    )
+
+
+def refuse_training(layer: str) -> UnsupportedError:
+    """The error for a layer that is called with `training=True` inside the model."""
+    return UnsupportedError(
+        "a layer in training mode is random, or depends on the other sequences of its batch",
+        expected="training=False, or left out",
+        got=f"layer {layer!r} called with training=True",
+    )
+
+
+Rule = Callable[..., Any]
+"""`(builder, operation, *args, **kwargs) -> nest of nodes`"""
+
+
+@dataclass(slots=True)
+class Builder:
+    """Adds nodes on behalf of one Keras call; what lowering rules work with."""
+
+    graph: Graph
+    bindings: Bindings
+    layer: str | None = None
+    captured: int = 0
+    """Tensors among the operands that were computed before, and are constants now."""
+    _parameters: dict[int, Node] = field(default_factory=dict)
+
+    def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
+        """Append a node; numbers and arrays among the operands become constants."""
+        dtype = next((o.type.dtype for o in operands if isinstance(o, Node) and o.type.dtype in FLOATS), "float32")
+        nodes = [self.node(o, dtype) for o in operands]
+        return self.graph.add(op, nodes, attrs, layer=self.layer, name=self._name(op))
+
+    def node(self, value: Any, dtype: str = "float32") -> Node:
+        """A node for a value that may be a node, a variable, an array or a number.
+
+        Python numbers are weakly typed: a float takes `dtype`, that of the
+        tensors it meets.
+        """
+        if isinstance(value, Node):
+            return value
+        if isinstance(value, bool | int | float | np.number):
+            if isinstance(value, bool | int):
+                dtype = "bool" if isinstance(value, bool) else "int32"
+            return self.graph.add("literal", (), {"value": value, "dtype": dtype}, layer=self.layer)
+        return self.parameter(value)
+
+    def parameter(self, variable: Any) -> Node:
+        """The node of a variable or a constant array; the same object gives the same node."""
+        if id(variable) not in self._parameters:
+            shape = tuple(int(n) for n in variable.shape)
+            self.captured += _is_computed(variable)
+            name = str(getattr(variable, "path", None) or f"{self.layer or 'constant'}/value")
+            binding = name if name not in self.bindings.parameters else f"{name}.{len(self.bindings.parameters)}"
+            self.bindings.parameters[binding] = variable
+            node = self.graph.add(
+                "parameter",
+                (),
+                {"binding": binding},
+                type=TensorType(shape, widened(dtype_name(variable.dtype))),
+                layer=self.layer,
+                name=name.rsplit("/", maxsplit=1)[-1],
+            )
+            self._parameters[id(variable)] = node
+        return self._parameters[id(variable)]
+
+    def _name(self, op: str) -> str:
+        return f"{self.layer}.{op}" if self.layer else op
+
+
+def dtype_name(dtype: Any) -> str:
+    """A dtype's name, whatever library it comes from."""
+    return str(keras.backend.standardize_dtype(dtype))
+
+
+def widened(dtype: str) -> str:
+    """The dtype that values of `dtype` are computed in: float32 at least."""
+    return "float32" if dtype in FLOATS[:2] else dtype
+
+
+@dataclass(slots=True)
+class Lowered:
+    """A model as a graph, and what its names stand for."""
+
+    graph: Graph
+    bindings: Bindings
+    model: Any
+    function: Any
+    declined: dict[str, str]
+    """Layer name -> why it stayed opaque."""
+    frozen: list[str]
+    """Layers with values that were computed from their weights when they were traced."""
+
+
+def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
+    """Lower `model` with its `seq_input`-th flat input as the sequence.
+
+    Args:
+        model: a built functional or Sequential Keras 3 model.
+        seq_input: position of the sequence among `model.inputs`.
+        length: sequence length where the model leaves it open.
+
+    Raises:
+        ModelError: not a Keras 3 model with a traceable graph.
+        UnsupportedError: an input with an open extent that `length` does not fix.
+    """
+    function = functional_graph(model)
+    graph = Graph(_identifier(model.name))
+    builder = Builder(graph, Bindings())
+    lowering = _Lowering(builder)
+    for position, tensor in enumerate(function.inputs):
+        graph.inputs.append(_input(graph, tensor, position, length if position == seq_input else None))
+    graph.sequence = graph.inputs[seq_input]
+    if private.masks_go_astray(model, function):
+        graph.outputs = lowering.whole(model, function)
+    else:
+        graph.outputs = lowering.function(function, graph.inputs, prefix="")
+    if private.function_of(model) is None:
+        lowering.note_frozen(model, 0, model.name)
+    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
+
+
+def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
+    """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
+    return _Lowering(Builder(lowered.graph, lowered.bindings)).function(function, nodes, prefix)
+
+
+def functional_graph(model: Any) -> Any:
+    """The functional graph of a model.
+
+    A subclassed model is traced with symbolic Keras tensors; one that uses
+    more than Keras layers and `keras.ops` becomes a single opaque node.
+
+    Raises:
+        ModelError: a model that was never built, or that TensorFlow cannot trace.
+    """
+    function = private.function_of(model)
+    if function is not None:
+        return function
+    symbol = private.built_symbol(model)
+    if symbol is None:
+        raise ModelError(
+            "the model must have a functional graph, or have been built on one input",
+            expected="a functional or Sequential model, or a subclassed one that has been called once",
+            got=type(model).__name__,
+        )
+    training = {"training": False} if private.takes_training(model) else {}
+    try:
+        return private.trace(model, [symbol], training)
+    except Exception as symbolic:
+        try:
+            return private.wrap(model, symbol)
+        except Exception as error:
+            raise ModelError(
+                "a subclassed model must be made of operations that can be traced, without Python control flow on "
+                "tensors",
+                expected="a call() of Keras layers, keras.ops or tf operations; or a functional model",
+                got=f"{type(model).__name__}: {error}",
+            ) from symbolic
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+
+
+def input_type(tensor: Any, length: int | None = None) -> TensorType:
+    """The type of a model input; `length` fills in an open sequence length.
+
+    Raises:
+        UnsupportedError: an extent that stays open.
+    """
+    shape = [BATCH, *tensor.shape[1:]]
+    if len(shape) > 1 and shape[1] is None and length is not None:
+        shape[1] = length
+    if any(n is None for n in shape[1:]):
+        raise UnsupportedError(
+            "every input extent but the batch must be known",
+            expected="a fixed shape, or compile(..., length=N) for the sequence",
+            got=f"input {tensor.name!r} of shape {tuple(tensor.shape)}",
+        )
+    return TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
+
+
+def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
+    attrs = {"index": position, "input": tensor.name}
+    name = _identifier(tensor.name)
+    return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
+
+
+class _Lowering:
+    """Walks functional graphs, nested ones included."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self.declined: dict[str, str] = {}
+        self.frozen: list[str] = []
+        self._call_count = 0
+
+    def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
+        """Lower one functional graph applied to `inputs`; flat outputs."""
+        values: dict[int, Any] = {id(t): self._as(t, n) for t, n in zip(function.inputs, inputs, strict=True)}
+        for call in private.calls(function):
+            args, kwargs = keras.tree.map_structure(
+                lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x, (call.args, call.kwargs)
+            )
+            results = self.call(call.operation, args, kwargs, prefix)
+            values.update({id(t): n for t, n in zip(call.outputs, results, strict=True)})
+        return [values[id(t)] for t in function.outputs]
+
+    def _as(self, tensor: Any, x: Node) -> Node:
+        """Keras casts what it gives to a model to the dtypes of its inputs."""
+        dtype = widened(dtype_name(tensor.dtype))
+        return x if x.type.dtype == dtype else self.builder.add("cast", x, dtype=dtype)
+
+    def whole(self, model: Any, function: Any) -> list[Node]:
+        """The model as one opaque call."""
+        self.builder.layer = model.name
+        self.declined[model.name] = "masks travel between its layers unrecorded"
+        nest = keras.tree.pack_sequence_as(private.input_structure(function), self.builder.graph.inputs)
+        return self._opaque(model, (nest,), {})
+
+    def call(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], prefix: str) -> list[Node]:
+        """Lower one call; flat results."""
+        name = prefix + operation.name
+        self.builder.layer = name
+        self._refuse(operation, kwargs)
+        kwargs = private.given(operation, kwargs)
+        inner = private.function_of(operation)
+        if inner is not None and not kwargs:
+            nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
+            self.builder.layer = name
+            return nested
+        args, kwargs = keras.tree.map_structure(lambda x: self._autocast(operation, x), (tuple(args), kwargs))
+        for attempt in (self._registered, self._by_rule, self._decomposed):
+            try:
+                return list(keras.tree.flatten(attempt(operation, args, kwargs)))
+            except Decline as reason:
+                self.declined[name] = str(reason)
+            except IRError as error:
+                self.declined[name] = error.rule
+            self.builder.layer = name
+        return self._opaque(operation, args, kwargs)
+
+    def _registered(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A rule that the user declared for this class of layers."""
+        declared = declaration_for(operation)
+        if declared is None:
+            raise Decline("not registered")
+        if declared.kind in ("stop", "aggregation"):
+            return self._opaque(operation, args, kwargs)
+        if len(args) != 1 or kwargs or not isinstance(args[0], Node):
+            raise Decline("a registered local layer takes one tensor")
+        field = declared.field_of(operation)
+        (spec,) = keras.tree.flatten(operation.compute_output_spec(_symbol(args[0])))
+        attrs = {
+            "call": self._bind(operation, args, kwargs),
+            "what": type(operation).__name__,
+            "linear": declared.linear,
+            "shape": _fixed(spec.shape[1:], operation.name),
+            "dtype": widened(dtype_name(spec.dtype)),
+            **field.attributes(args[0].type.extent(1)),
+        }
+        return self.builder.add("custom_local", args[0], **attrs)
+
+    def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A custom layer as the known ops its `call` is made of."""
+        if not private.is_custom(operation) or kwargs.get("mask") is not None:
+            raise Decline(self.declined.get(operation.name, f"no rule for {type(operation).__name__}"))
+        symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
+        training = {"training": False} if private.takes_training(operation) else {}
+        try:
+            function = private.trace(operation, symbols[0], {**symbols[1], **training})
+        except Exception as error:
+            raise Decline(f"{type(operation).__name__}.call cannot be traced: {error}") from error
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+        name, captured = str(self.builder.layer), self.builder.captured
+        results = self.function(function, nodes, prefix=f"{name}/")
+        self.note_frozen(operation, captured, name)
+        return results
+
+    def note_frozen(self, layer: Any, captured: int, name: str) -> None:
+        """Note a traced layer that computed something the graph holds as a number: it may be of its weights."""
+        if self.builder.captured > captured and layer.weights:
+            self.frozen.append(name)
+
+    def _autocast(self, operation: Any, x: Any) -> Any:
+        """Keras casts a layer's floating inputs to its compute dtype."""
+        if not isinstance(x, Node) or not isinstance(operation, keras.layers.Layer) or not operation.autocast:
+            return x
+        dtype = widened(str(operation.compute_dtype))
+        return self.builder.add("cast", x, dtype=dtype) if x.type.dtype in FLOATS and x.type.dtype != dtype else x
+
+    def _by_rule(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        from fastism_compiler.frontend.keras.rules import rule_for
+
+        rule = rule_for(operation)
+        if rule is None:
+            raise Decline(f"no rule for {type(operation).__name__}")
+        if kwargs.get("mask") is not None:
+            raise Decline("a mask is given")
+        if not any(isinstance(x, Node) for x in keras.tree.flatten((args, kwargs))):
+            raise Decline("no tensor argument")
+        try:
+            inspect.signature(rule).bind(self.builder, operation, *args, **kwargs)
+        except TypeError as error:
+            raise Decline(f"a call with more arguments than the rule covers: {error}") from error
+        return rule(self.builder, operation, *args, **kwargs)
+
+    def _opaque(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Node]:
+        """Keep the operation; it runs as it is, on whole values."""
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+        symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
+        training = {"training": False} if private.takes_training(operation) else {}
+        spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
+        key = self._bind(operation, args, kwargs)
+        what = type(operation).__name__
+        return [
+            self.builder.graph.add(
+                "keras_call",
+                nodes,
+                {"call": key, "output": i, "what": what},
+                type=TensorType((BATCH, *_fixed(t.shape[1:], what)), widened(dtype_name(t.dtype))),
+                layer=self.builder.layer,
+                name=f"{self.builder.layer}.call",
+            )
+            for i, t in enumerate(keras.tree.flatten(spec))
+        ]
+
+    def _bind(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        """Keep a call of the operation under a name: operand tensors in, flat results out."""
+        structure = (tuple(args), kwargs)
+        flat = keras.tree.flatten(structure)
+        training = {"training": False} if private.takes_training(operation) else {}
+
+        def run(tensors: list[Any]) -> list[Any]:
+            remaining = iter(tensors)
+            packed = [next(remaining) if isinstance(x, Node) else x for x in flat]
+            call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
+            return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
+
+        self.builder.captured += sum(_is_computed(x) for x in flat)
+        self._call_count += 1
+        key = f"{self.builder.layer}#{self._call_count}"
+        self.builder.bindings.calls[key] = run
+        return key
+
+    @staticmethod
+    def _refuse(operation: Any, kwargs: dict[str, Any]) -> None:
+        if kwargs.get("training") is True:
+            raise refuse_training(operation.name)
+        if isinstance(operation, keras.layers.RNN | keras.layers.Bidirectional) and operation.stateful:
+            raise UnsupportedError(
+                "a stateful recurrent layer gives results that depend on what ran before",
+                expected="stateful=False",
+                got=f"layer {operation.name!r} with stateful=True",
+            )
+
+
+def _is_computed(x: Any) -> bool:
+    """Whether this is a tensor that was computed while something was traced: no variable, node or array."""
+    return keras.ops.is_tensor(x) and not hasattr(x, "path")
+
+
+def _symbol(node: Node) -> Any:
+    return keras.KerasTensor(node.type.shape, dtype=node.type.dtype)
+
+
+def _fixed(shape: Sequence[int | None], what: str) -> tuple[int, ...]:
+    if any(n is None for n in shape):
+        raise UnsupportedError("every extent but the batch must be known", got=f"{what} with output shape {shape}")
+    return tuple(int(n) for n in shape if n is not None)

@@ -1,0 +1,132 @@
+"""Letters: how a sequence spells them, as channels of `[B, L, C]` or as integer tokens `[B, L]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.ir import Graph
+from fastism_compiler.ir.errors import InputError, OptionError
+from fastism_compiler.mutations.inputs import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """One channel per letter; a replacement is `[w, C]`. Other channels are never touched."""
+
+    numbers: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many letters there are."""
+        return len(self.numbers)
+
+    @property
+    def columns(self) -> int:
+        """Numbers that spell one position of a replacement."""
+        return len(self.numbers)
+
+    def read(self, x: Array) -> Array:
+        """What a replacement would replace: `[..., columns]`."""
+        return x[..., list(self.numbers)]
+
+    def write(self, row: Array, replacement: Array) -> None:
+        """Put a replacement `[w, columns]` over `w` positions of one sequence."""
+        row[:, list(self.numbers)] = replacement
+
+    def alone(self, dtype: Any) -> Array:
+        """Each letter as a replacement of one position: `[count, columns]`."""
+        return np.eye(self.count, dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One integer per position; a replacement is `[w]`, kept as `[w, 1]`."""
+
+    ids: tuple[int, ...]
+
+    numbers: tuple[int, ...] = ()
+    columns = 1
+
+    @property
+    def count(self) -> int:
+        """How many letters there are."""
+        return len(self.ids)
+
+    def read(self, x: Array) -> Array:
+        """What a replacement would replace: `[..., 1]`."""
+        return x[..., None]
+
+    def write(self, row: Array, replacement: Array) -> None:
+        """Put a replacement `[w, 1]` over `w` positions of one sequence."""
+        row[:] = replacement[:, 0]
+
+    def alone(self, dtype: Any) -> Array:
+        """Each letter as a replacement of one position: `[count, 1]`."""
+        return np.array(self.ids, dtype=dtype)[:, None]
+
+
+Letters = Channels | Tokens
+
+
+def letters_of(graph: Graph, chosen: Sequence[int] | None, vocabulary: int | None) -> Letters:
+    """The letters of a model's sequence: `chosen` channels or tokens, all of them by default.
+
+    Args:
+        graph: the model.
+        chosen: channel numbers, or tokens.
+        vocabulary: how many tokens there are; None where nothing reads tokens.
+
+    Raises:
+        InputError: an input `[B, L]` that no Embedding and no one-hot encoding reads.
+        OptionError: a letter that the sequence does not have, or one named twice.
+    """
+    sequence = graph.sequence
+    if sequence is None:
+        raise InputError("the graph has no sequence")
+    if sequence.type.rank == 3:
+        return Channels(_chosen(chosen, sequence.type.extent(2), "channel"))
+    if vocabulary is None:
+        raise InputError(
+            "the sequence input must be [batch, length, channels], or integer tokens [batch, length] that an "
+            "Embedding reads",
+            expected="rank 3, or tokens",
+            got=f"input {sequence.layer!r}: {sequence.type}",
+        )
+    return Tokens(_chosen(chosen, vocabulary, "token"))
+
+
+def vocabulary(graph: Graph) -> int | None:
+    """How many tokens the sequence may hold: rows of the smallest embedding that reads it, else one-hot channels.
+
+    It may be read through ops that keep it integer, or through a cast.
+    """
+    waiting = [graph.sequence] if graph.sequence is not None else []
+    seen = set(waiting)
+    rows: list[int] = []
+    depths: list[int] = []
+    while waiting:
+        for user in graph.users(waiting.pop()):
+            if user.op == "embedding":
+                rows.append(graph.operands(user)[1].type.extent(0))
+            elif user.op == "one_hot":
+                depths.append(int(user.attrs["depth"]))
+            elif user not in seen and (user.op in _KEEP_TOKENS or user.type.dtype.startswith(("int", "uint"))):
+                seen.add(user)
+                waiting.append(user)
+    return min(rows or depths, default=None)
+
+
+_KEEP_TOKENS = ("cast", "slice", "flip", "reshape", "transpose")
+
+
+def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:
+    if chosen is None:
+        return tuple(range(count))
+    numbers = tuple(int(c) for c in chosen)
+    if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) >= count:
+        raise OptionError(f"channels must be distinct {what} numbers", expected=f"0 .. {count - 1}", got=list(chosen))
+    return numbers

@@ -1,0 +1,120 @@
+"""Variants: substitutions by sequence, position and alternate, as job lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.ir.errors import InputError, RangeError, ReplacementError
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.mutations.letters import Letters, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedVariants:
+    """Variants with their alternates as arrays.
+
+    A variant runs on the next power-of-two width, its alternate filled up
+    with the sequence itself, so that few programs serve all widths.
+    """
+
+    sequence: Array
+    position: Array
+    alternates: list[Array]
+    length: int
+    letters: Letters
+
+    def by_width(self, first: int, last: int) -> Iterator[tuple[int, Array]]:
+        """`(width, variant numbers)` for the variants of sequences `first .. last - 1`."""
+        widths = np.array([min(1 << (len(a) - 1).bit_length(), self.length) for a in self.alternates])
+        inside = (self.sequence >= first) & (self.sequence < last)
+        for width in np.unique(widths[inside]):
+            yield int(width), np.flatnonzero(inside & (widths == width))
+
+    def jobs(self, members: Array, first: int, width: int, x: Array) -> Jobs:
+        """Jobs for an engine whose range number `i` is `[i, i + width)`; `x` is the block."""
+        start = np.minimum(self.position[members], self.length - width)
+        sequence = (self.sequence[members] - first).astype(np.int32)
+        offsets = start[:, None] + np.arange(width)
+        replacement = self.letters.read(x[sequence[:, None], offsets])
+        for row, (member, begin) in enumerate(zip(members, start, strict=True)):
+            alternate = self.alternates[member]
+            at = self.position[member] - begin
+            replacement[row, at : at + len(alternate)] = alternate
+        return Jobs(sequence, start.astype(np.int32), replacement)
+
+
+def place_variants(
+    variants: Sequence[tuple[int, int, Any]], x: Array, letters: Letters, alphabet: str
+) -> PlacedVariants:
+    """Check variants against the sequences `x [B, L, ...]`.
+
+    Raises:
+        InputError: none given, an entry that is no triple, or an unknown sequence.
+        RangeError: a variant that overhangs its sequence.
+        ReplacementError: an alternate outside the alphabet or of a wrong shape.
+    """
+    if len(variants) == 0:
+        raise InputError("at least one variant is needed", expected="[(sequence, position, alt), ...]", got="none")
+    sequence, position, alternates = [], [], []
+    for number, variant in enumerate(variants):
+        if len(variant) != 3:
+            raise InputError("a variant is (sequence, position, alt)", got=f"variant {number}: {variant!r}")
+        alternate = read_alternate(variant[2], letters, alphabet, x.dtype)
+        _check_place(number, int(variant[0]), int(variant[1]), len(alternate), x)
+        sequence.append(int(variant[0]))
+        position.append(int(variant[1]))
+        alternates.append(alternate)
+    return PlacedVariants(np.array(sequence), np.array(position), alternates, x.shape[1], letters)
+
+
+def _check_place(number: int, sequence: int, position: int, width: int, x: Array) -> None:
+    batch, length = x.shape[:2]
+    if not 0 <= sequence < batch:
+        raise InputError(
+            "a variant names a sequence that was not given",
+            expected=f"0 .. {batch - 1}",
+            got=f"variant {number}: sequence {sequence}",
+        )
+    if position < 0 or position + width > length:
+        raise RangeError(
+            "a variant must lie inside its sequence",
+            expected=f"0 <= position, position + width <= {length}",
+            got=f"variant {number}: position {position}, width {width}",
+        )
+
+
+def read_alternate(alt: Any, letters: Letters, alphabet: str, dtype: Any) -> Array:
+    """An alternate as `[w, columns]`: from a letter, a string, a letter's index, or an array `[w, C]` (tokens: `[w]`).
+
+    Raises:
+        ReplacementError: a letter, index or shape that does not fit.
+    """
+    alone, count = letters.alone(dtype), letters.count
+    if isinstance(alt, str):
+        unknown = sorted(set(alt) - set(alphabet))
+        if unknown or not alt or len(alphabet) != count:
+            raise ReplacementError(
+                "an alternate is spelt in the alphabet",
+                expected=f"letters of {alphabet!r}, one per channel ({count})",
+                got=repr(alt),
+            )
+        return alone[[alphabet.index(c) for c in alt]]
+    if isinstance(alt, int | np.integer):
+        if not 0 <= alt < count:
+            raise ReplacementError("an alternate's index must name a letter", expected=f"0 .. {count - 1}", got=alt)
+        return alone[[int(alt)]]
+    array = np.asarray(alt)
+    if isinstance(letters, Tokens) and array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != letters.columns or len(array) == 0 or array.dtype.kind not in "biuf":
+        raise ReplacementError(
+            "an alternate array is [w, C], or [w] of tokens", expected=["w", letters.columns], got=list(array.shape)
+        )
+    if not np.isfinite(array).all():
+        raise ReplacementError("an alternate must be finite", got="NaN or infinity")
+    return array.astype(dtype)

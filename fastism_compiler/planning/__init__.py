@@ -1,0 +1,1 @@
+"""Deciding before running: memory, block sizes, buckets of ranges, the plan, autotuning."""

@@ -1,0 +1,229 @@
+"""Memory: what a program will need, and the block size that fits a budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler.ir import Graph, Section
+from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
+from fastism_compiler.ir.graph import Node
+from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.passes.cost.machine import Machine
+from fastism_compiler.passes.cost.rows import lowering
+from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
+from fastism_compiler.runtime.lanes import runs_on_gpu
+
+if TYPE_CHECKING:
+    from fastism_compiler.frontend.selection import Packer
+    from fastism_compiler.runtime.engine import Engine
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_LIVE_BUFFERS = 3
+"""Values of the model's largest layer that exist at once when it runs whole (measured)."""
+_SHARE_OF_FREE = 0.5
+_SHARE_OF_RESULTS = 0.25
+_SHARE_OF_WHOLE = 0.5
+_TILE_PARTS = 4
+
+
+def parse_budget(budget: int | str | None) -> int:
+    """Bytes from a number, a string such as `"2GiB"`, or None for half of what is free (of a GPU's, if that is less).
+
+    Raises:
+        OptionError: a string that is no size, or a size that is not positive.
+    """
+    if budget is None:
+        return int(_SHARE_OF_FREE * min([free_memory(), *gpu_memory()]))
+    if isinstance(budget, str):
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]*)\s*", budget)
+        if not match or match[2].lower() not in _UNITS:
+            raise OptionError("memory_budget must be a size", expected='bytes, or such as "2GiB"', got=repr(budget))
+        budget = int(float(match[1]) * _UNITS[match[2].lower()])
+    if budget <= 0:
+        raise OptionError("memory_budget must be positive", got=budget)
+    return int(budget)
+
+
+def gpu_memory() -> list[int]:
+    """What TensorFlow takes of the memory of each GPU, in bytes; nothing where there is none."""
+    if not runs_on_gpu():
+        return []
+    from tensorflow.python.client import device_lib
+
+    return [int(d.memory_limit) for d in device_lib.list_local_devices() if d.device_type == "GPU"]
+
+
+def free_memory() -> int:
+    """Memory available to new programs, in bytes (4 GiB where the system does not say)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 4 << 30
+
+
+def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows: int) -> int:
+    """Peak memory of one block besides the weights: tables, a tile or what passes in front of it, the results twice.
+
+    Args:
+        engine: what runs.
+        selection: what of the outputs is returned.
+        sequences: sequences of the block.
+        naive_rows: whole mutants per call of the model itself.
+    """
+    graph, tiling = engine.graph, engine.tiling
+    if engine.naive:
+        mutants = sequences * engine.ranges.count
+        whole = _LIVE_BUFFERS * naive_rows * _largest(graph)
+        return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
+    own = -(-sequences // engine.lanes)
+    lanes = engine.sharing if sequences == 1 else -(-sequences // own)
+    size = tiling.rows(own)
+    # the widest step: XLA reuses the buffers of all others
+    tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
+    of_a_lane = own * _table_bytes(graph) + _arranged_bytes(graph) + max(tile, own * _passing_bytes(graph))
+    rows = lanes * tiling.tiles(own) * size
+    results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
+    jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
+    return lanes * of_a_lane + results + jobs
+
+
+def _kernel_slice_bytes(graph: Graph) -> int:
+    """The most of a dense kernel that a tile cuts out at once: XLA copies it in front of the product."""
+    sizes = [0]
+    for node in graph.nodes(Section.TILE):
+        if node.facts.kernel == KERNEL_ROWS:
+            rows, kernel = graph.operands(node)
+            cut_out = 0 if rows.carrier.spans(kernel.type.extent(0)) else rows.carrier.width // node.facts.parts
+            sizes.append(cut_out * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize)
+    return max(sizes)
+
+
+def _arranged_bytes(graph: Graph) -> int:
+    """Kernels of convolutions in the order in which their products read them."""
+    total = 0
+    for node in graph.nodes(Section.TILE):
+        if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ, WINOGRAD):
+            total += arranged(lowering(graph, node)) * np.dtype(node.type.dtype).itemsize
+    return total
+
+
+def _table_bytes(graph: Graph) -> int:
+    """Reference values of one sequence that tiles read."""
+    return sum(_row_bytes(n) for n in _tables(graph))
+
+
+def _passing_bytes(graph: Graph) -> int:
+    """Reference values of one sequence that are gone before the first tile: two of a chain, or all products of tables.
+
+    XLA computes the activation of a product and writes the table of its sum
+    with the bias when the chain is done, so the products wait for it.
+    """
+    chain = sorted(_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched)[-2:]
+    return max(sum(chain), sum(map(_row_bytes, _waiting_products(graph))))
+
+
+def _tables(graph: Graph) -> list[Node]:
+    """Reference values that tiles read."""
+    nodes = graph.nodes(Section.REFERENCE)
+    return [n for n in nodes if n.type.batched and any(u.section is Section.TILE for u in graph.users(n))]
+
+
+def _waiting_products(graph: Graph) -> list[Node]:
+    """The products that tables are computed from element by element, and that are no tables themselves."""
+    tables = {n.id for n in _tables(graph)}
+    reached = set(tables)
+    waiting = []
+    for node in reversed(graph.nodes(Section.REFERENCE)):  # users come after what they use
+        if node.id not in reached:
+            continue
+        if rule_of(node).elementwise:
+            reached.update(o.id for o in graph.operands(node) if o.type.batched)
+        elif rule_of(node).heavy and node.id not in tables:
+            waiting.append(node)
+    return waiting
+
+
+def _row_bytes(node: Node) -> int:
+    """Bytes of a value, per sequence."""
+    return node.type.row_size * np.dtype(node.type.dtype).itemsize
+
+
+def _predicted(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:
+    rows = naive_rows(engine.graph, budget, engine.context.machine)
+    return predict_bytes(engine, selection, sequences, rows)
+
+
+def rows_within(selection: Packer, budget: int) -> int:
+    """Rows whose results, held twice, take their share of the budget (at least one)."""
+    return max(int(_SHARE_OF_RESULTS * budget) // max(2 * result_bytes(selection), 1), 1)
+
+
+def tile_bytes(budget: int, lanes: int, machine: Machine) -> int:
+    """Memory that the widest step of a lane's tile should stay below: as much as ever pays, or a part of its budget."""
+    return min(machine.tile_bytes, max(budget // (_TILE_PARTS * lanes), 1))
+
+
+def naive_rows(graph: Graph, budget: int, machine: Machine) -> int:
+    """Whole mutants per call of the model itself that fit `budget` bytes, and that the machine has use for."""
+    share = int(_SHARE_OF_WHOLE * budget)
+    return int(np.clip(share // (_LIVE_BUFFERS * _largest(graph)), 1, machine.whole_rows))
+
+
+def _largest(graph: Graph) -> int:
+    """Bytes of the model's largest value, per sequence."""
+    return max((_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched), default=1)
+
+
+def check_result_fits(selection: Packer, results: int) -> None:
+    """Check that a call's results fit into the memory that is free.
+
+    Raises:
+        MemoryBudgetError: they do not; they can be streamed, selected or reduced.
+    """
+    need, free = results * result_bytes(selection), free_memory()
+    if need > free:
+        raise MemoryBudgetError(
+            "the result of this call does not fit into memory; program.stream(...) yields it in blocks, and "
+            "outputs=, reduce= or sparse=True make it smaller",
+            expected=f"at most {free / (1 << 30):.1f} GiB",
+            got=f"{results} results of {result_bytes(selection)} bytes: {need / (1 << 30):.1f} GiB",
+        )
+
+
+def result_bytes(selection: Packer) -> int:
+    """Bytes of one mutant's results."""
+    import keras
+
+    leaves: list[Any] = keras.tree.flatten(selection.structure)  # of one sequence
+    return sum(np.asarray(y).nbytes for y in leaves)
+
+
+def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:
+    """The largest power of two up to `most` whose predicted memory fits `budget`.
+
+    Args:
+        engines_for: makes the engines planned for blocks of this many sequences.
+        selection: what of the outputs is returned.
+        most: most sequences per block.
+        budget: bytes.
+
+    Raises:
+        MemoryBudgetError: not even one sequence fits.
+    """
+    size = 1 << (most.bit_length() - 1)
+    while True:
+        need = max(_predicted(e, selection, size, budget) for e in engines_for(size))
+        if need <= budget:
+            return size
+        if size == 1:
+            raise MemoryBudgetError(
+                "the memory budget is below the smallest working set",
+                expected=f"at least {need} bytes ({need / (1 << 20):.0f} MiB)",
+                got=f"{budget} bytes",
+            )
+        size //= 2

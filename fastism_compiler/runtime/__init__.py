@@ -1,0 +1,1 @@
+"""Running programs: engines, lanes, devices, the model itself, verification."""

@@ -1,0 +1,277 @@
+"""Scoring one block of sequences: engines for what can be trusted, the model itself for the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.frontend.selection import Packer
+from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.mutations.inputs import Array, InputSpec
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.mutations.letters import Letters
+from fastism_compiler.results.blocks import SparseDeltas
+from fastism_compiler.runtime.engine import AnyEngine
+from fastism_compiler.runtime.lanes import Block
+from fastism_compiler.runtime.naive import WholeScorer, mutated
+
+_MUTANTS = 512
+"""Whole mutants that exist at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Jobs of one engine, and the cells `[b, r, ...]` of a block's result that they fill."""
+
+    engine: AnyEngine
+    jobs: Jobs
+    at: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What scoring needs besides engines.
+
+    Attributes:
+        inputs: what the model takes.
+        selection: which outputs are returned, and how they are reduced.
+        naive: the model itself.
+        ranges: all change ranges.
+        letters: what replacements are given for.
+    """
+
+    inputs: InputSpec
+    selection: Packer
+    naive: WholeScorer
+    ranges: ChangeRanges
+    letters: Letters
+
+
+class Scorer:
+    """What a program does with one block of sequences (flat inputs `[b, ...]`).
+
+    Args:
+        parts: what is the same whatever the engines return.
+        buckets: range numbers, one array for each engine.
+        engines: one per bucket.
+        make_engine: specialises the model to other ranges.
+        batch_size: most sequences per block.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        buckets: Sequence[Array],
+        engines: Sequence[AnyEngine],
+        make_engine: Callable[[ChangeRanges], AnyEngine],
+        batch_size: int,
+    ) -> None:
+        self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
+        self.ranges, self.letters = parts.ranges, parts.letters
+        self.rescored = 0
+        self.buckets = [np.asarray(b) for b in buckets]
+        self.engines = list(engines)
+        self._make_engine, self._batch_size = make_engine, batch_size
+        self._by_width: dict[int, AnyEngine] = {}
+        self._lock = threading.Lock()
+
+    def references(self, arrays: list[Array]) -> list[Array]:
+        """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""
+        return self._whole(self.naive, arrays)
+
+    def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
+        """What the model makes of whole sequences, its products as strict as the programs' are."""
+        from fastism_compiler.emit.program import strict_float32
+
+        with strict_float32():
+            return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
+
+    # Jobs of one engine
+
+    def score(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+        """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
+        if len(jobs) == 0:
+            references = self.references(block)
+            return Block([y[:0] for y in references], np.ones(0, bool), references)
+        if engine.naive:
+            return self._score_whole(engine, block, jobs, delta)
+        scored = engine.run(block, jobs, delta=delta)
+        doubtful = np.flatnonzero(~scored.trusted)
+        if len(doubtful):
+            exact = self._score_whole(engine, block, jobs.take(doubtful), delta)
+            for y, better, window in zip(scored.outputs, exact.outputs, engine.windows, strict=True):
+                y[doubtful] = better if window is None else window.cut(better, jobs.change[doubtful])
+            with self._lock:
+                self.rescored += len(doubtful)
+        return scored
+
+    def _score_whole(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+        """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
+        references = self.references(block)
+        outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
+        unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
+        for scores, reference in zip(outputs, references, strict=True):
+            scores[unchanged] = reference[jobs.sequence[unchanged]]
+            if delta:
+                with np.errstate(invalid="ignore"):  # infinite less infinite: not a number, and returned as that
+                    scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
+                scores[unchanged] = 0
+        return Block(outputs, np.ones(len(jobs), bool), references)
+
+    def _unchanged_rows(self, engine: AnyEngine, x: Array, jobs: Jobs) -> Array:
+        """Which jobs replace a sequence by itself: `[n]` bool."""
+        unchanged = np.empty(len(jobs), bool)
+        for rows in _slices(len(jobs)):
+            part = jobs.take(rows)
+            same = mutated(x, self.letters, engine.ranges, part) == x[part.sequence]
+            unchanged[rows] = same.reshape(len(part), -1).all(axis=1)
+        return unchanged
+
+    def _naive_rows(self, naive: WholeScorer, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        pieces = []
+        for rows in _slices(len(jobs)):
+            part = jobs.take(rows)
+            inputs = [x[part.sequence] for x in arrays]
+            inputs[self.inputs.sequence] = mutated(arrays[self.inputs.sequence], self.letters, ranges, part)
+            pieces.append(self._whole(naive, inputs))
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+    # Scans
+
+    def scan_jobs(self, block: list[Array], table: Array, span: slice) -> Iterator[Placed]:
+        """Replacements `table [b, R, w, C]` in the ranges of `span`; results are `[b, r, *out]`."""
+        for engine, chosen, places in self._in_span(span):
+            width = engine.ranges.max_width
+            sequence, which = _pairs(len(block[0]), len(chosen))
+            replacement = table[:, span][:, places, :width].reshape(-1, width, self.letters.columns)
+            yield Placed(engine, Jobs(sequence, chosen[which], replacement), (sequence, places[which]))
+
+    def saturate_jobs(self, block: list[Array], span: slice) -> Iterator[Placed]:
+        """Every letter that is not there already, in the width-1 ranges of `span`; results are `[b, r, C, *out]`."""
+        alone = self.letters.alone(self.inputs.types[self.inputs.sequence].dtype)
+        current = self.letters.read(block[self.inputs.sequence])
+        for engine, chosen, places in self._in_span(span):
+            here = current[:, engine.ranges.lo[chosen]]
+            differs = (here[:, :, None] != alone).any(-1)
+            sequence, which, letter = (a.astype(np.int32) for a in np.nonzero(differs))
+            yield Placed(
+                engine, Jobs(sequence, chosen[which], alone[letter][:, None]), (sequence, places[which], letter)
+            )
+
+    def fill(self, block: list[Array], placed: Iterable[Placed], shape: tuple[int, ...], delta: bool) -> list[Array]:
+        """Score jobs into flat `[b, *shape, *out]`; where there is no job, nothing is replaced."""
+        results: list[Array] | None = None
+        for part in placed:
+            scored = self.score(part.engine, block, part.jobs, delta)
+            if results is None:
+                results = [_unchanged(y, shape, delta) for y in scored.references]
+            for result, y in zip(results, scored.outputs, strict=True):
+                result[part.at] = y
+        return results or []
+
+    def fill_windows(self, block: list[Array], placed: Iterable[Placed], shape: tuple[int, ...]) -> list[SparseDeltas]:
+        """The same for engines that return windows of deltas: what changes, and from where on."""
+        results: list[SparseDeltas] | None = None
+        for part in placed:
+            scored = self.score(part.engine, block, part.jobs, delta=True)
+            if results is None:
+                results = self._no_deltas(len(block[0]), shape, scored)
+            for k, (result, y) in enumerate(zip(results, scored.outputs, strict=True)):
+                window = part.engine.windows[k]
+                result.put(part.at, y, None if window is None else window.start[part.jobs.change])
+        return results or []
+
+    def _no_deltas(self, batch: int, shape: tuple[int, ...], scored: Block) -> list[SparseDeltas]:
+        """Zeros, as wide as the widest engine needs them."""
+        results = []
+        for k, (y, reference) in enumerate(zip(scored.outputs, scored.references, strict=True)):
+            windows = [w for e in self.engines if (w := e.windows[k]) is not None]
+            out, axis, length = list(y.shape[1:]), None, None
+            if windows:
+                axis = windows[0].axis - 1
+                out[axis], length = max(w.width for w in windows), reference.shape[1:][axis]
+            results.append(SparseDeltas.zeros((batch, *shape), tuple(out), axis, length, y.dtype))
+        return results
+
+    def _in_span(self, span: slice) -> Iterator[tuple[AnyEngine, Array, Array]]:
+        """Engines with ranges in `span`: the engine, its own numbers of them, and their places in the span."""
+        for members, engine in zip(self.buckets, self.engines, strict=True):
+            chosen = np.flatnonzero((members >= span.start) & (members < span.stop))
+            if len(chosen):
+                yield engine, chosen.astype(np.int32), members[chosen] - span.start
+
+    # Single jobs, for variants and for verification
+
+    def engine_of_width(self, width: int) -> AnyEngine:
+        """An engine for every position at one width."""
+        with self._lock:
+            if width not in self._by_width:
+                length = self.inputs.types[self.inputs.sequence].extent(1)
+                lo = np.arange(length - width + 1, dtype=np.int64)
+                everywhere = ChangeRanges(lo, lo + width)
+                same = [e for e in self.engines if e.ranges.equals(everywhere)]
+                self._by_width[width] = same[0] if same else self._make_engine(everywhere)
+            return self._by_width[width]
+
+    def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """Score `jobs` over the program's ranges, block by block: flat `[n, *out]`."""
+        results: list[Array] | None = None
+        for first in range(0, len(arrays[0]), self._batch_size):
+            block = [x[first : first + self._batch_size] for x in arrays]
+            here = (jobs.sequence >= first) & (jobs.sequence < first + len(block[0]))
+            for engine, rows, change in self._by_engine(jobs, here):
+                replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
+                chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
+                scored = self.score(engine, block, chosen, delta=False)
+                if results is None:
+                    results = [np.empty((len(jobs), *y.shape[1:]), y.dtype) for y in scored.outputs]
+                for result, y in zip(results, scored.outputs, strict=True):
+                    result[rows] = y
+        return results or []
+
+    def _by_engine(self, jobs: Jobs, some: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
+        """Engines with jobs among `some`: the engine, the jobs' numbers, and its own numbers of their ranges."""
+        for members, engine in zip(self.buckets, self.engines, strict=True):
+            place = np.full(self.ranges.count, -1)
+            place[members] = np.arange(len(members))
+            rows = np.flatnonzero(some & (place[jobs.change] >= 0))
+            if len(rows):
+                yield engine, rows, place[jobs.change[rows]].astype(np.int32)
+
+    def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """The same by the model itself."""
+        return self._naive_rows(self.naive, self.ranges, arrays, jobs)
+
+    def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
+        """The same by a float64 clone of the model."""
+        return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
+
+
+def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
+    """The result where nothing is replaced: the reference, or no effect."""
+    batch, out = len(reference), reference.shape[1:]
+    if delta:
+        return np.zeros((batch, *shape, *out), reference.dtype)
+    return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
+
+
+def _slices(count: int) -> Iterator[Array]:
+    """Row numbers in pieces, so that few whole mutants exist at once."""
+    for begin in range(0, count, _MUTANTS):
+        yield np.arange(begin, min(begin + _MUTANTS, count))
+
+
+def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:
+    """Every (sequence, range) of a block."""
+    sequence = np.repeat(np.arange(batch, dtype=np.int32), ranges)
+    return sequence, np.tile(np.arange(ranges, dtype=np.int32), batch)
+
+
+def _constant(x: Array) -> Any:
+    import tensorflow as tf
+
+    return tf.constant(x)

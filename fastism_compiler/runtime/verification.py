@@ -1,0 +1,218 @@
+"""Verification: the program against naive ISM, with errors reported per output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastism_compiler.ir.errors import OptionError, UnsupportedError, VerificationError
+from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.mutations.letters import Channels
+
+if TYPE_CHECKING:
+    from fastism_compiler.compiled import CompiledISM
+    from fastism_compiler.runtime.scoring import Parts
+
+_EPSILON_FACTOR = 8
+_EFFECT_FACTOR = 2e-5
+_NAIVE_FACTOR = 3
+_SAME_MODEL = 0.1
+"""Root mean square error of a model against its clone in float64, at most, over the largest output."""
+EFFECT_SHARE = {"float32": 0.0, "tf32": 0.01, "bfloat16": 0.05}
+"""Precision -> error allowed beside float32's, relative to how far results lie apart."""
+_SAME = 1e-4
+"""Relative difference below which two runs of a model agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputError:
+    """How one output compares with naive ISM.
+
+    Attributes:
+        name: output name.
+        max_error: largest absolute difference over finite entries.
+        rmse: root mean square difference.
+        tolerance: `atol + rtol * max|y|`; at lower precision, and a share of the spread of the results.
+        non_finite: entries that are NaN or infinite in naive ISM.
+        same_non_finite: whether the program has exactly the same of them.
+        passed: within tolerance, or within float32 rounding of float64.
+    """
+
+    name: str
+    max_error: float
+    rmse: float
+    tolerance: float
+    non_finite: int
+    same_non_finite: bool
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """The outcome of a verification; truthy if every output passed."""
+
+    outputs: tuple[OutputError, ...]
+    ranges: int
+    sequences: int
+
+    @property
+    def worst(self) -> float:
+        """Largest absolute error over all outputs."""
+        return max(o.max_error for o in self.outputs)
+
+    def __bool__(self) -> bool:
+        return all(o.passed for o in self.outputs)
+
+    def __str__(self) -> str:
+        lines = [f"compared {self.ranges} ranges of {self.sequences} sequences with naive ISM"]
+        for o in self.outputs:
+            verdict = "ok" if o.passed else "DIFFERS"
+            extra = f", {o.non_finite} non-finite" if o.non_finite else ""
+            lines.append(f"  {o.name}: max error {o.max_error:.2e} (tolerance {o.tolerance:.2e}{extra}) {verdict}")
+        return "\n".join(lines)
+
+
+def verify_program(
+    program: CompiledISM, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
+) -> VerificationReport:
+    """See `CompiledISM.verify`."""
+    from fastism_compiler.emit.program import strict_float32
+
+    if ranges < 1:
+        raise OptionError("ranges= says how many ranges to compare", expected="at least 1", got=ranges)
+    arrays = program.inputs.read(x) if x is not None else random_inputs(program)
+    chosen = _spread(program.ranges.count, ranges)
+    table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))
+    pairs = [(b, int(r)) for b in range(len(arrays[0])) for r in chosen]
+    sequence = np.array([p[0] for p in pairs], dtype=np.int32)
+    change = np.array([p[1] for p in pairs], dtype=np.int32)
+    jobs = Jobs(sequence, change, table[sequence, change])
+    with strict_float32():
+        ours, naive = program.scorer.score_jobs(arrays, jobs), program.scorer.score_jobs_naively(arrays, jobs)
+    exact: list[Array] | None = None
+    outputs = []
+    for k, (y, z) in enumerate(zip(ours, naive, strict=True)):
+        share = EFFECT_SHARE[program.precision]
+        result = _compare(f"output {k}", y, z, atol, rtol, share)
+        if not result.passed and result.same_non_finite:
+            exact = exact or exact_scores(program, arrays, jobs)
+            result = _judge(result, y, z, exact[k]) if exact else result
+        outputs.append(result)
+    report = VerificationReport(tuple(outputs), len(chosen), len(arrays[0]))
+    if not report:
+        raise VerificationError(
+            "the program and naive ISM differ by more than rounding; please report this model",
+            expected="errors within tolerance",
+            got=str(report),
+        )
+    return report
+
+
+def check_independence(program: CompiledISM) -> None:
+    """Check that the model scores a sequence the same twice, and the same in other company.
+
+    Raises:
+        UnsupportedError: a model that is random, or mixes the sequences of a batch.
+    """
+    arrays = random_inputs(program)
+    together, again = program.naive(arrays), program.naive(arrays)
+    alone = [program.naive([x[i : i + 1] for x in arrays]) for i in range(2)]
+    for k, y in enumerate(together):
+        largest = np.abs(y[np.isfinite(y)]).max(initial=0)
+        for seen, rule in (
+            (again[k], "the model gives different results for the same input: something in it is random"),
+            (
+                np.concatenate([a[k] for a in alone]),
+                "the model's result for a sequence depends on the other sequences of its batch",
+            ),
+        ):
+            if not np.allclose(seen, y, rtol=_SAME, atol=_SAME * largest, equal_nan=True):
+                raise UnsupportedError(rule, got=f"results that differ by {np.nanmax(np.abs(1.0 * seen - y)):.2e}")
+
+
+def exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list[Array]:
+    """Scores by a float64 clone; none where the model cannot be cloned."""
+    try:
+        return program.scorer.score_jobs_in_float64(arrays, jobs)
+    except (ValueError, TypeError, NotImplementedError):
+        return []
+
+
+def random_inputs(program: CompiledISM | Parts, sequences: int = 2, seed: int = 0) -> list[Array]:
+    """Random letters (fixed channels random), and random numbers for other inputs."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for position, type_ in enumerate(program.inputs.types):
+        shape = (sequences, *(type_.extent(i) for i in range(1, type_.rank)))
+        integers = type_.dtype.startswith(("int", "uint", "bool"))
+        values = (np.zeros(shape) if integers else rng.random(shape)).astype(type_.dtype)
+        if position == program.inputs.sequence and program.inputs.vocabulary is not None:
+            values = rng.integers(0, program.inputs.vocabulary, shape).astype(type_.dtype)  # padding tokens too
+        elif position == program.inputs.sequence:
+            letter = rng.integers(0, program.letters.count, shape[:2])
+            for row, chosen in zip(values, program.letters.alone(type_.dtype)[letter], strict=True):
+                program.letters.write(row, chosen)
+        arrays.append(values)
+    return arrays
+
+
+def random_replacement(program: CompiledISM, seed: int = 1) -> Array:
+    """A random replacement for every range, `[R, w, C]`: unlike zeros, it shows when it is out of place.
+
+    Random numbers in channels; random letters where the sequence is integer.
+    """
+    rng = np.random.default_rng(seed)
+    type_, letters = program.inputs.types[program.inputs.sequence], program.letters
+    shape = (program.ranges.count, program.ranges.max_width)
+    if isinstance(letters, Channels) and type_.dtype in FLOATS:
+        return rng.random((*shape, letters.columns)).astype(type_.dtype)
+    chosen = letters.alone(type_.dtype)[rng.integers(0, letters.count, shape)]
+    return chosen if isinstance(letters, Channels) else chosen[..., 0]
+
+
+def _spread(count: int, most: int) -> Array:
+    """Up to `most` range numbers, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
+
+
+def _compare(name: str, y: Array, z: Array, atol: float, rtol: float, share: float) -> OutputError:
+    finite = np.isfinite(z)
+    same = bool(np.array_equal(np.isfinite(y), finite) and np.array_equal(np.isnan(y), np.isnan(z)))
+    both = finite & np.isfinite(y)
+    error = np.abs(y[both].astype(np.float64) - z[both])
+    largest = float(np.abs(z[finite]).max(initial=0))
+    filled = np.where(finite, z, 0).astype(np.float64)
+    spread = float(np.abs(filled - filled.mean(axis=0)).max(initial=0)) if share else 0.0
+    worst, tolerance = float(error.max(initial=0)), atol + rtol * largest + share * spread
+    rmse = float(np.sqrt(np.mean(error**2))) if error.size else 0.0
+    return OutputError(name, worst, rmse, tolerance, int((~finite).sum()), same, same and worst <= tolerance)
+
+
+def _judge(result: OutputError, y: Array, z: Array, exact: Array) -> OutputError:
+    """The float32 verdict: no worse than naive float32 is, measured against float64.
+
+    Pass if rmse <= max(3 x naive rmse, 2e-5 x effect rms, 8 x eps x max|y|).
+    """
+    ours, naive = _rmse(y, exact), _rmse(z, exact)
+    largest = float(np.abs(exact[np.isfinite(exact)]).max(initial=0))
+    if naive > _SAME_MODEL * largest:  # a clone that is another function than the model cannot judge it
+        return result
+    effect = _rmse(exact, np.broadcast_to(exact.mean(axis=0, keepdims=True), exact.shape))
+    epsilon = float(np.finfo(z.dtype).eps) if z.dtype.kind == "f" else 0.0
+    limit = max(_NAIVE_FACTOR * naive, _EFFECT_FACTOR * effect, _EPSILON_FACTOR * epsilon * largest)
+    return OutputError(
+        result.name, result.max_error, ours, limit, result.non_finite, result.same_non_finite, ours <= limit
+    )
+
+
+def _rmse(a: Array, b: Array) -> float:
+    finite = np.isfinite(a) & np.isfinite(b)
+    return float(np.sqrt(np.mean((a[finite].astype(np.float64) - b[finite]) ** 2))) if finite.any() else 0.0
+
+
+__all__: Sequence[str] = ["OutputError", "VerificationReport", "random_inputs", "verify_program"]

@@ -1,0 +1,1 @@
+"""What each kernel costs and where it applies, as data; `fastism_compiler.emit.kernels.table` computes them."""

@@ -1,0 +1,1 @@
+"""The cost model: machine rates, and what rows, tiles and programs cost."""

@@ -1,0 +1,67 @@
+"""Every kernel is exact on its own, whether or not the cost model would choose it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fastism_compiler.ir import Section
+from fastism_compiler.passes.select_kernels import SelectKernelsPass
+
+import fastism_compiler as fc
+from fastism_compiler.emit.kernels.table import arithmetic_of, product_with_slice
+from fastism_compiler.models.randomize import randomize
+from fastism_compiler.runtime.naive import float64_clone
+from tests.graphs import GRAPHS
+from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
+
+GRAPHS_WITH_CONVOLUTIONS = [
+    *(name for name in GRAPHS if name.startswith("conv")),
+    *("residual_tower", "cropped_residuals", "dense_block", "u_net", "reverse_complement", "depthwise_and_separable"),
+]
+
+
+@pytest.mark.parametrize("name", GRAPHS_WITH_CONVOLUTIONS)
+@pytest.mark.parametrize("kernel", SelectKernelsPass().kernels)
+def test_a_kernel_alone(kernel: str, name: str) -> None:
+    model = float64_clone(randomize(GRAPHS[name]()))
+    inputs = make_inputs(model, batch=2, dtype="float64")
+    length = inputs["seq"].shape[1]
+    ranges = [(0, 1), (length // 3, length // 3 + 3), (length // 2, length // 2 + 1), (length - 2, length), (0, length)]
+    pipeline = fc.default_pipeline().replace("select-kernels", SelectKernelsPass(kernels=(kernel,)))
+    program = fc.compile(model, ranges=ranges, pipeline=pipeline, jit=False, verify=False)
+    assert_close(
+        program(as_model_takes(model, inputs)), naive_scan(model, inputs, ranges, lambda r: 0), atol=1e-12, rtol=1e-9
+    )
+
+
+def test_outputs_far_fewer_than_changes_are_gathered() -> None:
+    """SpliceAI's last blocks change a thousand positions around the few that are asked for."""
+    model = fc.models.spliceai(length=600, filters=4, blocks=1, crop=100)
+    program = fc.compile(model, outputs={0: slice(195, 205)}, verify=False)
+    kernels = {n.facts.kernel for e in program.engines for n in e.graph.nodes(Section.TILE) if n.op == "conv"}
+    assert "gather-gemm" in kernels
+    program.verify(ranges=64)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 15])
+def test_a_product_with_a_slice_in_parts(parts: int) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((4, 15)), rng.standard_normal((40, 7))
+    product = arithmetic_of("float32", jit=True).product
+    traced = tf.function(lambda start: product_with_slice(tf.constant(x), tf.constant(kernel), start, parts, product))
+    for start in (0, 11, 25):
+        np.testing.assert_allclose(traced(tf.constant(start)), x @ kernel[start : start + 15], rtol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastism_compiler.runtime.engine_factory.SLICE_BYTES", 4 * 4 * 300)
+    x = inputs = keras.Input((120, 4))
+    x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
+    model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
+    program = fc.compile(model, precision=precision, verify=False)
+    (dense,) = (n for n in program.engines[0].graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
+    assert dense.facts.parts > 4
+    program.verify(ranges=120)
