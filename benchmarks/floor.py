@@ -9,7 +9,7 @@ from typing import Any
 
 from fastism_compiler.ir import Form, Graph, Node, Section
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
-from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.passes.cost.rows import stored_size
 
 from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
@@ -37,7 +37,7 @@ def _engine_floor(engine: Any, sequences: int) -> float:
         traffic = 4 * count * stored_size(node)
         if node.op in ("conv", "dense", "conv_transpose", "depthwise_conv") and node.facts.form is not Form.REFERENCE:
             macs = _work_of(graph, node, work)
-            compute = macs / gemm_rate(*_gemm_shape(graph, node, rows)) if macs else 0.0
+            compute = macs / gemm_rate(*_gemm_shape(node, rows)) if macs else 0.0
             total += max(compute, traffic / bandwidth())
         elif rule_of(node).elementwise:
             continue  # fused into its neighbours
@@ -49,22 +49,22 @@ def _engine_floor(engine: Any, sequences: int) -> float:
 def _least_work(engine: Any) -> dict[str, int]:
     """Least multiply-adds of all change ranges together, by op of the reference."""
     graph, count = engine.graph, engine.ranges.count
-    return {n.name: int(delta_multiply_adds(graph, n, count).sum()) for n in graph.nodes(Section.REFERENCE)}
+    return {n.name: int(delta_multiply_adds(n, count).sum()) for n in graph.nodes(Section.REFERENCE)}
 
 
 def _work_of(graph: Graph, node: Node, work: dict[str, int]) -> int:
     """Multiply-adds of the reference op that a tile op stands for: same op, same kernel."""
-    kernel = graph.operands(node)[1]
+    kernel = node.operands[1]
     twins = [
         n
         for n in graph.nodes(Section.REFERENCE)
-        if n.op == node.op and n.layer == node.layer and graph.operands(n)[1] is kernel
+        if n.op == node.op and n.layer == node.layer and n.operands[1] is kernel
     ]
     return work[twins[0].name] if twins else 0
 
 
-def _gemm_shape(graph: Graph, node: Node, rows: int) -> tuple[int, int, int]:
-    operand, kernel = graph.operands(node)
+def _gemm_shape(node: Node, rows: int) -> tuple[int, int, int]:
+    operand, kernel = node.operands
     inner = kernel.type.extent(0) if node.op == "dense" else kernel.type.extent(1)
     if node.op == "dense":
         width = stored_size(operand)

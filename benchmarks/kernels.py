@@ -41,11 +41,11 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     for node in graph.nodes(fc.ir.Section.TILE):
         if node.op != "conv" or node.facts.kernel is None or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
             continue
-        candidates = [candidate_for(graph, node, k, context) for k in SelectKernelsPass().kernels]
+        candidates = [candidate_for(node, k, context) for k in SelectKernelsPass().kernels]
         costs = {c: predicted_cost(c, context) for c in candidates}
         for c, cost in costs.items():
             if cost <= limit * min(costs.values()) and c not in done:
-                window = graph.operands(node)[0].window.ranges.max_width
+                window = node.operands[0].window.ranges.max_width
                 shape = f"{window}x{c.channels} k{c.taps} d{c.dilation} -> {c.filters}"
                 done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(c) / c.rows)
     return list(done.values())

@@ -56,7 +56,7 @@ class Row:
 def rounded_model(program: Any, precision: str) -> Any:
     """The model itself with the operands of every product rounded: `(flat inputs) -> flat outputs`."""
     import tensorflow as tf
-    from fastism_compiler.ir.ops import rule_of
+    from fastism_compiler.ir.queries import rule_of
 
     from fastism_compiler.emit.ops import OPS
     from fastism_compiler.emit.precision import rounding_of
@@ -71,12 +71,12 @@ def rounded_model(program: Any, precision: str) -> Any:
         def _evaluate(self, node: Any) -> Any:
             if not rule_of(node).heavy or node.op not in OPS:
                 return super()._evaluate(node)
-            return OPS[node.op](node, *[rounding(self.by_node[o]) for o in self.graph.operands(node)])
+            return OPS[node.op](node, *[rounding(self.by_node[o]) for o in node.operands])
 
     @tf.function(jit_compile=True, autograph=False)
     def run(inputs: Any) -> Any:
         values = Rounded(engine.graph, engine.lowered.bindings, inputs).run()
-        return [values[n] for n in engine.graph.references]
+        return [values[n] for n in engine.graph.outputs]
 
     return run
 

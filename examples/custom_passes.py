@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fastism_compiler.ir import Graph, Node, Window
+from fastism_compiler.ir import Graph, Node
 from fastism_compiler.passes import Kind
 
 import fastism_compiler as fc
@@ -32,12 +32,12 @@ class FoldPointwisePass(fc.Pass):
 
     def run(self, graph: Graph, context: fc.Context) -> None:
         for second in graph.nodes():
-            if not _is_pointwise(graph, second):
+            if not _is_pointwise(second):
                 continue
-            first, outer = graph.operands(second)
-            if not _is_pointwise(graph, first) or len(graph.users(first)) > 1:
+            first, outer = second.operands
+            if not _is_pointwise(first) or len(first.users) > 1:
                 continue
-            x, inner = graph.operands(first)
+            x, inner = first.operands
             outer = graph.add("reshape", [outer], {"shape": outer.type.shape[1:]})
             kernel = graph.add("dense", [inner, outer])
             folded = graph.add("conv", [x, kernel], second.attrs, layer=second.layer)
@@ -46,10 +46,10 @@ class FoldPointwisePass(fc.Pass):
             graph.remove(first)
 
 
-def _is_pointwise(graph: Graph, node: Node) -> bool:
+def _is_pointwise(node: Node) -> bool:
     if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
         return False
-    return graph.operands(node)[1].type.extent(0) == 1
+    return node.operands[1].type.extent(0) == 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ReceptiveFieldPass(fc.Pass):
 
     def run(self, graph: Graph, context: fc.Context) -> None:
         for node in graph:
-            if node.layer and isinstance(node.facts.state, Window):
+            if node.layer and node.has_window:
                 self.report[node.layer] = node.facts.state.ranges.max_width
 
 

@@ -14,23 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from fastism_compiler import ir, passes
 from fastism_compiler._version import __version__
-from fastism_compiler.host.xla_cache import use_compilation_cache
-from fastism_compiler.ir.errors import (
+from fastism_compiler.errors import (
     ArtifactError,
-    FastISMError,
     InputError,
     InputTypeError,
-    IRError,
     LayerNameError,
     MemoryBudgetError,
     ModelError,
-    OptionError,
-    PassError,
-    RangeError,
     ReplacementError,
     UnsupportedError,
     VerificationError,
 )
+from fastism_compiler.host.xla_cache import use_compilation_cache
+from fastism_compiler.ir.errors import FastISMError, IRError, OptionError, PassError, RangeError
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
 from fastism_compiler.runs.errors import RunError, StoreError
 

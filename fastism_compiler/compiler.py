@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.errors import InputError, LayerNameError, UnsupportedError
 from fastism_compiler.frontend.loading import load_model
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
-from fastism_compiler.ir.errors import InputError, LayerNameError, OptionError, UnsupportedError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.letters import letters_of, vocabulary

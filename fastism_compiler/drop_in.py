@@ -11,11 +11,11 @@ import numpy as np
 
 from fastism_compiler.compiler import compile as compile_model
 from fastism_compiler.compiler import find_sequence, input_spec
+from fastism_compiler.errors import VerificationError
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.lowering import functional_graph
 from fastism_compiler.frontend.loading import load_model
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import VerificationError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.replacements import read_replacement
 from fastism_compiler.runtime.naive import NaiveRows

@@ -5,53 +5,56 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from fastism_compiler.ir.graph import Graph, Node, Section
-from fastism_compiler.ir.ops import Resumes, Stops, call_of, effect_on, rule_of
+from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import Resumes, Stops
 from fastism_compiler.ir.position_map import Table
-from fastism_compiler.ir.ranges import Constant, Full, Window
+from fastism_compiler.ir.queries import call_of, effect_on, rule_of
+from fastism_compiler.ir.ranges import Full, Window
 
 
-def whole_multiply_adds(graph: Graph, node: Node) -> int:
+def whole_multiply_adds(node: Node) -> int:
     """Multiply-adds of a linear op on a whole sequence (0 for ops that have none to speak of)."""
     rule = rule_of(node)
     if not rule.heavy:
         return 0
-    value = graph.operands(node)[0].type
+    value = node.operands[0].type
     if node.op == "dense":
         return value.row_size * node.type.extent(node.type.rank - 1)
-    effect = effect_on(graph, node, 0, 1)
+    effect = effect_on(node, 0, 1)
     if isinstance(effect, Stops):
-        return rule.work(call_of(graph, node))
+        return rule.work(call_of(node))
     if isinstance(effect, Resumes):
-        return effect.length * rule.work(call_of(graph, node))
-    return int(effect.map.contacts().sum()) * rule.work(call_of(graph, node))
+        return effect.length * rule.work(call_of(node))
+    return int(effect.map.contacts().sum()) * rule.work(call_of(node))
 
 
-def delta_multiply_adds(graph: Graph, node: Node, count: int) -> Table:
+def delta_multiply_adds(node: Node, count: int) -> Table:
     """Least multiply-adds per change range `[R]`: changed positions only, edges clipped, demand applied."""
-    operand = graph.operands(node)[0] if graph.operands(node) else None
-    if operand is None or isinstance(node.facts.state, Constant) or not rule_of(node).heavy:
+    operand = node.operands[0] if node.operands else None
+    if operand is None or node.is_constant or not rule_of(node).heavy:
         return np.zeros(count, dtype=np.int64)
     state = operand.facts.state
     if isinstance(state, Full) or not isinstance(state, Window):
-        return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
-    effect = effect_on(graph, node, 0, state.axis)
+        return np.full(count, whole_multiply_adds(node), dtype=np.int64)
+    effect = effect_on(node, 0, state.axis)
     if isinstance(effect, Resumes):
         steps = state.ranges.hi if effect.reverse else effect.length - state.ranges.lo
-        return np.where(state.ranges.widths > 0, steps, 0) * rule_of(node).work(call_of(graph, node))
+        return np.where(state.ranges.widths > 0, steps, 0) * rule_of(node).work(call_of(node))
     if isinstance(effect, Stops) or node.facts.reason is not None:
-        return np.full(count, whole_multiply_adds(graph, node), dtype=np.int64)
+        return np.full(count, whole_multiply_adds(node), dtype=np.int64)
     demand = node.facts.demand or (0, effect.map.out_length)
     before = np.concatenate([[0], np.cumsum(effect.map.contacts(*demand))])
     contacts = before[state.ranges.hi] - before[state.ranges.lo]
     if node.op == "dense":
-        return contacts * _dense_work(graph, node, state)
-    return contacts * rule_of(node).work(call_of(graph, node))
+        return contacts * _dense_work(node, state)
+    return contacts * rule_of(node).work(call_of(node))
 
 
-def _dense_work(graph: Graph, node: Node, state: Window) -> int:
+def _dense_work(node: Node, state: Window) -> int:
     """Multiply-adds per changed position: a row of the kernel if it is contracted, all of it if not; the other axes."""
-    value, kernel = (o.type for o in graph.operands(node))
+    value, kernel = (o.type for o in node.operands)
     last = value.rank - 1
     own = kernel.extent(1) if state.axis == last else kernel.row_size
     return own * math.prod(value.extent(i) for i in range(1, last) if i != state.axis)
@@ -59,4 +62,4 @@ def _dense_work(graph: Graph, node: Node, state: Window) -> int:
 
 def naive_total(graph: Graph) -> int:
     """Multiply-adds of one forward pass."""
-    return sum(whole_multiply_adds(graph, n) for n in graph.nodes(Section.REFERENCE))
+    return sum(whole_multiply_adds(n) for n in graph.nodes(Section.REFERENCE))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastism_compiler.ir.graph import Graph, LayerClass, Node, Section
+from fastism_compiler.ir.facts import LayerClass, Section
+from fastism_compiler.ir.node import GraphView, Node
 
 _COLOURS = {
     LayerClass.INPUT: "#9ecae1",
@@ -16,9 +17,9 @@ _COLOURS = {
 }
 
 
-def to_dot(graph: Graph) -> str:
+def to_dot(graph: GraphView) -> str:
     """The graph in graphviz's dot language. Parameters and literals are left out."""
-    hidden = {n for n in graph if n.op in ("parameter", "literal")}
+    hidden = {n for n in graph.nodes() if n.op in ("parameter", "literal")}
     lines = [
         f'digraph "{graph.name}" {{',
         "  rankdir=TB;",
@@ -32,8 +33,8 @@ def to_dot(graph: Graph) -> str:
         lines.append(f'    label="{section.value}";')
         lines.extend(f"    {_box(n)}" for n in nodes)
         lines.append("  }")
-    for node in graph:
-        for producer in graph.operands(node):
+    for node in graph.nodes():
+        for producer in node.operands:
             if producer not in hidden and node not in hidden:
                 lines.append(f"  n{producer.id} -> n{node.id};")
     lines.append("}")

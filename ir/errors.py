@@ -6,10 +6,16 @@ would naturally catch (`ValueError`, `TypeError`, `NotImplementedError`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from fastism_compiler.ir.graph import Graph, Node
+
+class Located(Protocol):
+    """Something that an error can point at: a node of a graph."""
+
+    name: str
+    op: str
+    layer: str | None
+    graph: Any
 
 
 class FastISMError(Exception):
@@ -19,8 +25,7 @@ class FastISMError(Exception):
         rule: the rule that was broken, as one sentence.
         expected: what the rule asks for.
         got: what was found instead.
-        node: the IR node concerned; its Keras layer name is shown.
-        graph: the graph around `node`; a few neighbouring lines are shown.
+        node: the IR node concerned; its layer's name is shown, and the lines around it in its graph.
     """
 
     def __init__(
@@ -29,8 +34,7 @@ class FastISMError(Exception):
         *,
         expected: Any = None,
         got: Any = None,
-        node: Node | None = None,
-        graph: Graph | None = None,
+        node: Located | None = None,
     ) -> None:
         self.rule, self.expected, self.got, self.node = rule, expected, got, node
         lines = [rule]
@@ -41,11 +45,8 @@ class FastISMError(Exception):
         if node is not None:
             lines.append(f"in node:  %{node.name} = {node.op}")
             lines.append(f"layer:    {node.layer or '(none)'}")
-        if node is not None and graph is not None:
-            from fastism_compiler.ir.printer import excerpt
-
-            lines.append("around:")
-            lines.extend("  " + line for line in excerpt(graph, node))
+            around = node.graph.excerpt(node)
+            lines.extend(["around:", *("  " + line for line in around)] if around else [])
         super().__init__("\n".join(lines))
 
 
@@ -53,44 +54,8 @@ class RangeError(FastISMError, ValueError):
     """Change ranges that are empty, reversed, overhanging or of a wrong width."""
 
 
-class InputError(FastISMError, ValueError):
-    """Model inputs of a wrong number, rank, length, channel count or content."""
-
-
-class InputTypeError(FastISMError, TypeError):
-    """Model inputs of a kind or dtype that cannot be read as a sequence."""
-
-
-class ReplacementError(FastISMError, ValueError):
-    """A replacement whose shape or letters do not fit the change ranges."""
-
-
-class LayerNameError(FastISMError, ValueError):
-    """A layer name that the model does not have."""
-
-
 class OptionError(FastISMError, ValueError):
     """A compile option with a value outside its domain."""
-
-
-class ModelError(FastISMError, TypeError):
-    """Something that is not a Keras 3 model this package can read."""
-
-
-class UnsupportedError(FastISMError, NotImplementedError):
-    """A model construct that is refused by name, never silently approximated."""
-
-
-class ArtifactError(FastISMError, ValueError):
-    """An exported program that is missing, damaged, of a newer format, or that cannot be written."""
-
-
-class MemoryBudgetError(FastISMError, ValueError):
-    """A memory budget below the smallest working set."""
-
-
-class VerificationError(FastISMError, ValueError):
-    """The compiled program and naive ISM disagree beyond rounding."""
 
 
 class PassError(FastISMError, ValueError):

@@ -1,193 +1,98 @@
-"""The graph: typed nodes over a networkx multigraph that nothing else gets to see.
+"""The graph: typed nodes whose order and reachability networkx knows; nothing else gets to see it.
 
-Every node is one value (static single assignment). Nodes live in one of two
-sections: `REFERENCE` nodes are computed once per block of sequences, `TILE`
-nodes once per tile of mutated rows. Before `insert-slice-assign` there are
-only reference nodes, and the graph is simply the model.
+Nodes live in one of two sections: `REFERENCE` nodes are computed once per
+block of sequences, `TILE` nodes once per tile of mutated rows. Before
+`insert-slice-assign` there are only reference nodes, and the graph is simply
+the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 import networkx as nx
-import numpy as np
+from fastism_compiler.ir.dot import to_dot
 from fastism_compiler.ir.errors import IRError
-from fastism_compiler.ir.position_map import Table
-from fastism_compiler.ir.ranges import Carrier, State, Window
+from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import infer_type
+from fastism_compiler.ir.printer import excerpt, to_text
+from fastism_compiler.ir.tiling import Prediction, Tiling
 from fastism_compiler.ir.types import TensorType
-
-
-class Section(StrEnum):
-    """When a node is computed."""
-
-    REFERENCE = "reference"
-    TILE = "tile"
-
-
-class LayerClass(StrEnum):
-    """What an op does to a change that reaches it (pass `classify-layers`)."""
-
-    CONSTANT = "constant"
-    INPUT = "input"
-    LOCAL = "local"
-    SEE_THROUGH = "see-through"
-    POOLING = "pooling"
-    AGGREGATION = "aggregation"
-    RECURRENT = "recurrent"
-    STOP = "stop"
-
-
-class Form(StrEnum):
-    """How a tile node stores its rows."""
-
-    DELTA = "delta"
-    """mutant - reference; 0 outside the sequence"""
-    VALUE = "value"
-    """the mutant's own values"""
-    REFERENCE = "reference"
-    """the reference's values on the same rows"""
-
-
-@dataclass(slots=True)
-class Facts:
-    """What the analyses found out about a node; None where they have not run."""
-
-    layer_class: LayerClass | None = None
-    axis: int | None = None
-    """Axis that holds sequence positions; None where there is none."""
-    demand: tuple[int, int] | None = None
-    """Positions on `axis` that the outputs need."""
-    state: State | None = None
-    segment: int | None = None
-    form: Form | None = None
-    """Before `insert-slice-assign`: the form this op's result should take in the tile."""
-    carrier: Carrier | None = None
-    kernel: str | None = None
-    parts: int = 1
-    """In how many parts a slice of a dense kernel is read (see `plan-tiles`)."""
-    shared_start: bool = False
-    """All rows of a tile store this value from the same position on."""
-    reason: str | None = None
-    """Why acceleration stops here."""
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One op and the value it makes. Made by `Graph.add` only."""
-
-    id: int
-    name: str
-    op: str
-    attrs: Mapping[str, Any]
-    type: TensorType
-    layer: str | None
-    section: Section
-    facts: Facts = field(default_factory=Facts)
-
-    def __repr__(self) -> str:
-        return f"<Node %{self.name} = {self.op}: {self.type}>"
-
-    @property
-    def window(self) -> Window:
-        """Its state, which must be a window.
-
-        Raises:
-            IRError: constant, full, or not known yet.
-        """
-        if not isinstance(self.facts.state, Window):
-            raise IRError("a window is needed", got=str(self.facts.state), node=self)
-        return self.facts.state
-
-    @property
-    def carrier(self) -> Carrier:
-        """Where its rows are stored.
-
-        Raises:
-            IRError: not stored as a window, or not placed yet.
-        """
-        if self.facts.carrier is None:
-            raise IRError("a carrier is needed", got="none", node=self)
-        return self.facts.carrier
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tiling:
-    """How rows are cut into tiles (pass `plan-tiles`).
-
-    Attributes:
-        groups: one label per range; a tile holds rows of one label only.
-        row_bytes: memory one row needs at the widest step.
-        most_rows: rows that the memory for a tile allows.
-        near_rows: rows that are best where tiles run beside each other, a core each.
-        overhead: what starting a tile and reading its weights costs, in rows.
-    """
-
-    groups: Table
-    row_bytes: int
-    most_rows: int
-    near_rows: int
-    overhead: float
-
-    def rows(self, sequences: int) -> int:
-        """Rows per tile for blocks of `sequences`: large tiles, little padding."""
-        sizes = np.unique(self.groups, return_counts=True)[1] * sequences
-        return cheapest_rows(sizes, self.near_rows, self.overhead)[0]
-
-    def tiles(self, sequences: int) -> int:
-        """Tiles of a scan of every range of `sequences` sequences."""
-        sizes = np.unique(self.groups, return_counts=True)[1] * sequences
-        return int((-(-sizes // self.rows(sequences))).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the cost model expects (pass `choose-program`).
-
-    Attributes:
-        speed_up: of the tile section over the model itself, in time.
-        naive: the model itself is expected to be faster.
-    """
-
-    speed_up: float
-    naive: bool
-
-
-def cheapest_rows(sizes: Table, most: int, overhead: float) -> tuple[int, float]:
-    """Rows per tile at which groups of these sizes cost least, and that cost per row.
-
-    Short tiles repeat what starting a tile costs; long ones are padded more.
-    """
-    candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
-    costs = [(-(-sizes // n) * n).sum() * (1 + overhead / n) / sizes.sum() for n in candidates]
-    best = int(np.argmin(costs))
-    return candidates[best], float(costs[best])
 
 
 class Graph:
     """A model, and later its ISM program, as a graph of single-valued nodes.
 
-    `inputs` and `outputs` are ordered; `sequence` is the mutated input.
-    Once lowered, `outputs` are the tile's, and `references` the model's own.
     Iteration is topological and deterministic (ties by age).
+
+    Attributes:
+        name: the model's name.
+        inputs: the model's inputs, in order.
+        outputs: the model's outputs, in order.
+        tile_outputs: what a lowered graph returns per row of a tile, one for each output; empty until then.
+        sequence: the mutated input.
+        tiling: how rows form tiles, once planned.
+        prediction: what the program is expected to gain, once predicted.
     """
 
     def __init__(self, name: str = "model") -> None:
         self.name = name
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
-        self.references: list[Node] = []
+        self.tile_outputs: list[Node] = []
+        self.sequence: Node | None = None
         self.tiling: Tiling | None = None
         self.prediction: Prediction | None = None
-        self.sequence: Node | None = None
-        self._nx: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        self._nx: nx.DiGraph[Node] = nx.DiGraph()
         self._names: set[str] = set()
         self._next_id = 0
-        self._order: list[Node] | None = None
+        self._order: list[Node] | None = []
+
+    # Reading
+
+    def operands(self, node: Node) -> list[Node]:
+        """The same as `node.operands`, as a list."""
+        return list(node.operands)
+
+    def users(self, node: Node) -> list[Node]:
+        """The same as `node.users`, as a list."""
+        return list(node.users)
+
+    @property
+    def results(self) -> list[Node]:
+        """What the graph returns as it stands: `tile_outputs` once it is lowered, `outputs` before."""
+        return self.tile_outputs or self.outputs
+
+    def nodes(self, section: Section | None = None) -> list[Node]:
+        """All nodes (of one section), producers before users.
+
+        Raises:
+            IRError: the graph has a cycle.
+        """
+        if self._order is None:
+            try:
+                self._order = list(nx.lexicographical_topological_sort(self._nx, key=lambda n: n.id))
+            except nx.NetworkXUnfeasible as error:
+                raise IRError("a graph must not contain a cycle") from error
+        return [n for n in self._order if section is None or n.section is section]
+
+    def descendants(self, node: Node) -> set[Node]:
+        """Every node that depends on `node`."""
+        return set(nx.descendants(self._nx, node))
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes())
+
+    def __len__(self) -> int:
+        return len(self._nx)
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self._nx
+
+    # Writing
 
     def add(
         self,
@@ -203,125 +108,132 @@ class Graph:
         """Append a node. Its type is inferred from the op's rule unless given.
 
         Raises:
-            IRError: unknown op, or operands the op's rule refuses.
+            IRError: unknown op, operands the op's rule refuses, or of another graph.
         """
-        from fastism_compiler.ir.ops import infer_type
-
         frozen = MappingProxyType(dict(attrs or {}))
         inferred = type or infer_type(op, [n.type for n in inputs], frozen)
-        node = Node(self._next_id, self._unique(name or op), op, frozen, inferred, layer, section)
+        node = Node(self._next_id, name or op, op, frozen, inferred, layer, section, self)
+        for producer in inputs:
+            self._check_mine(producer, node)
+        node.name = self._unique(node.name)
         self._next_id += 1
-        self._nx.add_node(node.id, node=node)
-        for position, producer in enumerate(inputs):
-            self._connect(producer, node, position)
-        self._order = None
+        self._nx.add_node(node)
+        node._operands = tuple(inputs)
+        for producer in inputs:
+            self._connect(producer, node)
+        if self._order is not None:
+            self._order.append(node)  # nothing reads it yet, and it is the youngest
         return node
 
-    def __str__(self) -> str:
-        from fastism_compiler.ir.printer import to_text
-
-        return to_text(self)
-
-    def to_dot(self) -> str:
-        """The graph in graphviz's dot language."""
-        from fastism_compiler.ir.dot import to_dot
-
-        return to_dot(self)
-
-    def nodes(self, section: Section | None = None) -> list[Node]:
-        """All nodes (of one section), producers before users."""
-        if self._order is None:
-            order = nx.lexicographical_topological_sort(self._nx, key=lambda i: i)
-            try:
-                self._order = [self._nx.nodes[i]["node"] for i in order]
-            except nx.NetworkXUnfeasible as error:
-                raise IRError("a graph must not contain a cycle") from error
-        return [n for n in self._order if section is None or n.section is section]
-
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self.nodes())
-
-    def __len__(self) -> int:
-        return int(self._nx.number_of_nodes())
-
-    def __contains__(self, node: Node) -> bool:
-        return bool(self._nx.has_node(node.id)) and self._nx.nodes[node.id]["node"] is node
-
-    def operands(self, node: Node) -> list[Node]:
-        """The producers of `node`, in argument order."""
-        edges = self._nx.in_edges(node.id, keys=True)
-        return [self._nx.nodes[u]["node"] for u, _, _ in sorted(edges, key=lambda e: e[2])]
-
-    def users(self, node: Node) -> list[Node]:
-        """The nodes that read `node`, once each, oldest first."""
-        return [self._nx.nodes[i]["node"] for i in sorted(set(self._nx.successors(node.id)))]
-
     def set_operand(self, node: Node, position: int, producer: Node) -> None:
-        """Let argument `position` of `node` read `producer` instead."""
-        old = self.operands(node)[position]
-        self._nx.remove_edge(old.id, node.id, key=position)
-        self._connect(producer, node, position)
+        """Let argument `position` of `node` read `producer` instead.
+
+        Raises:
+            IRError: a producer of another graph.
+        """
+        self._check_mine(producer, node)
+        operands = list(node.operands)
+        self._disconnect(operands[position], node)
+        operands[position] = producer
+        node._operands = tuple(operands)
+        self._connect(producer, node)
         self._order = None
 
     def replace(self, old: Node, new: Node) -> None:
-        """Let every user of `old`, and every graph output, read `new` instead."""
-        for user in self.users(old):
-            if user is new:
-                continue
-            for position, producer in enumerate(self.operands(user)):
-                if producer is old:
-                    self.set_operand(user, position, new)
+        """Let every user of `old`, and every result of the graph, read `new` instead."""
+        for user in old.users:
+            if user is not new:
+                self.redirect(user, old, new)
         self.outputs = [new if n is old else n for n in self.outputs]
-        self.references = [new if n is old else n for n in self.references]
+        self.tile_outputs = [new if n is old else n for n in self.tile_outputs]
+
+    def redirect(self, user: Node, old: Node, new: Node) -> None:
+        """Let `user` read `new` wherever it reads `old`."""
+        for position, producer in enumerate(user.operands):
+            if producer is old:
+                self.set_operand(user, position, new)
 
     def remove(self, node: Node) -> None:
         """Delete a node that nothing reads.
 
         Raises:
-            IRError: the node still has users, or is an input or output.
+            IRError: the node still has users, or is an input or a result.
         """
-        if self.users(node) or node in (*self.inputs, *self.outputs, *self.references):
+        if node._users or node in (*self.inputs, *self.outputs, *self.tile_outputs):
             raise IRError("only a node that nothing reads can be removed", node=node)
-        self._nx.remove_node(node.id)
-        self._names.discard(node.name)
-        self._order = None
+        self._delete([node])
 
     def prune(self) -> int:
-        """Delete every node no output depends on, inputs excepted; return how many."""
-        roots = [*self.outputs, *self.references]
-        live = {n.id for n in roots}
-        for node in roots:
-            live |= nx.ancestors(self._nx, node.id)
-        dead = [n for n in reversed(self.nodes()) if n.id not in live and n not in self.inputs]
-        for node in dead:
-            self.remove(node)
+        """Delete every node no result depends on, inputs excepted; return how many."""
+        live: set[Node] = set()
+        waiting = [*self.outputs, *self.tile_outputs]
+        while waiting:
+            node = waiting.pop()
+            if node not in live:
+                live.add(node)
+                waiting.extend(node.operands)
+        dead = [n for n in reversed(self.nodes()) if n not in live and n not in self.inputs]
+        self._delete(dead)
         return len(dead)
-
-    def descendants(self, node: Node) -> set[Node]:
-        """Every node that depends on `node`."""
-        return {self._nx.nodes[i]["node"] for i in nx.descendants(self._nx, node.id)}
 
     def copy(self) -> Graph:
         """A copy whose nodes have fresh facts; ids and names stay the same."""
         other = Graph(self.name)
-        twins = {}
+        twins: dict[Node, Node] = {}
         for node in self.nodes():
-            twin = Node(node.id, node.name, node.op, node.attrs, node.type, node.layer, node.section)
-            other._nx.add_node(twin.id, node=twin)
-            twins[node.id] = twin
-        for u, v, position in self._nx.edges(keys=True):
-            other._nx.add_edge(u, v, key=position)
-        other.inputs = [twins[n.id] for n in self.inputs]
-        other.outputs = [twins[n.id] for n in self.outputs]
-        other.references = [twins[n.id] for n in self.references]
-        other.sequence = twins[self.sequence.id] if self.sequence is not None else None
+            twin = Node(node.id, node.name, node.op, node.attrs, node.type, node.layer, node.section, other)
+            other._nx.add_node(twin)
+            twin._operands = tuple(twins[o] for o in node.operands)
+            for producer in twin.operands:
+                other._connect(producer, twin)
+            twins[node] = twin
+        other.inputs = [twins[n] for n in self.inputs]
+        other.outputs = [twins[n] for n in self.outputs]
+        other.tile_outputs = [twins[n] for n in self.tile_outputs]
+        other.sequence = twins[self.sequence] if self.sequence is not None else None
         other._names, other._next_id = set(self._names), self._next_id
+        other._order = list(twins.values())
         return other
 
-    def _connect(self, producer: Node, node: Node, position: int) -> None:
+    # Showing
+
+    def __str__(self) -> str:
+        return to_text(self)
+
+    def to_dot(self) -> str:
+        """The graph in graphviz's dot language."""
+        return to_dot(self)
+
+    def excerpt(self, node: Node) -> list[str]:
+        """The lines around a node in canonical text form, its own marked, for error messages."""
+        return excerpt(self, node)
+
+    # Edges
+
+    def _check_mine(self, producer: Node, node: Node) -> None:
         if producer not in self:
             raise IRError("an operand must belong to the same graph", got=repr(producer), node=node)
-        self._nx.add_edge(producer.id, node.id, key=position)
+
+    def _connect(self, producer: Node, node: Node) -> None:
+        producer._users[node] = producer._users.get(node, 0) + 1
+        self._nx.add_edge(producer, node)
+
+    def _disconnect(self, producer: Node, node: Node) -> None:
+        producer._users[node] -= 1
+        if producer._users[node] == 0:
+            del producer._users[node]
+            self._nx.remove_edge(producer, node)
+
+    def _delete(self, nodes: Sequence[Node]) -> None:
+        """Delete nodes, users before producers; the order of the others stays what it was."""
+        for node in nodes:
+            for producer in node.operands:
+                self._disconnect(producer, node)
+            self._nx.remove_node(node)
+            self._names.discard(node.name)
+        if self._order is not None:
+            dead = set(nodes)
+            self._order = [n for n in self._order if n not in dead]
 
     def _unique(self, name: str) -> str:
         candidate, number = name, 1

@@ -22,6 +22,15 @@ import numpy.typing as npt
 Table = npt.NDArray[np.int64]
 
 
+@overload
+def ceil_div(a: int, b: int) -> int: ...
+@overload
+def ceil_div(a: Table, b: int | Table) -> Table: ...
+def ceil_div(a: Any, b: Any) -> Any:
+    """`a / b`, rounded up; numbers or tables."""
+    return -(-a // b)
+
+
 @dataclass(frozen=True, slots=True)
 class PositionMap:
     """The positions of one operand against the positions of the result.
@@ -126,6 +135,6 @@ def same_padding(length: int, size: int, stride: int = 1, dilation: int = 1) -> 
 
     The left side gets the smaller half (tf.nn, "Notes on padding").
     """
-    out_length = -(-length // stride)
+    out_length = ceil_div(length, stride)
     total = max((out_length - 1) * stride + (size - 1) * dilation + 1 - length, 0)
     return out_length, total // 2, total - total // 2

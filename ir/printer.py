@@ -6,18 +6,19 @@ Grammar (facts that no pass has recorded yet are left out):
     prediction := "predicted" speed_up naive
     section:= ("reference:" | "tile:") node*
     node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
-    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | stops
+    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | stops | resumes
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastism_compiler.ir.graph import Graph, Node, Section
+from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ranges import Constant
 
 
-def to_text(graph: Graph) -> str:
+def to_text(graph: GraphView) -> str:
     """The whole graph in canonical text form."""
     inputs = ", ".join(f"%{n.name}: {n.type}" for n in graph.inputs)
     lines = [f"graph @{graph.name}({inputs}) {{"]
@@ -25,32 +26,32 @@ def to_text(graph: Graph) -> str:
         nodes = [n for n in graph.nodes(section) if n not in graph.inputs]
         if nodes:
             lines.append(f"{section.value}:")
-            lines.extend("  " + node_line(graph, n) for n in nodes)
+            lines.extend("  " + node_line(n) for n in nodes)
     if graph.prediction is not None:
         lines.append(f"predicted speed_up={graph.prediction.speed_up:.2f} naive={str(graph.prediction.naive).lower()}")
-    lines.append("return " + ", ".join(f"%{n.name}" for n in graph.outputs))
+    lines.append("return " + ", ".join(f"%{n.name}" for n in graph.results))
     lines.append("}")
     return "\n".join(lines) + "\n"
 
 
-def node_line(graph: Graph, node: Node) -> str:
+def node_line(node: Node) -> str:
     """One node in canonical text form."""
-    operands = ", ".join(f"%{n.name}" for n in graph.operands(node))
-    uses = len(graph.users(node)) + graph.outputs.count(node)
+    operands = ", ".join(f"%{n.name}" for n in node.operands)
+    uses = len(node.users) + node.graph.results.count(node)
     parts = [f"%{node.name} : {node.type} users={uses} = {node.op}({operands})"]
     parts += [f"{key}={_attr(value)}" for key, value in sorted(node.attrs.items())]
     parts += [f'layer="{node.layer}"'] if node.layer else []
     return " ".join(parts + _facts(node))
 
 
-def excerpt(graph: Graph, node: Node, context: int = 2) -> list[str]:
+def excerpt(graph: GraphView, node: Node, context: int = 2) -> list[str]:
     """The lines around `node`, its own marked, for error messages."""
     nodes = graph.nodes()
     if node not in nodes:
         return []
     where = nodes.index(node)
     window = nodes[max(where - context, 0) : where + context + 1]
-    return [("> " if n is node else "  ") + node_line(graph, n)[:160] for n in window]
+    return [("> " if n is node else "  ") + node_line(n)[:160] for n in window]
 
 
 def _attr(value: Any) -> str:
@@ -78,6 +79,8 @@ def _facts(node: Node) -> list[str]:
         parts.append(f"carrier={facts.carrier}" + (" shared" if facts.shared_start else ""))
     if facts.kernel is not None:
         parts.append(f"kernel={facts.kernel}" + (f" in {facts.parts} parts" if facts.parts > 1 else ""))
-    if facts.reason is not None:
-        parts.append(f'stops="{facts.reason}"')
+    if facts.stops is not None:
+        parts.append(f'stops="{facts.stops}"')
+    if facts.resumes is not None:
+        parts.append(f'resumes="{facts.resumes}"')
     return parts

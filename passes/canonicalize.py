@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastism_compiler.ir.graph import Graph, Node
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.classify_layers import is_stopped
 
@@ -38,17 +39,17 @@ class CanonicalizePass(Pass):
 
 
 def _drop(graph: Graph, node: Node) -> Node:
-    return graph.operands(node)[0]
+    return node.operands[0]
 
 
 def _drop_if_same_type(graph: Graph, node: Node) -> Node | None:
-    (operand,) = graph.operands(node)
+    (operand,) = node.operands
     return operand if operand.type == node.type else None
 
 
 def _expand_batch_norm(graph: Graph, node: Node) -> Node:
     """Keras: `x * inv + (beta - mean * inv)`, `inv = gamma * rsqrt(variance + epsilon)`."""
-    value, mean, variance, *rest = graph.operands(node)
+    value, mean, variance, *rest = node.operands
     gamma = rest.pop(0) if node.attrs["scale"] else None
     beta = rest.pop(0) if node.attrs["center"] else None
 
@@ -68,17 +69,17 @@ def _expand_batch_norm(graph: Graph, node: Node) -> Node:
 
 
 def _expand_separable(graph: Graph, node: Node) -> Node:
-    value, depthwise, pointwise = graph.operands(node)
+    value, depthwise, pointwise = node.operands
     middle = graph.add("depthwise_conv", (value, depthwise), node.attrs, layer=node.layer)
     attrs = {"stride": 1, "dilation": 1, "groups": 1, "pad": (0, 0)}
     return graph.add("conv", (middle, pointwise), attrs, layer=node.layer)
 
 
 def _merge_transposes(graph: Graph, node: Node) -> Node | None:
-    (inner,) = graph.operands(node)
+    (inner,) = node.operands
     perm = node.attrs["perm"]
     if inner.op == "transpose":
-        (source,) = graph.operands(inner)
+        (source,) = inner.operands
         perm = tuple(inner.attrs["perm"][i] for i in perm)
         if perm == tuple(range(len(perm))):
             return source

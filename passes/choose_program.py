@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastism_compiler.ir.arithmetic import naive_total
-from fastism_compiler.ir.graph import Graph, Node, Prediction, Section
-from fastism_compiler.ir.ops import TILE_OPS, rule_of
-from fastism_compiler.ir.ranges import Constant, Window
+from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import TILE_OPS
+from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.ir.tiling import Prediction
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, row_work, stored_work
 from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, spilled
@@ -42,7 +45,7 @@ class ChooseProgramPass(Pass):
     break_even: float = 1.05
 
     def run(self, graph: Graph, context: Context) -> None:
-        changed = any(not isinstance(n.facts.state, Constant) for n in graph.references)
+        changed = any(n.changes for n in graph.outputs)
         speed_up = naive_cost(graph, context) / tile_cost(graph, context) if changed else float("inf")
         graph.prediction = Prediction(speed_up, naive=speed_up < self.break_even and not context.sparse)
 
@@ -60,8 +63,8 @@ def reference_cost(graph: Graph, context: Context) -> float:
 def row_cost(graph: Graph, context: Context) -> float:
     """One row of a tile, in multiply-adds: windows as they are stored, and values recomputed whole."""
     nodes = graph.nodes(Section.TILE)
-    work = max(sum(stored_work(graph, n) for n in nodes), row_work(graph, context.ranges.count))
-    moved = sum(_moved(graph, n, context) for n in nodes)
+    work = max(sum(stored_work(n) for n in nodes), row_work(graph, context.ranges.count))
+    moved = sum(_moved(n, context) for n in nodes)
     saved = SAVED_IN_CACHE * context.machine.per_byte * moved * _near(graph, context)
     return work + _memory_cost(moved, context) - saved
 
@@ -76,7 +79,7 @@ def _near(graph: Graph, context: Context) -> float:
 
 def tile_cost(graph: Graph, context: Context) -> float:
     """One mutation, in multiply-adds, with its share of the weights that its tile reads and of the reference pass."""
-    weights = sum(_weights(graph, n) for n in graph.nodes(Section.TILE))
+    weights = sum(_weights(n) for n in graph.nodes(Section.TILE))
     rows = graph.tiling.rows(context.batch_size) if graph.tiling else 1
     shared = _memory_cost(ITEM_BYTES * weights / rows, context) + reference_cost(graph, context) / context.ranges.count
     return row_cost(graph, context) + shared
@@ -89,20 +92,20 @@ def _memory_cost(moved: float, context: Context) -> float:
 
 def _written(graph: Graph) -> int:
     """Bytes of the model's results that some mutation changes; element-wise ops are passes over others."""
-    changing = [n for n in graph.nodes(Section.REFERENCE) if not isinstance(n.facts.state, Constant)]
+    changing = [n for n in graph.nodes(Section.REFERENCE) if n.changes]
     return sum(ITEM_BYTES * n.type.row_size for n in changing if not rule_of(n).elementwise)
 
 
-def _moved(graph: Graph, node: Node, context: Context) -> float:
+def _moved(node: Node, context: Context) -> float:
     """Bytes of a row that one step of a tile reads and writes."""
-    fused = isinstance(node.facts.state, Window) or node.op in TILE_OPS
+    fused = node.has_window or node.op in TILE_OPS
     if fused and not context.jit:
-        return _UNFUSED * row_bytes(graph, node)
+        return _UNFUSED * row_bytes(node)
     if rule_of(node).elementwise:
         return 0
-    return row_bytes(graph, node) if fused else _PASSES * ITEM_BYTES * node.type.row_size
+    return row_bytes(node) if fused else _PASSES * ITEM_BYTES * node.type.row_size
 
 
-def _weights(graph: Graph, node: Node) -> int:
+def _weights(node: Node) -> int:
     """Parameters that one tile reads for a node."""
-    return sum(o.type.row_size for o in graph.operands(node) if o.section is Section.REFERENCE and not o.type.batched)
+    return sum(o.type.row_size for o in node.operands if o.section is Section.REFERENCE and not o.type.batched)

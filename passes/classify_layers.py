@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastism_compiler.ir.graph import Graph, LayerClass, Node
-from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Resumes, Stops, effect_on, rule_of
+from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Resumes, Stops
+from fastism_compiler.ir.queries import effect_on, rule_of
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -36,19 +39,19 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     if node is graph.sequence:
         facts.layer_class, facts.axis = LayerClass.INPUT, 1
         return
-    changed = [(i, o) for i, o in enumerate(graph.operands(node)) if o.facts.layer_class is not LayerClass.CONSTANT]
+    changed = [(i, o) for i, o in enumerate(node.operands) if o.facts.layer_class is not LayerClass.CONSTANT]
     if not changed:
         facts.layer_class = LayerClass.CONSTANT
         return
     windows = [(i, o.facts.axis) for i, o in changed if o.facts.axis is not None]
-    effects = [effect_on(graph, node, i, axis) for i, axis in windows]
+    effects = [effect_on(node, i, axis) for i, axis in windows]
     facts.layer_class = rule_of(node).layer_class
     reason = _stop_reason(node, effects, stop_at) or _no_deltas(node)
     if reason is not None:
-        facts.layer_class, facts.reason = LayerClass.STOP, reason
+        facts.layer_class, facts.stops = LayerClass.STOP, reason
         return
     if any(isinstance(e, Resumes) for e in effects):
-        facts.reason = "its state runs on; it resumes from the reference at the first change"
+        facts.resumes = "its state runs on; it resumes from the reference at the first change"
         return
     if any(isinstance(e, Aggregates) for e in effects):
         facts.layer_class = LayerClass.AGGREGATION
@@ -59,7 +62,7 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
         facts.axis = next(e.axis for e in effects if isinstance(e, Moves))
     elif facts.layer_class in (LayerClass.STOP, LayerClass.RECURRENT):
         facts.layer_class = LayerClass.STOP
-        facts.reason = "everything before it may have changed"
+        facts.stops = "everything before it may have changed"
 
 
 def _stop_reason(node: Node, effects: list[Effect], stop_at: frozenset[str]) -> str | None:

@@ -19,9 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastism_compiler.ir.graph import Form, Graph, LayerClass, Node, Section
-from fastism_compiler.ir.ops import map_of, rule_of
-from fastism_compiler.ir.ranges import Constant, Full, State, Window
+from fastism_compiler.ir.facts import Form, LayerClass, Section
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.queries import map_of, rule_of
+from fastism_compiler.ir.ranges import Full, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -36,8 +38,7 @@ class InsertSliceAssignPass(Pass):
     4. Constants with positions, or one per sequence, are read through a window.
     5. A recurrence resumes from the table of the reference's states.
     6. Each output ends as a whole value per row; in a sparse program, one with
-       positions ends as a window of deltas. The model's own outputs stay as
-       `graph.references`.
+       positions ends as a window of deltas.
 
     Reference nodes that nothing reads any more are left to dead code removal.
     """
@@ -49,13 +50,12 @@ class InsertSliceAssignPass(Pass):
     def run(self, graph: Graph, context: Context) -> None:
         lowering = _Lowering(graph)
         for node in graph.nodes(Section.REFERENCE):
-            if not isinstance(node.facts.state, Constant):
+            if node.changes:
                 lowering.lower(node)
-        graph.references = list(graph.outputs)
-        windows = [context.sparse and isinstance(n.facts.state, Window) for n in graph.references]
-        graph.outputs = [
+        windows = [context.sparse and n.has_window for n in graph.outputs]
+        graph.tile_outputs = [
             lowering.window(n, Form.DELTA) if window else lowering.whole(n, Form.VALUE)
-            for n, window in zip(graph.references, windows, strict=True)
+            for n, window in zip(graph.outputs, windows, strict=True)
         ]
         graph.prune()
 
@@ -86,29 +86,23 @@ class _Lowering:
             made = _DELTA.get(node.op, _Lowering._delta)(self, node)
         else:
             made = self._by_value(node)
-        self.rows[node, made.facts.form or Form.VALUE, isinstance(node.facts.state, Full)] = made
+        self.rows[node, made.facts.form or Form.VALUE, node.is_full] = made
 
     def _stays_window(self, node: Node) -> bool:
         """Whether the op can read its changed operands as windows."""
         if node.facts.layer_class is LayerClass.AGGREGATION:
             return True
-        return isinstance(node.facts.state, Window)
+        return node.has_window
 
     def _lower_whole(self, node: Node) -> Node:
         """An op on whole values: each row stands for a whole sequence."""
-        operands = self.graph.operands(node)
         if node.facts.form is Form.DELTA:
             return _DELTA.get(node.op, _Lowering._delta)(self, node, whole=True)
-        like = self._any_whole(operands)
+        like = self.whole(node.changed_operands[0], Form.VALUE)
         return self._copy(node, self._operands(node, Form.VALUE, like, whole=True))
 
-    def _any_whole(self, operands: Sequence[Node]) -> Node:
-        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
-        return self.whole(changed, Form.VALUE)
-
     def _by_value(self, node: Node) -> Node:
-        operands = self.graph.operands(node)
-        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        changed = node.changed_operands[0]
         like = self.window(changed, Form.VALUE)
         if node.facts.layer_class is LayerClass.AGGREGATION:
             kind = node.op.replace("reduce", "window")
@@ -116,12 +110,11 @@ class _Lowering:
         return self._copy(node, self._operands(node, Form.VALUE, like))
 
     def _resumes(self, node: Node) -> bool:
-        changed = [o for o in self.graph.operands(node) if not isinstance(o.facts.state, Constant)]
-        return node.facts.layer_class is LayerClass.RECURRENT and isinstance(changed[0].facts.state, Window)
+        return node.facts.layer_class is LayerClass.RECURRENT and node.changed_operands[0].has_window
 
     def _resume(self, node: Node) -> Node:
         """A recurrence that starts from the reference's state in front of the first change."""
-        projections, *parameters = self.graph.operands(node)
+        projections, *parameters = node.operands
         states = self.graph.add("recurrent_states", [projections, *parameters], node.attrs, layer=node.layer)
         facts, own = node.facts, states.facts
         own.layer_class, own.state, own.segment, own.form = facts.layer_class, facts.state, facts.segment, facts.form
@@ -130,15 +123,13 @@ class _Lowering:
 
     def _delta(self, node: Node, whole: bool = False) -> Node:
         """A linear op on the deltas of its changed operands and the values of the others."""
-        operands = self.graph.operands(node)
-        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
-        like = self._rows(changed, Form.DELTA, whole)
+        like = self._rows(node.changed_operands[0], Form.DELTA, whole)
         return self._copy(node, self._operands(node, Form.DELTA, like, whole), form=Form.DELTA)
 
     def _delta_sum(self, node: Node, whole: bool = False) -> Node:
         """add, subtract: unchanged terms drop out."""
-        operands = self.graph.operands(node)
-        deltas = [None if isinstance(o.facts.state, Constant) else self._rows(o, Form.DELTA, whole) for o in operands]
+        operands = node.operands
+        deltas = [None if o.is_constant else self._rows(o, Form.DELTA, whole) for o in operands]
         present = [d for d in deltas if d is not None]
         if len(present) == len(operands):
             return self._copy(node, present, form=Form.DELTA)
@@ -151,21 +142,19 @@ class _Lowering:
 
     def _delta_concat(self, node: Node, whole: bool = False) -> Node:
         """Over channels: zeros where nothing changed. Over positions: a sum of shifted operands."""
-        operands = self.graph.operands(node)
-        changed = next(o for o in operands if not isinstance(o.facts.state, Constant))
+        operands = node.operands
+        changed = node.changed_operands[0]
         like = self._rows(changed, Form.DELTA, whole)
         state = node.facts.state
         if not isinstance(state, Window) or state.axis != node.attrs["axis"]:
             parts = [
                 self._add(o, "zero_delta", [o, like], form=Form.DELTA, state=self._state_for(like))
-                if isinstance(o.facts.state, Constant)
+                if o.is_constant
                 else self._rows(o, Form.DELTA, whole)
                 for o in operands
             ]
             return self._copy(node, parts, form=Form.DELTA)
-        shifted = [
-            self._shifted(node, i, whole) for i, o in enumerate(operands) if not isinstance(o.facts.state, Constant)
-        ]
+        shifted = [self._shifted(node, i, whole) for i, o in enumerate(operands) if o.changes]
         made = shifted[0]
         for term in shifted[1:]:
             made = self._add(node, "add", [made, term], form=Form.DELTA)
@@ -173,11 +162,11 @@ class _Lowering:
 
     def _shifted(self, concat: Node, position: int, whole: bool) -> Node:
         """One operand of a concatenation over positions, padded to the length of the result."""
-        operands, axis = self.graph.operands(concat), concat.attrs["axis"]
+        operands, axis = concat.operands, concat.attrs["axis"]
         extents = [o.type.extent(axis) for o in operands]
         left, right = sum(extents[:position]), sum(extents[position + 1 :])
         rows = self._rows(operands[position], Form.DELTA, whole)
-        moved = rows.window.ranges.through(map_of(self.graph, concat, position, axis))
+        moved = rows.window.ranges.through(map_of(concat, position, axis))
         state = Window(axis, moved, concat.type.extent(axis))
         attrs = {"axis": axis, "left": left, "right": right}
         return self._add(concat, "pad", [rows], attrs, form=Form.DELTA, state=state)
@@ -187,8 +176,8 @@ class _Lowering:
     def _operands(self, node: Node, form: Form, like: Node, whole: bool = False) -> list[Node]:
         """Operands for a tile op: rows of the changed ones, the others as the rows need them."""
         operands = []
-        for operand in self.graph.operands(node):
-            if not isinstance(operand.facts.state, Constant):
+        for operand in node.operands:
+            if operand.changes:
                 operands.append(self._rows(operand, form, whole))
             elif rule_of(node).elementwise or operand.type.batched:
                 operands.append(self._constant(operand, like))
@@ -201,7 +190,7 @@ class _Lowering:
 
     def window(self, node: Node, form: Form) -> Node:
         """The rows of a changed node in `form`, converted if they have the other one."""
-        full = isinstance(node.facts.state, Full)
+        full = node.is_full
         key = (node, form, full)
         if key not in self.rows:
             other = self.rows[node, Form.VALUE if form is Form.DELTA else Form.DELTA, full]
@@ -210,9 +199,9 @@ class _Lowering:
 
     def whole(self, node: Node, form: Form) -> Node:
         """The rows of a changed node as whole values, or whole deltas."""
-        if isinstance(node.facts.state, Constant):
+        if node.is_constant:
             return self._add(node, "reference_window", [node, node], form=Form.VALUE, state=Full())
-        if isinstance(node.facts.state, Full):
+        if node.is_full:
             return self.window(node, form)
         key = (node, form, True)
         if key not in self.rows:
@@ -246,10 +235,10 @@ class _Lowering:
     def _make_twin(self, value: Node) -> Node | None:
         if value.section is Section.REFERENCE or value.facts.form is Form.REFERENCE:
             return value
-        operands = self.graph.operands(value)
+        operands = value.operands
         if value.op == "slice_assign":
             return operands[1]
-        if not rule_of(value).cheap or isinstance(value.facts.state, Full):
+        if not rule_of(value).cheap or value.is_full:
             return None
         twins = [self._twin(o) for o in operands]
         if any(t is None for t in twins):
@@ -315,7 +304,7 @@ class _Lowering:
         made.facts.state = state or node.facts.state
         made.facts.segment = node.facts.segment
         made.facts.layer_class = node.facts.layer_class
-        made.facts.axis = made.facts.state.axis if isinstance(made.facts.state, Window) else None
+        made.facts.axis = made.window.axis if made.has_window else None
         return made
 
 

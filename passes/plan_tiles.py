@@ -8,10 +8,13 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
-from fastism_compiler.ir.graph import Form, Graph, Node, Section, Tiling, cheapest_rows
-from fastism_compiler.ir.ops import map_of, rule_of
+from fastism_compiler.ir.facts import Form, Section
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.queries import map_of, rule_of
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
+from fastism_compiler.ir.tiling import Tiling, cheapest_rows
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, lowering, row_bytes, row_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM, WINOGRAD, arranged
@@ -60,20 +63,16 @@ class PlanTilesPass(Pass):
         for node in graph.nodes(Section.TILE):
             _place(graph, node, context.ranges)
         for node in reversed(graph.nodes(Section.TILE)):
-            _widen_operands(graph, node)
+            _widen_operands(node)
         for node in graph.nodes(Section.TILE):
             _align_operands(graph, node, context)
-        graph.outputs = [_output_inside(graph, node) for node in graph.outputs]
+        graph.tile_outputs = [_output_inside(graph, node) for node in graph.tile_outputs]
         graph.tiling = _tiling(graph, context)
 
 
-def window_operands(graph: Graph, node: Node) -> list[tuple[int, Node]]:
+def window_operands(node: Node) -> list[tuple[int, Node]]:
     """The tile operands that are stored as windows, with their positions."""
-    return [
-        (i, o)
-        for i, o in enumerate(graph.operands(node))
-        if o.section is Section.TILE and isinstance(o.facts.state, Window)
-    ]
+    return [(i, o) for i, o in enumerate(node.operands) if o.in_tile and o.has_window]
 
 
 # 1. Forward
@@ -89,15 +88,15 @@ def _place(graph: Graph, node: Node, ranges: ChangeRanges) -> None:
     if node.facts.kernel == GATHER_GEMM:
         node.facts.carrier = Carrier.inside(state.length, max(state.ranges.max_width, 1), state.ranges)
         return
-    node.facts.carrier = reduce(Carrier.hull, _arriving(graph, node))
+    node.facts.carrier = reduce(Carrier.hull, _arriving(node))
     if node.facts.form is Form.DELTA:
         _pull_inside(graph, node, state)
 
 
-def _arriving(graph: Graph, node: Node) -> list[Carrier]:
+def _arriving(node: Node) -> list[Carrier]:
     if node.op == "reference_window":
-        return [graph.operands(node)[1].carrier]
-    return [o.carrier.forward(map_of(graph, node, i, o.window.axis)) for i, o in window_operands(graph, node)]
+        return [node.operands[1].carrier]
+    return [o.carrier.forward(map_of(node, i, o.window.axis)) for i, o in window_operands(node)]
 
 
 def _pull_inside(graph: Graph, node: Node, state: Window) -> None:
@@ -106,20 +105,20 @@ def _pull_inside(graph: Graph, node: Node, state: Window) -> None:
     if node.carrier.width <= state.length and node.carrier.width <= _SLACK * width:
         return
     inside = Carrier.inside(state.length, width, state.ranges)
-    _insert_realign(graph, node, graph.users(node), inside)
+    _insert_realign(graph, node, node.users, inside)
 
 
 # 2. Backward
 
 
-def _widen_operands(graph: Graph, node: Node) -> None:
+def _widen_operands(node: Node) -> None:
     """Make by-value operands cover what `node` reads."""
     carrier = node.facts.carrier
     if carrier is None or node.op == "reference_window":
         return
-    for i, operand in window_operands(graph, node):
+    for i, operand in window_operands(node):
         if operand.facts.form is not Form.DELTA:
-            needed = carrier.backward(map_of(graph, node, i, operand.window.axis))
+            needed = carrier.backward(map_of(node, i, operand.window.axis))
             operand.facts.carrier = operand.carrier.hull(needed)
 
 
@@ -130,13 +129,13 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
     """Put a `realign` in front of every window operand stored elsewhere than `node` reads it."""
     if node.op in ("realign", "reference_window", "materialise"):
         return
-    for i, operand in window_operands(graph, node):
+    for i, operand in window_operands(node):
         if node.facts.kernel == KERNEL_ROWS:
             needed = _shared_carrier(graph, node, operand, context)
             _insert_realign(graph, operand, [node], needed, shared=True)
-            node.facts.parts = _parts(needed, graph.operands(node)[1], context)
+            node.facts.parts = _parts(needed, node.operands[1], context)
             continue
-        needed = _needed_carrier(graph, node, i, operand)
+        needed = _needed_carrier(node, i, operand)
         if not needed.same_as(operand.carrier):
             made = _insert_realign(graph, operand, [node], needed, only_position=i)
             made.facts.state = _read_part(made.window, needed)
@@ -144,19 +143,19 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
 
 def _output_inside(graph: Graph, node: Node) -> Node:
     """An output of a sparse program, stored within its positions, as narrow as its changes."""
-    if not isinstance(node.facts.state, Window):
+    if not node.has_window:
         return node
     state = node.window
     inside = Carrier.inside(state.length, max(state.ranges.max_width, 1), state.ranges)
     return node if node.carrier.same_as(inside) else _insert_realign(graph, node, [], inside)
 
 
-def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node) -> Carrier:
+def _needed_carrier(node: Node, position: int, operand: Node) -> Carrier:
     """The carrier on which `node` reads an operand."""
     stored, carrier = operand.carrier, node.facts.carrier
     if carrier is None:
         return stored
-    position_map = map_of(graph, node, position, operand.window.axis)
+    position_map = map_of(node, position, operand.window.axis)
     if rule_of(node).heavy and position_map.stride == 1 and node.facts.kernel != GATHER_GEMM:
         return stored
     if position_map.scatter and stored.forward(position_map).same_as(carrier):
@@ -167,7 +166,7 @@ def _needed_carrier(graph: Graph, node: Node, position: int, operand: Node) -> C
 def _insert_realign(
     graph: Graph,
     rows: Node,
-    users: list[Node],
+    users: Sequence[Node],
     carrier: Carrier,
     *,
     shared: bool = False,
@@ -180,7 +179,7 @@ def _insert_realign(
     facts.segment, facts.layer_class = source.segment, source.layer_class
     facts.carrier, facts.shared_start = carrier, shared
     for user in users:
-        for position, operand in enumerate(graph.operands(user)):
+        for position, operand in enumerate(user.operands):
             if operand is rows and only_position in (None, position):
                 graph.set_operand(user, position, made)
     return made
@@ -202,7 +201,7 @@ def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -
     state, stored = operand.window, operand.carrier
     unit = int(np.gcd.reduce(stored.start)) or 1
     width = max(min(stored.width, state.length), 1)
-    per_position = graph.operands(node)[1].type.extent(1)
+    per_position = node.operands[1].type.extent(1)
     elsewhere = row_work(graph, context.ranges.count)
     overhead = _overhead_rows(graph, context)
     best: tuple[float, Carrier] | None = None
@@ -233,7 +232,7 @@ def _parts(carrier: Carrier, kernel: Node, context: Context) -> int:
 def _tiling(graph: Graph, context: Context) -> Tiling:
     starts = [n.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start]
     groups = _labels(starts, context.ranges.count)
-    widest = max((row_bytes(graph, n) for n in graph.nodes(Section.TILE)), default=1)
+    widest = max((row_bytes(n) for n in graph.nodes(Section.TILE)), default=1)
     overhead = _overhead_rows(graph, context)
     saved = SAVED_IN_CACHE * context.machine.per_byte * _row_traffic(graph) / row_work(graph, context.ranges.count)
 
@@ -258,20 +257,20 @@ def _rows_of(context: Context, row: int) -> int:
 
 def _overhead_rows(graph: Graph, context: Context) -> float:
     """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
-    weights = sum(_weights_read(graph, n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
+    weights = sum(_weights_read(n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
     machine, starts = context.machine, _TILE_STARTS if context.core_cache is None else _LANE_TILE_STARTS
     work = starts * machine.per_start + _WEIGHTS * machine.per_byte * ITEM_BYTES * weights
     return work / row_work(graph, context.ranges.count)
 
 
-def _weights_read(graph: Graph, node: Node) -> int:
+def _weights_read(node: Node) -> int:
     """Elements of its parameters that one tile of a linear op reads."""
     if node.facts.kernel == KERNEL_ROWS:
-        rows, kernel = graph.operands(node)
+        rows, kernel = node.operands
         return min(max(rows.window.ranges.max_width, 1), kernel.type.extent(0)) * kernel.type.extent(1)
     if node.facts.kernel in (SCATTER_GEMM, WINOGRAD):
-        return arranged(lowering(graph, node))
-    parameters = [o for o in graph.operands(node)[1:] if o.section is Section.REFERENCE and not o.type.batched]
+        return arranged(lowering(node))
+    parameters = [o for o in node.operands[1:] if o.section is Section.REFERENCE and not o.type.batched]
     return sum(o.type.row_size for o in parameters)
 
 
@@ -285,4 +284,4 @@ def _labels(starts: list[Table], count: int) -> Table:
 
 def _row_traffic(graph: Graph) -> int:
     """Bytes that all steps of one row write and read; element-wise ones are fused into others."""
-    return sum(row_bytes(graph, n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)
+    return sum(row_bytes(n) for n in graph.nodes(Section.TILE) if not rule_of(n).elementwise)

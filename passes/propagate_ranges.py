@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
-from fastism_compiler.ir.graph import Graph, LayerClass, Node
-from fastism_compiler.ir.ops import map_of
+from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.queries import map_of
 from fastism_compiler.ir.ranges import ChangeRanges, Constant, Full, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -26,24 +28,24 @@ class PropagateRangesPass(Pass):
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph:
-            node.facts.state = _state(graph, node, context.ranges)
+            node.facts.state = _state(node, context.ranges)
 
 
-def _state(graph: Graph, node: Node, ranges: ChangeRanges) -> State:
+def _state(node: Node, ranges: ChangeRanges) -> State:
     facts = node.facts
     if facts.layer_class is LayerClass.CONSTANT:
         return Constant()
     if facts.axis is None or facts.demand is None:
         return Full()
     if facts.layer_class is not LayerClass.INPUT:
-        ranges = reduce(ChangeRanges.union, _arriving(graph, node))
+        ranges = reduce(ChangeRanges.union, _arriving(node))
     return Window(facts.axis, ranges.clip(*facts.demand), node.type.extent(facts.axis))
 
 
-def _arriving(graph: Graph, node: Node) -> list[ChangeRanges]:
+def _arriving(node: Node) -> list[ChangeRanges]:
     arriving = []
-    for i, operand in enumerate(graph.operands(node)):
+    for i, operand in enumerate(node.operands):
         state = operand.facts.state
         if isinstance(state, Window):
-            arriving.append(state.ranges.through(map_of(graph, node, i, state.axis)))
+            arriving.append(state.ranges.through(map_of(node, i, state.axis)))
     return arriving

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastism_compiler.ir.graph import Form, Graph, LayerClass, Node
-from fastism_compiler.ir.ops import call_of, rule_of
-from fastism_compiler.ir.ranges import Constant, Full, Window
+from fastism_compiler.ir.facts import Form, LayerClass
+from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -32,59 +33,54 @@ class SegmentPass(Pass):
     requires: ClassVar[tuple[str, ...]] = ("propagate-ranges",)
 
     def run(self, graph: Graph, context: Context) -> None:
-        changed = [n for n in graph if not isinstance(n.facts.state, Constant)]
-        by_value = _read_by_value(graph, changed)
+        changed = [n for n in graph if n.changes]
+        by_value = _read_by_value(changed)
         for node in changed:
             node.facts.form = _form(graph, node, by_value)
-        _number(graph, changed)
+        _number(changed)
 
 
-def changed_operands(graph: Graph, node: Node) -> list[Node]:
-    """The operands that depend on the sequence."""
-    return [o for o in graph.operands(node) if not isinstance(o.facts.state, Constant)]
-
-
-def is_linear(graph: Graph, node: Node) -> bool:
+def is_linear(node: Node) -> bool:
     """Whether deltas pass `node` without the reference, given which operands change."""
     if node.facts.layer_class is LayerClass.STOP or node.type.dtype == "bool":
         return False  # truth values have no difference
-    flags = [not isinstance(o.facts.state, Constant) for o in graph.operands(node)]
-    return rule_of(node).linear(call_of(graph, node), flags)
+    flags = [o.changes for o in node.operands]
+    return rule_of(node).linear(call_of(node), flags)
 
 
-def _reads_window(graph: Graph, node: Node) -> bool:
-    return any(isinstance(o.facts.state, Window) for o in graph.operands(node))
+def _reads_window(node: Node) -> bool:
+    return any(o.has_window for o in node.operands)
 
 
-def _wants_delta(graph: Graph, node: Node) -> bool:
+def _wants_delta(node: Node) -> bool:
     """Arithmetic on a window that is cheaper, or only right, on its delta."""
     rule = rule_of(node)
     aggregates = node.facts.layer_class is LayerClass.AGGREGATION
-    return is_linear(graph, node) and (rule.heavy or rule.delta_only or aggregates) and _reads_window(graph, node)
+    return is_linear(node) and (rule.heavy or rule.delta_only or aggregates) and _reads_window(node)
 
 
-def _read_by_value(graph: Graph, changed: list[Node]) -> set[Node]:
+def _read_by_value(changed: list[Node]) -> set[Node]:
     """Nodes whose every user, through light linear ops, takes values."""
     by_value: set[Node] = set()
     for node in reversed(changed):
-        users = [u for u in graph.users(node) if not isinstance(u.facts.state, Constant)]
-        if all(not is_linear(graph, u) or (not _wants_delta(graph, u) and u in by_value) for u in users):
+        users = [u for u in node.users if u.changes]
+        if all(not is_linear(u) or (not _wants_delta(u) and u in by_value) for u in users):
             by_value.add(node)
     return by_value
 
 
 def _form(graph: Graph, node: Node, by_value: set[Node]) -> Form:
-    if node is graph.sequence or _wants_delta(graph, node):
+    if node is graph.sequence or _wants_delta(node):
         return Form.DELTA
-    if not is_linear(graph, node):
+    if not is_linear(node):
         return Form.VALUE
-    forms = {o.facts.form for o in changed_operands(graph, node)}
-    if isinstance(node.facts.state, Full):
+    forms = {o.facts.form for o in node.changed_operands}
+    if node.is_full:
         return Form.VALUE if Form.VALUE in forms else Form.DELTA
     return Form.VALUE if forms == {Form.VALUE} and node in by_value else Form.DELTA
 
 
-def _number(graph: Graph, changed: list[Node]) -> None:
+def _number(changed: list[Node]) -> None:
     """Union operands and users of one form; then number the groups by first appearance."""
     leader: dict[Node, Node] = {}
 
@@ -96,7 +92,7 @@ def _number(graph: Graph, changed: list[Node]) -> None:
 
     for node in changed:
         leader[node] = node
-        for operand in changed_operands(graph, node):
+        for operand in node.changed_operands:
             if operand.facts.form is node.facts.form:
                 leader[find(node)] = find(operand)
     numbers: dict[Node, int] = {}

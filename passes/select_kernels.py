@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from fastism_compiler.ir.graph import Form, Graph, Node, Section
+from fastism_compiler.ir.facts import Form, Section
+from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.kernels.banding import Banding
 from fastism_compiler.ir.kernels.winograd import Pairing
-from fastism_compiler.ir.ops import Aggregates, effect_on, rule_of
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import Aggregates
+from fastism_compiler.ir.queries import effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
 from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
 
@@ -70,28 +73,28 @@ class SelectKernelsPass(Pass):
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
             if rule_of(node).heavy and node.facts.form is Form.DELTA:
-                node.facts.kernel = _fixed(graph, node) or self._cheapest(graph, node, context)
+                node.facts.kernel = _fixed(node) or self._cheapest(graph, node, context)
 
     def _cheapest(self, graph: Graph, node: Node, context: Context) -> str:
-        candidates = [candidate_for(graph, node, kernel, context) for kernel in self.kernels]
+        candidates = [candidate_for(node, kernel, context) for kernel in self.kernels]
         return cheapest(candidates, context).kernel
 
 
-def _fixed(graph: Graph, node: Node) -> str | None:
+def _fixed(node: Node) -> str | None:
     """The kernel of an op that has only one; None for a plain convolution."""
-    state = graph.operands(node)[0].facts.state
+    state = node.operands[0].facts.state
     if not isinstance(state, Window):
         return DIRECT
-    if node.op == "dense" and isinstance(effect_on(graph, node, 0, state.axis), Aggregates):
+    if node.op == "dense" and isinstance(effect_on(node, 0, state.axis), Aggregates):
         return KERNEL_ROWS
     if node.op == "conv_transpose":
         return SCATTER_GEMM
     return None if node.op == "conv" and node.attrs["stride"] == 1 and node.attrs["groups"] == 1 else DIRECT
 
 
-def candidate_for(graph: Graph, node: Node, kernel: str, context: Context) -> Candidate:
+def candidate_for(node: Node, kernel: str, context: Context) -> Candidate:
     """What running a plain convolution's windows with `kernel` would mean."""
-    rows, weights = graph.operands(node)
+    rows, weights = node.operands
     taps, channels, filters = (weights.type.extent(i) for i in range(3))
     dilation = node.attrs["dilation"]
     reach = (taps - 1) * dilation

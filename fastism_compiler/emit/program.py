@@ -16,7 +16,7 @@ from fastism_compiler.emit.ops import OPS
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.ir import Graph, Node, Section, Window
+from fastism_compiler.ir import Graph, Node, Section
 
 Finish = Callable[[list[Tensor]], list[Tensor]]
 """Selects and reduces the model's outputs; leading axis: rows or sequences."""
@@ -66,7 +66,7 @@ class Values:
             return self.bindings.parameter(node)
         if node.op == "literal":
             return tf.constant(node.attrs["value"], node.attrs["dtype"])
-        operands = [self.by_node[o] for o in self.graph.operands(node)]
+        operands = [self.by_node[o] for o in node.operands]
         if node.op in ("keras_call", "custom_local"):
             return call_keras(self.bindings, node, operands, self._calls)
         return OPS[node.op](node, *operands)
@@ -85,7 +85,7 @@ def whole(
 ) -> tuple[Mapping[Node, Tensor], list[Tensor]]:
     """The model itself on whole sequences: every value of the reference section, and the finished outputs."""
     values = Values(graph, bindings, inputs).run()
-    return values, finish([_batched(values[n], n, sequences) for n in graph.references])
+    return values, finish([_batched(values[n], n, sequences) for n in graph.outputs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Reference:
         """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
         values, outputs = whole(graph, bindings, finish, inputs, sequences)
         finite = _finite_tables(graph, values, sequences)
-        windows = {k: n for k, n in enumerate(graph.outputs) if isinstance(n.facts.state, Window)}
+        windows = {k: n for k, n in enumerate(graph.tile_outputs) if n.has_window}
         return Reference(bindings, finish, Prepared(graph, values, arithmetic), outputs, finite, windows)
 
     def row_shape(self, output: int) -> list[int]:
@@ -243,7 +243,7 @@ def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int |
     """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
     finite = tf.ones([sequences], tf.bool)
     for node in graph.nodes(Section.REFERENCE):
-        read = any(u.section is Section.TILE for u in graph.users(node))
+        read = any(u.in_tile for u in node.users)
         if read and node.type.batched and node.op != "input":
             finite = finite & _all_finite([values[node]])
     return finite

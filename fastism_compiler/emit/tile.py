@@ -14,7 +14,7 @@ from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
-from fastism_compiler.ir.ops import call_of, rule_of
+from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, WINOGRAD
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
@@ -37,13 +37,11 @@ class Prepared:
         self.guarded = _after_explosive_ops(graph)
         for node in graph.nodes(Section.TILE):
             if node.facts.kernel in KERNELS and _is_convolution(node):
-                rows, kernel = graph.operands(node)
+                rows, kernel = node.operands
                 width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
                 self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
             if node.op in COMBINATIONS:
-                self.running[node] = running_tables(
-                    node, values[graph.operands(node)[1]], graph.operands(node)[0].window.axis
-                )
+                self.running[node] = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
 
 
 _CANCELLATION = 256.0
@@ -54,27 +52,27 @@ def _after_explosive_ops(graph: Graph) -> set[Node]:
     """The slice-assigns downstream of an op that can change a value by orders of magnitude."""
     guarded: set[Node] = set()
     for node in graph.nodes(Section.TILE):
-        changed = [o.section is Section.TILE and o.facts.form is not Form.REFERENCE for o in graph.operands(node)]
-        if rule_of(node).explosive and not rule_of(node).linear(call_of(graph, node), changed):
+        changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
+        if rule_of(node).explosive and not rule_of(node).linear(call_of(node), changed):
             guarded |= {n for n in graph.descendants(node) if n.op == "slice_assign"}
     return guarded
 
 
 def _is_convolution(node: Node) -> bool:
-    return node.op in ("conv", "depthwise_conv", "conv_transpose") and isinstance(node.facts.state, Window)
+    return node.op in ("conv", "depthwise_conv", "conv_transpose") and node.has_window
 
 
-def _kept(graph: Graph, node: Node) -> bool:
+def _kept(node: Node) -> bool:
     """Windows that XLA had better compute once, into memory.
 
     It would compute them anew for each of several readers, and `winograd` reads
     and is read at many places. A value that is to be flattened it computes
     element by element, with a division for each (Basset's last pool: 566 us a tile, 79 us if stored first).
     """
-    if not isinstance(node.facts.state, Window):
+    if not node.has_window:
         return False
     # who only takes its shape does not read it
-    readers = [n for n in graph.users(node) if n.op not in ("reference_window", "zero_delta")]
+    readers = [n for n in node.users if n.op not in ("reference_window", "zero_delta")]
     winograd = any(n.facts.kernel == WINOGRAD for n in (node, *readers))
     return winograd or len(readers) > 1 or any(_mixes_channels(node, n) for n in readers)
 
@@ -102,12 +100,12 @@ class Step:
         for node in self.graph.nodes(Section.TILE):
             with layer_scope(node.layer):
                 value = self._evaluate(node, call)
-                self.values[node] = self.rows.store(value) if _kept(self.graph, node) else value
-        return [self.values[n] for n in self.graph.outputs]
+                self.values[node] = self.rows.store(value) if _kept(node) else value
+        return [self.values[n] for n in self.graph.tile_outputs]
 
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
         emit = TILE.get(node.op)
-        operands = [self._operand(o) for o in self.graph.operands(node)]
+        operands = [self._operand(o) for o in node.operands]
         if emit is not None:
             return emit(self, node, *operands)
         if node.op == "custom_local":
@@ -119,7 +117,7 @@ class Step:
         return OPS[node.op](node, *operands)
 
     def _operand(self, node: Node) -> Tensor:
-        return self.values[node] if node.section is Section.TILE else self.prepared.values[node]
+        return self.values[node] if node.in_tile else self.prepared.values[node]
 
     # Windows
 
@@ -158,12 +156,12 @@ class Step:
 
     def zero_delta(self, node: Node, constant: Tensor, like: Tensor) -> Tensor:
         shape = list(node.type.shape)
-        if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis] = node.carrier.width
+        if node.has_window:
+            shape[node.window.axis] = node.carrier.width
         return tf.zeros([tf.shape(like)[0], *shape[1:]], node.type.dtype)
 
     def reference_window(self, node: Node, table: Tensor, like: Tensor) -> Tensor:
-        source, _ = self.graph.operands(node)
+        source, _ = node.operands
         state = node.facts.state
         if not isinstance(state, Window):
             return self.rows.whole(table) if source.type.batched else table
@@ -174,7 +172,7 @@ class Step:
 
     def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
         """A window of a parameter that has positions; its axes meet the value's from the right."""
-        missing = self.graph.operands(node)[1].type.rank - source.type.rank
+        missing = node.operands[1].type.rank - source.type.rank
         table = tf.reshape(table, [*[1] * missing, *table.shape])
         front = to_front(table, state.axis)[0]
         window = self.rows.window(front, node.carrier, state.length, batched=False)
@@ -194,7 +192,7 @@ class Step:
         return self.masked(node, value - reference)
 
     def materialise(self, node: Node, x: Tensor, table: Tensor | None = None) -> Tensor:
-        source = self.graph.operands(node)[0]
+        source = node.operands[0]
         state = source.facts.state
         if not isinstance(state, Window):
             return x
@@ -203,7 +201,7 @@ class Step:
         return from_front(whole, state.axis)
 
     def realign(self, node: Node, x: Tensor) -> Tensor:
-        source = self.graph.operands(node)[0]
+        source = node.operands[0]
         axis = node.facts.axis or 1
         return from_front(self.rows.realign(to_front(x, axis), source.carrier, node.carrier), axis)
 
@@ -215,8 +213,8 @@ class Step:
 
     def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
         """A registered layer on a window: zeros outside the sequence, and what it pads itself cut off."""
-        source = self.graph.operands(node)[0]
-        if not isinstance(node.facts.state, Window):
+        source = node.operands[0]
+        if not node.has_window:
             return call(node, operands, self.calls)
         y = call(node, [self.masked(source, operands[0])], {})
         left, right = node.attrs["pad"]
@@ -227,7 +225,7 @@ class Step:
         if node.facts.form is not Form.DELTA:
             return OPS["dense"](node, x, kernel)
         if node.facts.kernel == KERNEL_ROWS:
-            carrier = self.graph.operands(node)[0].carrier
+            carrier = node.operands[0].carrier
             if not carrier.spans(kernel.shape[0]):
                 return self._dense_on_slice(node, x, kernel, carrier)
         rows = self.prepared.arithmetic.product(tf.reshape(x, [-1, kernel.shape[0]]), kernel)
@@ -241,9 +239,9 @@ class Step:
         return product_with_slice(tf.reshape(x, [-1, carrier.width]), kernel, start, parts, arithmetic.product)
 
     def max_pool(self, node: Node, x: Tensor) -> Tensor:
-        if not isinstance(node.facts.state, Window):
+        if not node.has_window:
             return OPS["max_pool"](node, x)
-        x = self.masked(self.graph.operands(node)[0], x, fill=x.dtype.min)
+        x = self.masked(node.operands[0], x, fill=x.dtype.min)
         return max_pool(x, node.attrs["size"], node.attrs["stride"])
 
     def avg_pool(self, node: Node, x: Tensor) -> Tensor:
@@ -256,20 +254,20 @@ class Step:
         if attrs["pad"] == (0, 0):
             return self.masked(node, total / attrs["size"])
         first = self.rows.positions(node.carrier) * attrs["stride"] - attrs["pad"][0]
-        length = self.graph.operands(node)[0].type.extent(1)
+        length = node.operands[0].type.extent(1)
         count = tf.minimum(first + attrs["size"], length) - tf.maximum(first, 0)
         count = tf.cast(tf.maximum(count, 1), x.dtype)[..., None]
         return self.masked(node, total / count)
 
     def reduce_mean(self, node: Node, x: Tensor) -> Tensor:
         """Unchanged positions add nothing to the sum, but count in the mean."""
-        whole = self.graph.operands(node)[0].type
+        whole = node.operands[0].type
         count = whole.row_size // node.type.row_size
         return OPS["reduce_sum"](node, x) / tf.cast(count, x.dtype)
 
     def combine(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
         """An aggregate over positions: the reference's before and after the window, and the window's own."""
-        source = self.graph.operands(node)[0]
+        source = node.operands[0]
         state, carrier, how = source.window, source.carrier, COMBINATIONS[node.op]
         x = self.masked(source, x, fill=how.nothing)
         window = how.reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
@@ -283,7 +281,7 @@ class Step:
 
     def resume(self, node: Node, x: Tensor, table: Tensor, states: Tensor, *parameters: Tensor) -> Tensor:
         """A recurrence over rows, from the tile's first change on; what runs before it is the reference's."""
-        source = self.graph.operands(node)[0]
+        source = node.operands[0]
         state, carrier = source.window, source.carrier
         length, reverse, rows = state.length, node.attrs["reverse"], self.rows
         start = tf.broadcast_to(rows.start(carrier), tf.shape(rows.sequence))
@@ -318,14 +316,14 @@ class Step:
 
     def reshape(self, node: Node, x: Tensor) -> Tensor:
         shape = list(node.type.shape[1:])
-        if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis - 1] = node.carrier.width
+        if node.has_window:
+            shape[node.window.axis - 1] = node.carrier.width
         return tf.reshape(x, [-1, *shape])
 
     def broadcast(self, node: Node, x: Tensor) -> Tensor:
         shape = list(node.type.shape[1:])
-        if isinstance(node.facts.state, Window):
-            shape[node.facts.state.axis - 1] = node.carrier.width
+        if node.has_window:
+            shape[node.window.axis - 1] = node.carrier.width
         return tf.broadcast_to(x, [tf.shape(x)[0], *shape])
 
 

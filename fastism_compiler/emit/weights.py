@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.keras.lowering import Lowered
-from fastism_compiler.ir.errors import UnsupportedError
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from fastism_compiler.errors import ArtifactError
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
-from fastism_compiler.ir.errors import ArtifactError
 
 _MANIFEST, _PAYLOAD = "manifest.json", "savedmodel"
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.export.savedmodel import portable_of
-from fastism_compiler.ir.errors import InputError, UnsupportedError
 from fastism_compiler.mutations.letters import Tokens
 
 if TYPE_CHECKING:

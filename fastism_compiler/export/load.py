@@ -14,13 +14,13 @@ import numpy as np
 
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.emit.program import ProgramSpec
+from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
 from fastism_compiler.export.target import check_format, new_artifact
 from fastism_compiler.ir import ChangeRanges, TensorType
-from fastism_compiler.ir.errors import ArtifactError, UnsupportedError
 from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within

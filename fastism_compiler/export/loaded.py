@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.emit.program import ProgramSpec
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.manifest import TensorInfo
 from fastism_compiler.export.nest import pack_nest
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import UnsupportedError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs

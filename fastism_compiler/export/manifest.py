@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.ir.errors import ArtifactError
+from fastism_compiler.errors import ArtifactError
 
 FORMAT = "fastism-program"
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from fastism_compiler.ir.errors import UnsupportedError
+from fastism_compiler.errors import UnsupportedError
 
 
 def encode_nest(structure: Any) -> Any:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastism_compiler.errors import UnsupportedError, VerificationError
 from fastism_compiler.export.describe import REPLACEMENT
 from fastism_compiler.export.manifest import Manifest
-from fastism_compiler.ir.errors import UnsupportedError, VerificationError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.runtime.verification import exact_scores, random_inputs, random_replacement

@@ -19,6 +19,7 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.emit.weights import variables_read, with_weights
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.onnx_check import check_onnx
@@ -26,7 +27,7 @@ from fastism_compiler.export.onnx_functions import HANDLERS
 from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.export.savedmodel import positional_function, signature
-from fastism_compiler.ir.errors import OptionError, UnsupportedError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.runtime.engine import Engine
 

@@ -17,10 +17,10 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.program import ProgramSpec, strict_float32
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.portable import Portable
-from fastism_compiler.ir.errors import UnsupportedError
 from fastism_compiler.runtime.engine import Engine
 
 if TYPE_CHECKING:

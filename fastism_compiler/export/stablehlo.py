@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from fastism_compiler.emit.program import strict_float32
 from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.rounded_products import mark_rounded_products
 from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
-from fastism_compiler.ir.errors import OptionError, UnsupportedError
+from fastism_compiler.ir.errors import OptionError
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.ir.errors import ArtifactError, OptionError
+from fastism_compiler.errors import ArtifactError
+from fastism_compiler.ir.errors import OptionError
 
 FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
 """`ism` is a SavedModel with its manifest, in one file."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.ir.errors import ModelError
+from fastism_compiler.errors import ModelError
 
 
 def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:

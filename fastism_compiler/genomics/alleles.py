@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.alphabet import Codes
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.regions import Windows
 from fastism_compiler.genomics.vcf import Variant, read_variants
-from fastism_compiler.ir.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

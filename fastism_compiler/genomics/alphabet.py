@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastism_compiler.ir.errors import InputError, OptionError
+from fastism_compiler.errors import InputError
+from fastism_compiler.ir.errors import OptionError
 
 Codes = npt.NDArray[np.uint8]
 """Letters of sequences, `[..., L]`: indices into the alphabet, 255 where the letter is unknown."""

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
-from fastism_compiler.ir.errors import InputError
+from fastism_compiler.errors import InputError
 
 
 class FileError(InputError):

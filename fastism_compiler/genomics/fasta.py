@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.alphabet import UNKNOWN, Codes
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.records import Record, centred
 from fastism_compiler.genomics.text import read_lines
-from fastism_compiler.ir.errors import InputError
 
 
 @dataclass(slots=True)

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.bed import Region, read_bed
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.records import Record
-from fastism_compiler.ir.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.errors import InputError, InputTypeError
 from fastism_compiler.ir import TensorType
-from fastism_compiler.ir.errors import InputError, InputTypeError
 
 Array = npt.NDArray[Any]
 

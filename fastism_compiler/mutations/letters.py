@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.errors import InputError
 from fastism_compiler.ir import Graph
-from fastism_compiler.ir.errors import InputError, OptionError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -109,9 +110,9 @@ def vocabulary(graph: Graph) -> int | None:
     rows: list[int] = []
     depths: list[int] = []
     while waiting:
-        for user in graph.users(waiting.pop()):
+        for user in waiting.pop().users:
             if user.op == "embedding":
-                rows.append(graph.operands(user)[1].type.extent(0))
+                rows.append(user.operands[1].type.extent(0))
             elif user.op == "one_hot":
                 depths.append(int(user.attrs["depth"]))
             elif user not in seen and (user.op in _KEEP_TOKENS or user.type.dtype.startswith(("int", "uint"))):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.errors import ReplacementError
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import ReplacementError
 from fastism_compiler.mutations.inputs import Array
 
 

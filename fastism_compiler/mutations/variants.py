@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.ir.errors import InputError, RangeError, ReplacementError
+from fastism_compiler.errors import InputError, ReplacementError
+from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters, Tokens

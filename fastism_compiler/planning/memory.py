@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastism_compiler.errors import MemoryBudgetError
 from fastism_compiler.ir import Graph, Section
-from fastism_compiler.ir.errors import MemoryBudgetError, OptionError
-from fastism_compiler.ir.graph import Node
-from fastism_compiler.ir.ops import rule_of
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.passes.cost.rows import lowering
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
@@ -97,7 +98,7 @@ def _kernel_slice_bytes(graph: Graph) -> int:
     sizes = [0]
     for node in graph.nodes(Section.TILE):
         if node.facts.kernel == KERNEL_ROWS:
-            rows, kernel = graph.operands(node)
+            rows, kernel = node.operands
             cut_out = 0 if rows.carrier.spans(kernel.type.extent(0)) else rows.carrier.width // node.facts.parts
             sizes.append(cut_out * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize)
     return max(sizes)
@@ -108,7 +109,7 @@ def _arranged_bytes(graph: Graph) -> int:
     total = 0
     for node in graph.nodes(Section.TILE):
         if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ, WINOGRAD):
-            total += arranged(lowering(graph, node)) * np.dtype(node.type.dtype).itemsize
+            total += arranged(lowering(node)) * np.dtype(node.type.dtype).itemsize
     return total
 
 
@@ -130,7 +131,7 @@ def _passing_bytes(graph: Graph) -> int:
 def _tables(graph: Graph) -> list[Node]:
     """Reference values that tiles read."""
     nodes = graph.nodes(Section.REFERENCE)
-    return [n for n in nodes if n.type.batched and any(u.section is Section.TILE for u in graph.users(n))]
+    return [n for n in nodes if n.type.batched and any(u.in_tile for u in n.users)]
 
 
 def _waiting_products(graph: Graph) -> list[Node]:
@@ -142,7 +143,7 @@ def _waiting_products(graph: Graph) -> list[Node]:
         if node.id not in reached:
             continue
         if rule_of(node).elementwise:
-            reached.update(o.id for o in graph.operands(node) if o.type.batched)
+            reached.update(o.id for o in node.operands if o.type.batched)
         elif rule_of(node).heavy and node.id not in tables:
             waiting.append(node)
     return waiting

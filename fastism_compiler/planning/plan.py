@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.ir import Graph, LayerClass, Node, Section, Window
+from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
 from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
 from fastism_compiler.planning.memory import predict_bytes
@@ -131,7 +131,7 @@ def _layers(engines: Sequence[Engine]) -> tuple[PlannedLayer, ...]:
     for engine in sorted(engines, key=lambda e: e.ranges.max_width, reverse=True):  # kernels are those of the widest
         on_deltas = delta_ops(engine.graph)
         for node in engine.graph.nodes(Section.REFERENCE):
-            layer = _planned(engine.graph, node, on_deltas.get(node), engine.ranges.count)
+            layer = _planned(node, on_deltas.get(node), engine.ranges.count)
             if layer is not None:
                 layer = replace(layer, ours=share[engine] * layer.ours)
                 known = found.get(node.name)
@@ -154,11 +154,11 @@ def _prediction(engines: Sequence[Engine]) -> dict[str, Any]:
     return {"speed_up": total / taken if taken else float("inf"), "naive": all(e.naive for e in engines)}
 
 
-def _planned(graph: Graph, node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | None:
+def _planned(node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | None:
     facts = node.facts
     if facts.layer_class in (LayerClass.CONSTANT, LayerClass.INPUT, None):
         return None
-    naive = whole_multiply_adds(graph, node)
+    naive = whole_multiply_adds(node)
     interesting = naive or facts.layer_class in (
         LayerClass.POOLING, LayerClass.AGGREGATION, LayerClass.RECURRENT, LayerClass.STOP,
     )  # fmt: skip
@@ -173,7 +173,7 @@ def _planned(graph: Graph, node: Node, on_deltas: Node | None, count: int) -> Pl
         length=facts.state.length if isinstance(facts.state, Window) else None,
         kernel=on_deltas.facts.kernel if on_deltas else None,
         naive=naive,
-        ours=float(np.mean(delta_multiply_adds(graph, node, count))) * kernel_share(graph, on_deltas),
+        ours=float(np.mean(delta_multiply_adds(node, count))) * kernel_share(on_deltas),
         reason=facts.reason,
     )
 
@@ -185,7 +185,7 @@ def _stops(engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
         for node in graph.nodes(Section.REFERENCE):
             if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
                 continue
-            if any(isinstance(o.facts.state, Window) for o in graph.operands(node)):
+            if any(o.has_window for o in node.operands):
                 found.setdefault(node.layer or node.name, node.facts.reason or "")
     return tuple(found.items())
 

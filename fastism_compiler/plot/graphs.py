@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.ir import Full, Graph, LayerClass, Section
+from fastism_compiler.ir import Graph, LayerClass, Section
 from fastism_compiler.plot.rows import Row, Rows, rows_of
 from fastism_compiler.plot.style import new_figure
 
@@ -158,7 +158,7 @@ def _changed_share(row: Row, change: int | None) -> tuple[float, float, str] | N
         chosen = ranges.count // 2 if change is None else change
         lo, hi = int(ranges.lo[chosen]), int(ranges.hi[chosen])
         return lo / length, hi / length, f"{hi - lo} of {length}"
-    if row.reference and isinstance(row.reference[-1].facts.state, Full):
+    if row.reference and row.reference[-1].is_full:
         return 0.0, 1.0, "all"
     if row.layer_class is LayerClass.INPUT and row.tile:
         return _changed_input(row, change)

@@ -76,7 +76,7 @@ class Row:
     @property
     def window(self) -> Window | None:
         """Where the layer's result may differ; None where that is everywhere, or nowhere."""
-        states = [n.facts.state for n in self.reference if isinstance(n.facts.state, Window)]
+        states = [n.window for n in self.reference if n.has_window]
         return states[-1] if states and self.reference[-1].facts.state is states[-1] else None
 
 
@@ -100,16 +100,16 @@ def rows_of(graph: Graph) -> Rows:
     rows: list[Row] = []
     place: dict[Node, int] = {}
     shown = [n for n in graph.nodes(Section.REFERENCE) if _shown(n)]
-    for nodes in _calls(graph, shown):
+    for nodes in _calls(shown):
         place.update(dict.fromkeys(nodes, len(rows)))
         rows.append(Row(nodes[0].layer or nodes[0].name, nodes))
     for node in graph.nodes(Section.TILE):
-        place[node] = _place_tile(graph, node, rows, place)
+        place[node] = _place_tile(node, rows, place)
         rows[place[node]].tile.append(node)
     edges: dict[Section, set[tuple[int, int]]] = {s: set() for s in Section}
     reads: set[tuple[int, int]] = set()
     for node, row in place.items():
-        for producer in graph.operands(node):
+        for producer in node.operands:
             if producer not in place:
                 continue
             pair = (place[producer], row)
@@ -126,12 +126,12 @@ def _shown(node: Node) -> bool:
     return node.op == "input" or node.facts.layer_class is not LayerClass.CONSTANT or node.type.batched
 
 
-def _calls(graph: Graph, nodes: list[Node]) -> list[list[Node]]:
+def _calls(nodes: list[Node]) -> list[list[Node]]:
     """Connected nodes of the same layer: one list per layer, and per call of a layer that is shared."""
     call: dict[Node, list[Node]] = {}
     for node in nodes:
         joined = [node]
-        for producer in graph.operands(node):
+        for producer in node.operands:
             if producer in call and node.layer is not None and producer.layer == node.layer:
                 joined = [*[n for n in call[producer] if n not in joined], *joined]
         call.update(dict.fromkeys(joined, joined))
@@ -140,10 +140,10 @@ def _calls(graph: Graph, nodes: list[Node]) -> list[list[Node]]:
     return sorted(distinct.values(), key=lambda c: age[c[0]])
 
 
-def _place_tile(graph: Graph, node: Node, rows: list[Row], place: dict[Node, int]) -> int:
+def _place_tile(node: Node, rows: list[Row], place: dict[Node, int]) -> int:
     """The first row of its layer that is not in front of a row it reads from the tile."""
     layer = node.layer or node.name
-    earliest = max((place[p] for p in graph.operands(node) if p.section is Section.TILE), default=0)
+    earliest = max((place[p] for p in node.operands if p.in_tile), default=0)
     same = [i for i, row in enumerate(rows) if row.layer == layer]
     later = [i for i in same if i >= earliest]
     if later or same:

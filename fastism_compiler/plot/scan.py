@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.ir.errors import InputError, OptionError, RangeError
+from fastism_compiler.errors import InputError
+from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
 from fastism_compiler.runs.outputs import numbered

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.ir.errors import InputError, OptionError, UnsupportedError
+from fastism_compiler.errors import InputError, UnsupportedError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 
 COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.ir.errors import InputError, OptionError, RangeError
+from fastism_compiler.errors import InputError
+from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.plot.scan import effect_of, is_absolute, span
 from fastism_compiler.plot.scanned import Choice
 from fastism_compiler.plot.variants import lollipop_figure

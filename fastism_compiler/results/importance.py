@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastism_compiler.ir.errors import InputError, OptionError
+from fastism_compiler.errors import InputError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.errors import InputError, MemoryBudgetError
 from fastism_compiler.genomics.errors import Refusals
-from fastism_compiler.ir.errors import InputError, MemoryBudgetError
 from fastism_compiler.runs.digest import Digest, model_digest
 from fastism_compiler.runs.errors import RunError, StoreError
 from fastism_compiler.runs.jobs import VERSION, Input, Job, Scorer, format_of, scorer_of, settings_of

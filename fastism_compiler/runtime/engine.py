@@ -14,8 +14,8 @@ from fastism_compiler.emit.program import Finish, ProgramSpec, build, strict_flo
 from fastism_compiler.frontend.keras.lowering import Lowered
 from fastism_compiler.ir import ChangeRanges, Graph, TensorType, Window
 from fastism_compiler.ir.errors import IRError
-from fastism_compiler.ir.graph import Tiling
 from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.tiling import Tiling
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs, Tiles, cut_tiles
 from fastism_compiler.mutations.letters import Letters
@@ -128,7 +128,7 @@ class Engine:
     @property
     def windows(self) -> list[OutputWindow | None]:
         """Per output of a sparse program: where its rows are; None where rows are whole."""
-        states = [(n, n.facts.state) for n in self.graph.outputs]
+        states = [(n, n.facts.state) for n in self.graph.tile_outputs]
         return [
             OutputWindow(s.axis, n.carrier.start, n.carrier.width) if isinstance(s, Window) else None for n, s in states
         ]

@@ -8,7 +8,7 @@ from fastism_compiler.emit.program import Finish
 from fastism_compiler.frontend.keras.lowering import Lowered
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.ir.graph import Tiling
+from fastism_compiler.ir.tiling import Tiling
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastism_compiler.ir.errors import OptionError, UnsupportedError, VerificationError
+from fastism_compiler.errors import UnsupportedError, VerificationError
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs

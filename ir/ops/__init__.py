@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastism_compiler.ir.errors import IRError
-from fastism_compiler.ir.graph import Graph, Node
 from fastism_compiler.ir.ops import (
     attention,
     convolution,
@@ -28,7 +27,6 @@ from fastism_compiler.ir.ops import (
     tile,
 )
 from fastism_compiler.ir.ops.rule import Aggregates, Call, Effect, Moves, OpRule, Resumes, Stops
-from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 
 _MODULES = (
@@ -39,33 +37,6 @@ _MODULES = (
 RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
 MACRO_OPS = frozenset(macro.KINDS)
 TILE_OPS = frozenset(rule.kind for rule in tile.RULES)
-
-
-def rule_of(node: Node) -> OpRule:
-    """The rule of a node's op."""
-    return RULES[node.op]
-
-
-def call_of(graph: Graph, node: Node) -> Call:
-    """A node as its rule sees it."""
-    return Call(node.attrs, tuple(n.type for n in graph.operands(node)), node.type)
-
-
-def effect_on(graph: Graph, node: Node, operand: int, axis: int) -> Effect:
-    """What `node` does to a window on `axis` of one operand."""
-    return rule_of(node).track(call_of(graph, node), operand, axis)
-
-
-def map_of(graph: Graph, node: Node, operand: int, axis: int) -> PositionMap:
-    """Where `node` moves the positions on `axis` of one operand.
-
-    Raises:
-        IRError: the op does not keep positions.
-    """
-    effect = effect_on(graph, node, operand, axis)
-    if not isinstance(effect, Moves):
-        raise IRError("only an op that keeps positions maps them", got=f"{node.op}: {effect}", node=node, graph=graph)
-    return effect.map
 
 
 def infer_type(op: str, operands: Sequence[TensorType], attrs: Mapping[str, Any]) -> TensorType:
@@ -94,9 +65,5 @@ __all__ = [
     "OpRule",
     "Resumes",
     "Stops",
-    "call_of",
-    "effect_on",
     "infer_type",
-    "map_of",
-    "rule_of",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Moves, OpRule, Stops, always
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
 from fastism_compiler.ir.types import FLOATS, TensorType, broadcast, promote

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Stops
 from fastism_compiler.ir.types import TensorType
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Infer, Moves, OpRule, Stops, Track, always
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastism_compiler.ir.graph import LayerClass
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops import recurrent
 from fastism_compiler.ir.ops.reduction import reduced_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never

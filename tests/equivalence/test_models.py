@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastism_compiler.ir import Section, Window
+from fastism_compiler.ir import Section
 
 import fastism_compiler as fc
 from benchmarks.compare import inputs_for
@@ -110,7 +110,7 @@ def test_most_models_are_windowed_through_all_their_convolutions() -> None:
         program = fc.compile(model, ranges=[(0, 1), (40, 41)], verify=False)
         convolutions = [n for n in program.graph.nodes(Section.REFERENCE) if "conv" in n.op]
         assert convolutions
-        if all(isinstance(n.facts.state, Window) for n in convolutions):
+        if all(n.has_window for n in convolutions):
             windowed.append(name)
     assert sorted({*MODELS, *SMALL} - set(windowed)) == ["borzoi", "enformer"]  # convolutions behind attention
 

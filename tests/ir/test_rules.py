@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from fastism_compiler.ir import BATCH, Graph, Node, PositionMap, TensorType
 from fastism_compiler.ir.errors import IRError
-from fastism_compiler.ir.ops import RULES, Call, Effect, Moves, Resumes, Stops, infer_type, map_of
+from fastism_compiler.ir.ops import RULES, Call, Effect, Moves, Resumes, Stops, infer_type
 from fastism_compiler.ir.ops.leaves import RULES as LEAVES
+from fastism_compiler.ir.queries import map_of
 
 
 def f32(*shape: int | None) -> TensorType:
@@ -90,7 +91,7 @@ def _node(graph: Graph) -> Node:
 def test_only_what_keeps_positions_has_a_map() -> None:
     graph = Graph()
     with pytest.raises(IRError, match="keeps positions"):
-        map_of(graph, _node(graph), 0, 1)
+        map_of(_node(graph), 0, 1)
 
 
 def test_windows_and_carriers_must_be_known_before_they_are_read() -> None:

@@ -69,7 +69,7 @@ def test_macro_ops_must_be_gone_after_canonicalize() -> None:
 
 def test_difference_needs_a_value() -> None:
     graph = run_until(conv_relu_pool_dense(), "insert-slice-assign")
-    value = graph.operands(one(graph, "difference", TILE))[0]
+    value = one(graph, "difference", TILE).operands[0]
     value.facts.form = Form.DELTA
     with pytest.raises(IRError, match="operands of forms"):
         verify(graph, ("insert-slice-assign",))

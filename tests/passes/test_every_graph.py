@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastism_compiler.ir import ChangeRanges, Section, Window
+from fastism_compiler.ir import ChangeRanges, Section
 from fastism_compiler.passes import Context, default_pipeline
 
 from fastism_compiler.compiler import find_sequence
@@ -27,7 +27,7 @@ def test_what_changes_is_stored(name: str, sparse: bool) -> None:
     for ranges in ranges_of(length):
         context = Context(ChangeRanges.of(ranges, length), frozenset(), jit=True, batch_size=3, sparse=sparse)
         graph = default_pipeline().run(lower(model, position).graph, context)
-        stored = [n for n in graph.nodes(Section.TILE) if isinstance(n.facts.state, Window) and n.facts.carrier]
+        stored = [n for n in graph.nodes(Section.TILE) if n.has_window and n.facts.carrier]
         for node in stored:
             changes, carrier = node.window.ranges, node.carrier
             some = changes.hi > changes.lo

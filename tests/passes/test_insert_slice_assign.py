@@ -27,5 +27,5 @@ def test_a_constant_is_read_once_per_window() -> None:
     table = t.parameter(6, 4)
     y = t.op("select", t.op("greater", t.x, table), table, table)
     graph = run_until(t.finish(t.conv(y, 2)), "insert-slice-assign")
-    reads = [n for n in graph.nodes(Section.TILE) if n.op == "reference_window" and graph.operands(n)[0] is table]
+    reads = [n for n in graph.nodes(Section.TILE) if n.op == "reference_window" and n.operands[0] is table]
     assert len(reads) == 2  # on the window of the comparison, and on that of the choice, which reads it twice

@@ -29,16 +29,16 @@ def test_gathering_stores_the_change_range_and_nothing_else() -> None:
     for node, kernel_size in ((first, 3 * 4 * 3), (second, 3 * 3 * 2)):
         assert node.carrier.width == node.window.ranges.max_width
         filters = node.type.extent(2)
-        assert stored_work(graph, node) == node.carrier.width * kernel_size
-        plain = ITEM_BYTES * (stored_size(node) + stored_size(graph.operands(node)[0]))
-        assert row_bytes(graph, node) == plain + ITEM_BYTES * node.carrier.width * kernel_size // filters
+        assert stored_work(node) == node.carrier.width * kernel_size
+        plain = ITEM_BYTES * (stored_size(node) + stored_size(node.operands[0]))
+        assert row_bytes(node) == plain + ITEM_BYTES * node.carrier.width * kernel_size // filters
 
 
 def test_a_mean_over_positions_reads_what_is_stored() -> None:
     t = Tiny()
     graph = run_until(t.finish(t.op("avg_pool", t.x, size=4, stride=4, pad=(0, 0))), "plan-tiles")
     (pool,) = (n for n in graph.nodes(Section.TILE) if n.op == "avg_pool")
-    assert stored_work(graph, pool) == stored_size(graph.operands(pool)[0]) > 0
+    assert stored_work(pool) == stored_size(pool.operands[0]) > 0
 
 
 def dense_over_a_window(slice_bytes: int | None) -> tuple[Graph, Node]:
@@ -49,7 +49,7 @@ def dense_over_a_window(slice_bytes: int | None) -> tuple[Graph, Node]:
     one_range = ChangeRanges.of([(6, 7)], 12)
     default_pipeline().run(graph, replace(context(graph), ranges=one_range, slice_bytes=slice_bytes))
     (dense,) = (n for n in graph.nodes(Section.TILE) if n.op == "dense")
-    assert graph.operands(dense)[0].carrier.width == 15
+    assert dense.operands[0].carrier.width == 15
     return graph, dense
 
 

@@ -67,7 +67,7 @@ def test_a_dense_layer_costs_the_rows_of_its_kernel() -> None:
     context = Context(ChangeRanges.of([(3, 4)], 12))
     graph = default_pipeline().run(conv_relu_pool_dense(), context)
     (dense,) = [n for n in graph.nodes(Section.TILE) if n.op == "dense"]
-    (rows, kernel) = graph.operands(dense)
+    (rows, kernel) = dense.operands
     without = scan_cost(graph, context)
     kernel.type = TensorType((kernel.type.extent(0), 2 * kernel.type.extent(1)), "float32")
     assert scan_cost(graph, context) - without >= stored_size(rows) * kernel.type.extent(1) / 2

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastism_compiler.ir import Graph, Section, Window
+from fastism_compiler.ir import Graph, Section
 
 import fastism_compiler as fc
 from fastism_compiler.plot import graph_figure
@@ -53,7 +53,7 @@ def test_the_change_range_is_drawn_where_the_graph_says() -> None:
         start, width = full.get_x(), full.get_width()
         for node in graph.nodes(Section.REFERENCE):
             if node.op in ("conv", "max_pool"):
-                assert isinstance(node.facts.state, Window)
+                assert node.has_window
                 ranges, length = node.facts.state.ranges, node.facts.state.length
                 strip = strips[f"change:{node.layer}"]
                 found = np.array([strip.get_x() - start, strip.get_x() + strip.get_width() - start]) / width
@@ -85,7 +85,7 @@ def test_real_models(name: str) -> None:
     assert sum(len(r.tile) for r in drawn.rows) == len(graph.nodes(Section.TILE))
     placed = [n for r in drawn.rows for n in r.reference]
     assert len(placed) == len(set(placed))
-    assert set(graph.references) <= set(placed)
+    assert set(graph.outputs) <= set(placed)
     assert all(producer != user for pairs in drawn.edges.values() for producer, user in pairs)
     assert boxes(graph_figure(graph))
 

@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.keras.lowering import refuse_training
 from fastism_compiler.frontend.keras.private import producer
-from fastism_compiler.ir.errors import FastISMError, ModelError
+from fastism_compiler.ir.errors import FastISMError
 
 ops = keras.ops
 

@@ -10,11 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
-from fastism_compiler.ir.errors import IRError, ModelError, UnsupportedError
+from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import FLOATS
 
 

@@ -32,8 +32,8 @@ def test_winograd_spares_a_third_of_the_products() -> None:
     graph = planned(wide_convolutions(), WINOGRAD)
     reference, tile = second_convolution(graph)
     assert delta_ops(graph)[reference] is tile
-    assert kernel_share(graph, tile) == 57 / 81
-    assert stored_work(graph, tile) == 57 * 64 * 64
+    assert kernel_share(tile) == 57 / 81
+    assert stored_work(tile) == 57 * 64 * 64
     plain = planned(wide_convolutions(), SCATTER_GEMM)
     spared = row_work(plain, 500) - row_work(graph, 500)
     assert spared == pytest.approx(24 * 64 * 64, rel=0.02), "but for the edges, where less changes"
@@ -43,8 +43,8 @@ def test_winograd_spares_a_third_of_the_products() -> None:
 def test_scratch_counts_as_memory(kernel: str, elements: int) -> None:
     graph = planned(wide_convolutions(), kernel)
     _, tile = second_convolution(graph)
-    plain = stored_size(tile) + stored_size(graph.operands(tile)[0])
-    assert row_bytes(graph, tile) == ITEM_BYTES * (plain + elements)
+    plain = stored_size(tile) + stored_size(tile.operands[0])
+    assert row_bytes(tile) == ITEM_BYTES * (plain + elements)
 
 
 def test_calls_of_a_shared_layer_are_told_apart() -> None:

@@ -1,0 +1,41 @@
+"""What an op's rule says about one node: its call, its effect on a window, where it moves positions."""
+
+from __future__ import annotations
+
+from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import RULES
+from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
+from fastism_compiler.ir.position_map import PositionMap
+
+
+def rule_of(node: Node) -> OpRule:
+    """The rule of a node's op."""
+    return RULES[node.op]
+
+
+def call_of(node: Node) -> Call:
+    """A node as its rule sees it."""
+    return Call(node.attrs, tuple(o.type for o in node.operands), node.type)
+
+
+def effect_on(node: Node, operand: int, axis: int) -> Effect:
+    """What `node` does to a window on `axis` of one operand."""
+    return rule_of(node).track(call_of(node), operand, axis)
+
+
+def map_of(node: Node, operand: int, axis: int) -> PositionMap:
+    """Where `node` moves the positions on `axis` of one operand.
+
+    Raises:
+        IRError: the op does not keep positions.
+    """
+    effect = effect_on(node, operand, axis)
+    if not isinstance(effect, Moves):
+        raise IRError("only an op that keeps positions maps them", got=f"{node.op}: {effect}", node=node)
+    return effect.map
+
+
+def is_linear(node: Node, changed: list[bool]) -> bool:
+    """Whether deltas of these operands pass `node` without the reference."""
+    return rule_of(node).linear(call_of(node), changed)

@@ -1,0 +1,63 @@
+"""What planning leaves on a graph: how rows form tiles, and what the program is expected to gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from fastism_compiler.ir.position_map import Table, ceil_div
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tiling:
+    """How rows are cut into tiles (pass `plan-tiles`).
+
+    Attributes:
+        groups: one label per range; a tile holds rows of one label only.
+        row_bytes: memory one row needs at the widest step.
+        most_rows: rows that the memory for a tile allows.
+        near_rows: rows that are best where tiles run beside each other, a core each.
+        overhead: what starting a tile and reading its weights costs, in rows.
+    """
+
+    groups: Table
+    row_bytes: int
+    most_rows: int
+    near_rows: int
+    overhead: float
+
+    def rows(self, sequences: int) -> int:
+        """Rows per tile for blocks of `sequences`: large tiles, little padding."""
+        return cheapest_rows(self._rows_of_groups(sequences), self.near_rows, self.overhead)[0]
+
+    def tiles(self, sequences: int) -> int:
+        """Tiles of a scan of every range of `sequences` sequences."""
+        return int(ceil_div(self._rows_of_groups(sequences), self.rows(sequences)).sum())
+
+    def _rows_of_groups(self, sequences: int) -> Table:
+        counts: Table = np.unique(self.groups, return_counts=True)[1] * sequences
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the cost model expects (pass `choose-program`).
+
+    Attributes:
+        speed_up: of the tile section over the model itself, in time.
+        naive: the model itself is expected to be faster.
+    """
+
+    speed_up: float
+    naive: bool
+
+
+def cheapest_rows(sizes: Table, most: int, overhead: float) -> tuple[int, float]:
+    """Rows per tile at which groups of these sizes cost least, and that cost per row.
+
+    Short tiles repeat what starting a tile costs; long ones are padded more.
+    """
+    candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
+    costs = [(ceil_div(sizes, n) * n).sum() * (1 + overhead / n) / sizes.sum() for n in candidates]
+    best = int(np.argmin(costs))
+    return candidates[best], float(costs[best])
