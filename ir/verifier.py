@@ -164,6 +164,6 @@ STAGES: dict[str, StageSpec] = {
     "segment": StageSpec(reference=(_segmented,)),
     "insert-slice-assign": StageSpec(tile=(_has_form, _forms_agree, _delta_ops_are_linear)),
     "select-kernels": StageSpec(tile=(_has_kernel,)),
-    "plan-tiles": StageSpec(tile=(_carried,)),
+    "place-windows": StageSpec(tile=(_carried,)),
 }
 """The facts each pass owes, checked after it and after every later pass."""

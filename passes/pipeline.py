@@ -15,6 +15,7 @@ from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.classify_layers import ClassifyLayersPass
 from fastism_compiler.passes.demand import DemandPass
 from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
+from fastism_compiler.passes.place_windows import PlaceWindowsPass
 from fastism_compiler.passes.plan_tiles import PlanTilesPass
 from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
 from fastism_compiler.passes.segment import SegmentPass
@@ -111,6 +112,7 @@ DEFAULT = (
     SegmentPass(),
     InsertSliceAssignPass(),
     SelectKernelsPass(),
+    PlaceWindowsPass(),
     PlanTilesPass(),
     ChooseProgramPass(),
 )

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, layer_scope, traced
-from fastism_compiler.emit.kernels.table import Arithmetic, arithmetic_of
 from fastism_compiler.emit.ops import OPS
+from fastism_compiler.emit.precision import Arithmetic, arithmetic_of
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
