@@ -69,5 +69,9 @@ def _moved(node: Node, context: Context) -> float:
 
 
 def _weights(node: Node) -> int:
-    """Parameters that one tile reads for a node."""
+    """Parameters that one tile reads for a node; a dense kernel counts whole.
+
+    With `rows.weights_read`, which counts the slice, predictions come no closer
+    to what was measured (`python -m benchmarks.predictions`).
+    """
     return sum(o.type.row_size for o in node.operands if o.section is Section.REFERENCE and not o.type.batched)

@@ -10,7 +10,8 @@ from fastism_compiler.ir import Section
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
-from fastism_compiler.emit.kernels.table import arithmetic_of, product_with_slice
+from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
+from fastism_compiler.emit.precision import arithmetic_of
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS

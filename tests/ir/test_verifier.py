@@ -38,8 +38,8 @@ BROKEN = {
     "make a value": ("insert-slice-assign", _set("conv", TILE, "form", Form.VALUE)),
     "a nonlinear op got a delta": ("insert-slice-assign", _set("max_pool", TILE, "form", Form.DELTA)),
     "a linear op has no kernel": ("select-kernels", _set("conv", TILE, "kernel", None)),
-    "a tile window has no carrier": ("plan-tiles", _set("conv", TILE, "carrier", None)),
-    "does not cover": ("plan-tiles", _set("conv", TILE, "carrier", Carrier(np.zeros(12, dtype=np.int64), 1))),
+    "a tile window has no carrier": ("place-windows", _set("conv", TILE, "carrier", None)),
+    "does not cover": ("place-windows", _set("conv", TILE, "carrier", Carrier(np.zeros(12, dtype=np.int64), 1))),
 }
 
 
@@ -53,7 +53,7 @@ def test_a_broken_promise_is_named(complaint: str) -> None:
     if "nonlinear" in complaint:  # what it reads has to be a delta too, or the forms are what is wrong
         pool = one(graph, "max_pool", TILE)
         graph.set_operand(pool, 0, one(graph, "conv", TILE))
-    lowered = ("insert-slice-assign",) if stage in ("select-kernels", "plan-tiles") else ()
+    lowered = ("insert-slice-assign",) if stage in ("select-kernels", "place-windows") else ()
     with pytest.raises(IRError, match=rf"after {stage}: .*{complaint}"):
         verify(graph, (*lowered, stage))
 
