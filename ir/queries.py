@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.kernels import KERNELS, Geometry, KernelSpec
-from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
@@ -68,3 +69,19 @@ def kernel_of(node: Node) -> KernelSpec | None:
 def weights_of(node: Node) -> Node | None:
     """What a contraction on deltas multiplies them with; None for an average, which only adds, and for other ops."""
     return node.operands[1] if node.facts.kernel is not None and len(node.operands) > 1 else None
+
+
+def hiding_nan(graph: GraphView, section: Section) -> list[Node]:
+    """Nodes that leave NaN out of their result, behind an op of their section that may make one.
+
+    Whether their result can be trusted shows in their first operand only.
+    """
+    suspect: set[Node] = set()
+    hiding = []
+    for node in graph.nodes(section):
+        rule = rule_of(node)
+        if any(o in suspect for o in node.operands) or rule.makes_non_finite:
+            suspect.add(node)
+            if rule.drops_nan:
+                hiding.append(node)
+    return hiding

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy as np
 from fastism_compiler._version import __version__
 from fastism_compiler.host import calibration
 from fastism_compiler.host.calibration import least_seconds
+from fastism_compiler.host.hardware import processor
 from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
@@ -136,51 +136,35 @@ class Tuner:
     def _key(self, *what: Any) -> str:
         import tensorflow as tf
 
-        return " ".join(map(str, (device(), tf.__version__, __version__, self.jit, self.precision, *what)))
+        return " ".join(map(str, (processor(), tf.__version__, __version__, self.jit, self.precision, *what)))
 
     def _time_kernel(self, candidate: Candidate) -> float:
+        # TensorFlow is imported late: `import fastism_compiler` stays quick
         import tensorflow as tf
 
+        # these import TensorFlow
         from fastism_compiler.emit.functions import traced
         from fastism_compiler.emit.kernels.table import KERNELS
         from fastism_compiler.emit.precision import arithmetic_of
 
-        kernel_module, c = KERNELS[candidate.kernel], candidate.shape
+        kernel, c = KERNELS[candidate.kernel], candidate.shape
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
-        kernel = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
+        taps = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
-        node = graph.add("conv", [x, kernel], attrs)
+        node = graph.add("conv", [x, taps], attrs)
         arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.target.cpu_only(self.jit))
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)
-        arranged = kernel_module.prepare(node, weights, c.width)
+        arranged = kernel.prepare(node, weights, c.width)
 
         def apply(rows: Any, arranged: Any) -> Any:
-            return kernel_module.apply(node, rows, arranged, arithmetic, lambda: tf.constant(0))
+            return kernel.apply(node, rows, arranged, arithmetic, lambda: tf.constant(0))
 
         run = traced(apply, self.jit)
         return least_seconds(lambda: run(rows, arranged).numpy())
-
-
-def device() -> str:
-    """The processor programs run on: the first GPU's name, else the CPU's, with its number of cores."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    return f"{_cpu_name()} x{os.cpu_count()}"
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _time_scan(engine: Engine, inputs: list[Any]) -> float:

@@ -14,17 +14,13 @@ from fastism_compiler.ir.kernels.spec import Contraction, KernelShape, KernelSpe
 from fastism_compiler.ir.position_map import ceil_div
 
 _MOST_TERMS = 12
-"""XLA's loop over a sum of more shifted terms is several times slower (measured: 21 taps of 32 filters, 166 us where 11
-taps take 12). Added in place they are no faster than bands, whose few terms stay in the cache (SpliceAI, 41 taps, two
-rows a tile, 0.85 s a sequence in bands and 1.07 s without)."""
+"""XLA's loop over a sum of more shifted terms is several times slower (`benchmarks/results/README.md`)."""
 
 _FEW_FILTERS = 8
-"""Below this, a product for one position is narrower than pays (measured: 7 taps of one filter, 12 us, two positions
-together 7)."""
+"""With fewer filters, the product of one position is too narrow for a vector unit (`benchmarks/results/README.md`)."""
 
 _VECTOR = 16
-"""Float32 numbers in the widest vector: products that end between two waste more than the zeros in between (25 taps
-of one filter, four positions together: 51 us with 28 columns, 33 with 32)."""
+"""Float32 numbers in the widest vector: products that end between two waste more than the zeros in between."""
 
 
 @dataclass(frozen=True, slots=True)

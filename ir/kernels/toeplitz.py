@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastism_compiler.ir.kernels.spec import Contraction, KernelShape, KernelSpec
 
-
 _ARRANGING = 1.0
 """The matrix holds every tap many times. The other kernels hold few, and charging them as well predicts no better
 (`python -m benchmarks.kernels`)."""

@@ -81,7 +81,9 @@ def test_times_are_compared_row_by_row() -> None:
     """A kernel that takes more rows at once takes longer for a tile."""
     scatter = Candidate("scatter-gemm", KernelShape(100, 7, 17, 11, 300, 200, 1))
     gather = Candidate("gather-gemm", KernelShape(200, 27, 17, 11, 300, 200, 1))
-    context = Context(ChangeRanges.of(None, 1000), measure=lambda c: 0.9 * c.shape.rows if c is gather else c.shape.rows)
+    context = Context(
+        ChangeRanges.of(None, 1000), measure=lambda c: 0.9 * c.shape.rows if c is gather else c.shape.rows
+    )
     assert cheapest([scatter, gather], context) is gather
 
 

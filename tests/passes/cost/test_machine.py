@@ -10,8 +10,8 @@ from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.kernels import KernelShape
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.cost.machine import ONE_GPU, Machine
 from fastism_compiler.passes.cost.kernels import cheapest
+from fastism_compiler.passes.cost.machine import ONE_GPU, Machine
 
 from tests.passes.graphs import conv_relu_pool_dense, wide_convolutions
 
