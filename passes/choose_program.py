@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastism_compiler.ir.arithmetic import naive_total
+from fastism_compiler.ir.checks import has_prediction
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.tiling import Prediction
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, row_work, stored_work
 from fastism_compiler.passes.plan_tiles import SAVED_IN_CACHE, spilled
@@ -40,6 +42,7 @@ class ChooseProgramPass(Pass):
     name: ClassVar[str] = "choose-program"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("plan-tiles",)
+    ensures: ClassVar[StageSpec] = StageSpec(graph=(has_prediction,))
 
     break_even: float = 1.05
 

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
+from fastism_compiler.ir.checks import is_stored, reads_where_stored, rows_share_starts
 from fastism_compiler.ir.facts import Form, Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
@@ -15,6 +16,7 @@ from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.queries import map_of, rule_of
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.ir.tiling import Tiling, cheapest_rows
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, lowering, row_bytes, row_work
 from fastism_compiler.passes.select_kernels import GATHER_GEMM, KERNEL_ROWS, SCATTER_GEMM, WINOGRAD, arranged
@@ -58,6 +60,7 @@ class PlanTilesPass(Pass):
     name: ClassVar[str] = "plan-tiles"
     kind: ClassVar[Kind] = Kind.TRANSFORM
     requires: ClassVar[tuple[str, ...]] = ("select-kernels",)
+    ensures: ClassVar[StageSpec] = StageSpec(tile=(is_stored, reads_where_stored), graph=(rows_share_starts,))
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
@@ -175,7 +178,7 @@ def _insert_realign(
     """Put a `realign` of `rows` onto `carrier` between it and `users`."""
     made = graph.add("realign", [rows], layer=rows.layer, section=Section.TILE, name=rows.name)
     source, facts = rows.facts, made.facts
-    facts.form, facts.state, facts.axis = source.form, source.state, source.axis
+    facts.form, facts.state, facts.axis, facts.demand = source.form, source.state, source.axis, source.demand
     facts.segment, facts.layer_class = source.segment, source.layer_class
     facts.carrier, facts.shared_start = carrier, shared
     for user in users:
@@ -187,9 +190,7 @@ def _insert_realign(
 
 def _read_part(state: Window, carrier: Carrier) -> Window:
     """The changes that a strided op reads; it may skip the others."""
-    lo, hi = np.maximum(state.ranges.lo, carrier.start), np.minimum(state.ranges.hi, carrier.stop)
-    empty = hi <= lo
-    return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
+    return Window(state.axis, state.ranges.cut(carrier.start, carrier.stop), state.length)
 
 
 def _shared_carrier(graph: Graph, node: Node, operand: Node, context: Context) -> Carrier:

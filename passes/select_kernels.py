@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from fastism_compiler.ir.checks import has_kernel
 from fastism_compiler.ir.facts import Form, Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.kernels.banding import Banding
@@ -15,6 +16,7 @@ from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import Aggregates
 from fastism_compiler.ir.queries import effect_on, rule_of
 from fastism_compiler.ir.ranges import Window
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Candidate, Context, Kind, Pass
 
 SCATTER_GEMM = "scatter-gemm"
@@ -67,6 +69,7 @@ class SelectKernelsPass(Pass):
     name: ClassVar[str] = "select-kernels"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
+    ensures: ClassVar[StageSpec] = StageSpec(tile=(has_kernel,))
 
     kernels: tuple[str, ...] = (SCATTER_GEMM, WINOGRAD, TOEPLITZ, GATHER_GEMM, DIRECT)
 
