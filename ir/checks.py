@@ -247,10 +247,14 @@ def knows_ranges(graph: Graph) -> str | None:
 
 
 def has_tile_outputs(graph: Graph) -> str | None:
-    """There is one tile output for each output, of its type."""
-    types = [n.type for n in graph.tile_outputs]
-    expected = [n.type for n in graph.outputs]
-    return None if types == expected else f"{len(types)} tile outputs do not match {len(expected)} outputs"
+    """There is one tile output for each output; of the same type, where outputs are per sequence."""
+    outputs, tile = graph.outputs, graph.tile_outputs
+    if len(tile) != len(outputs):
+        return f"{len(tile)} tile outputs do not match {len(outputs)} outputs"
+    for rows, node in zip(tile, outputs, strict=True):
+        if rows.type != node.type and node.type.batched:
+            return f"tile output %{rows.name} is {rows.type}, output %{node.name} is {node.type}"
+    return None
 
 
 def rows_share_starts(graph: Graph) -> str | None:

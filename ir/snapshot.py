@@ -40,16 +40,16 @@ class Structure:
         return Structure(tuple(ends.items()), {n: structure_of(n) for n in graph})
 
     def change_to(self, later: Structure) -> tuple[str, Node | None] | None:
-        """What `later` has otherwise, in words, and the node concerned; None where it is the same."""
+        """The first change that led to `later`, in words, and the node concerned; None where there is none."""
         for (what, before), (_, after) in zip(self.ends, later.ends, strict=True):
             if before != after:
-                return f"the {what} of the graph", None
+                return f"changed the {what} of the graph", None
         for node, parts in later.nodes.items():
             known = self.nodes.get(node)
             if known is None:
-                return "a new node", node
+                return "added a node", node
             if known != parts:
                 first = next(part for part, a, b in zip(_PARTS, known, parts, strict=True) if a != b)
-                return f"the {first} of a node", node
+                return f"changed the {first} of a node", node
         removed = [n for n in self.nodes if n not in later.nodes]
-        return (f"%{removed[0].name} is gone", None) if removed else None
+        return (f"removed %{removed[0].name}", None) if removed else None

@@ -17,6 +17,8 @@ from fastism_compiler.ir.snapshot import facts_of, structure_of
 class StageSpec:
     """What a pass promises to hold after it, until another pass invalidates it.
 
+    A check of a node may read the node and its operands: it is repeated only where one of these has changed.
+
     Attributes:
         reference: checks of every node of the reference section.
         tile: checks of every node of the tile section.

@@ -74,7 +74,7 @@ class Pipeline:
         change = before.change_to(Structure.of(graph))
         if change is not None:
             what, node = change
-            raise PassError("an analysis records facts and changes nothing else", got=f"it changed {what}", node=node)
+            raise PassError("an analysis records facts and changes nothing else", got=f"it {what}", node=node)
 
     def names(self) -> list[str]:
         """The names of the passes, in order."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fastism_compiler.ir import BATCH, Graph, Node, Section, TensorType, to_dot, to_text, verify
+from fastism_compiler.ir import BATCH, Graph, Node, Section, StageSpec, TensorType, to_dot, to_text, verify
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import broadcast, promote
 
@@ -134,7 +134,7 @@ def test_verify_accepts_and_rejects() -> None:
     graph, x, y, z = small()
     verify(graph)
     graph.add("input_delta", [x], section=Section.TILE)
-    with pytest.raises(IRError, match="only after insert-slice-assign"):
+    with pytest.raises(IRError, match="only after a pass that promises a tile section"):
         verify(graph)
     graph, x, y, z = small()
     graph.add("realign", [x])
@@ -165,7 +165,7 @@ def test_verify_accepts_and_rejects() -> None:
     tile = graph.add("input_delta", [x], section=Section.TILE)
     graph.set_operand(z, 1, tile)
     with pytest.raises(IRError, match="must not read a tile node"):
-        verify(graph, ("insert-slice-assign",))
+        verify(graph, [("lowering", StageSpec(lowered=True))])
 
 
 def test_errors_have_four_parts_and_stay_short() -> None:
