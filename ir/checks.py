@@ -128,11 +128,10 @@ def range_holds_what_arrives(node: Node) -> str | None:
 
 def _holds(node: Node, arriving: ChangeRanges | None, what: str) -> str | None:
     """A window holds `arriving`, cut to its demand; where rows are stored elsewhere, also to what is stored."""
-    demand, carrier = node.facts.demand, node.facts.carrier
     if arriving is None:
         return None
-    if demand is not None:
-        arriving = arriving.clip(*demand)
+    carrier = node.facts.carrier
+    arriving = arriving.clip(*(node.facts.demand or (0, node.window.length)))
     if carrier is not None and rule_of(node).any_carrier:
         arriving = arriving.cut(carrier.start, carrier.stop)
     ranges = node.window.ranges

@@ -87,8 +87,9 @@ class Verifier:
 
     def _changes(self) -> tuple[list[Node], list[Node]]:
         """Nodes that are built otherwise than when last seen, and nodes whose facts are others; or their operands."""
-        before = self._states
-        now = {n: (structure_of(n), facts_of(n), self.graph.sequence, self.graph.ranges) for n in self.graph}
+        before, now = self._states, dict[Node, tuple[object, ...]]()
+        for node in self.graph:
+            now[node] = structure_of(node), facts_of(node), self.graph.sequence, self.graph.ranges
         self._states = now
         built = {n for n, state in now.items() if n in before and before[n][0] == state[0]}
         same = {n for n in built if before[n] == now[n]}

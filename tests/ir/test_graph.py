@@ -117,6 +117,12 @@ def test_dot_draws_every_edge() -> None:
     assert "cluster_reference" in dot
 
 
+def test_a_graph_lists_operands_and_users_of_a_node() -> None:
+    graph, x, y, z = small()
+    assert graph.operands(z) == [x, y]
+    assert graph.users(x) == [y, z]
+
+
 def test_types() -> None:
     t = TensorType((BATCH, 5, 3), "float64")
     assert (t.rank, t.batched, t.row_size, str(t)) == (3, True, 15, "f64[B,5,3]")

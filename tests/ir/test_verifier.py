@@ -120,7 +120,7 @@ def test_a_broken_promise_is_named(complaint: str) -> None:
 
 def test_an_output_is_demanded_whole() -> None:
     graph = run_until(residual_with_stop(), "demand")
-    (whole, part) = graph.outputs
+    _, part = graph.outputs
     part.facts.demand = (1, 4)
     with pytest.raises(IRError, match=r"after demand: output %slice is demanded in \[1, 4\) only"):
         verify(graph, promises_until("demand"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,17 +10,28 @@ from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
 from fastism_compiler.compiler import find_sequence
-from fastism_compiler.frontend.keras.lowering import Lowered, lower
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras.lowering import lower
 from tests.graphs import GRAPHS
 
 NAMES = sorted(GRAPHS)
 
 
+@dataclass(frozen=True)
+class Small:
+    """A small model, its graph, and what the names in it stand for."""
+
+    model: Any
+    graph: Graph
+    bindings: Bindings
+
+
 @cache
-def lowered(name: str) -> Lowered:
+def lowered(name: str) -> Small:
     """A small model as the frontend hands it over. Copy its graph before you run passes on it."""
     model = GRAPHS[name]()
-    return lower(model, find_sequence(model, "seq" if len(model.inputs) > 1 else 0))
+    made = lower(model, find_sequence(model, "seq" if len(model.inputs) > 1 else 0))
+    return Small(model, made.graph, made.bindings)
 
 
 def length_of(graph: Graph) -> int:
