@@ -11,12 +11,13 @@ from typing import ClassVar
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.kernels.spec import KernelShape
 from fastism_compiler.ir.ranges import ChangeRanges
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 from fastism_compiler.passes.cost.model import FITTED, CostModel
 
 
 class Kind(StrEnum):
-    """Analyses record facts and never touch edges; transforms rewrite."""
+    """Transforms rewrite the graph; analyses record facts, and are refused if they change anything else."""
 
     ANALYSIS = "analysis"
     TRANSFORM = "transform"
@@ -81,14 +82,22 @@ class Context:
 class Pass(ABC):
     """One step of the pipeline.
 
-    Subclasses set `name` (kebab case; a built-in pass lives in the module of
-    that name) and `kind`, and list in `requires` the passes that must have
-    run before. Fields of the dataclass are the pass's options.
+    Subclasses set class variables. Fields of the dataclass are the pass's options.
+
+    Attributes:
+        name: in kebab case; a built-in pass lives in the module of that name.
+        kind: whether it records facts only, or rewrites the graph.
+        requires: names of the passes that must have run before it.
+        ensures: what holds after it. The pipeline checks it after this pass and after every later one.
+        invalidates: names of the passes whose promises and facts do not hold any more after this one, where they have
+            run. They, and the passes that require them, must run again before another pass may require them.
     """
 
     name: ClassVar[str] = ""
     kind: ClassVar[Kind] = Kind.TRANSFORM
     requires: ClassVar[tuple[str, ...]] = ()
+    ensures: ClassVar[StageSpec] = StageSpec()
+    invalidates: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_prediction
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.tiling import Prediction
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.programs import naive_cost, tile_cost
 
@@ -27,6 +29,7 @@ class ChooseProgramPass(Pass):
     name: ClassVar[str] = "choose-program"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("plan-tiles",)
+    ensures: ClassVar[StageSpec] = StageSpec(graph=(has_prediction,))
 
     break_even: float = 1.05
 

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import ClassVar
 
 import numpy as np
+from fastism_compiler.ir.checks import is_stored, reads_where_stored
 from fastism_compiler.ir.facts import Form, Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
@@ -15,6 +16,7 @@ from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.ir.queries import kernel_of, map_of, rule_of, weights_of
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
 from fastism_compiler.ir.tiling import cheapest_rows
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_work
 from fastism_compiler.passes.cost.tiles import overhead_rows
@@ -40,6 +42,7 @@ class PlaceWindowsPass(Pass):
     name: ClassVar[str] = "place-windows"
     kind: ClassVar[Kind] = Kind.TRANSFORM
     requires: ClassVar[tuple[str, ...]] = ("select-kernels",)
+    ensures: ClassVar[StageSpec] = StageSpec(tile=(is_stored, reads_where_stored))
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
@@ -160,7 +163,7 @@ def _insert_realign(
     """Put a `realign` of `rows` onto `carrier` between it and `users`."""
     made = graph.add("realign", [rows], layer=rows.layer, section=Section.TILE, name=rows.name)
     source, facts = rows.facts, made.facts
-    facts.form, facts.state, facts.axis = source.form, source.state, source.axis
+    facts.form, facts.state, facts.axis, facts.demand = source.form, source.state, source.axis, source.demand
     facts.segment, facts.layer_class = source.segment, source.layer_class
     facts.carrier, facts.shared_start = carrier, shared
     for user in users:

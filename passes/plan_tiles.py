@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from fastism_compiler.ir.checks import rows_share_starts
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.tiles import tiling_of
 
@@ -26,6 +28,7 @@ class PlanTilesPass(Pass):
     name: ClassVar[str] = "plan-tiles"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("place-windows",)
+    ensures: ClassVar[StageSpec] = StageSpec(graph=(rows_share_starts,))
 
     def run(self, graph: Graph, context: Context) -> None:
         starts = [n.carrier.start for n in graph.nodes(Section.TILE) if n.facts.shared_start]

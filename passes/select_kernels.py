@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_kernel
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.facts import Form, Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.kernels import KERNELS, Contraction
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import kernels_for, rule_of
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.cost.kernels import candidate_for, cheapest
 
@@ -32,6 +34,7 @@ class SelectKernelsPass(Pass):
     name: ClassVar[str] = "select-kernels"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("insert-slice-assign",)
+    ensures: ClassVar[StageSpec] = StageSpec(tile=(has_kernel,))
 
     kernels: tuple[str, ...] = tuple(k for k, spec in KERNELS.items() if Contraction.CONVOLUTION in spec.computes)
 
