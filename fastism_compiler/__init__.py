@@ -40,10 +40,9 @@ if TYPE_CHECKING:
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
-    from fastism_compiler.runs.execution import Execution
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
-    from fastism_compiler.runs.settings import ScanSettings, VariantSettings
+    from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
     from fastism_compiler.runs.variants import scan_variants
 
 _LAZY = {
@@ -51,7 +50,7 @@ _LAZY = {
     "ScoreBlock": "results.blocks",
     "SparseDeltas": "results.blocks",
     "load": "export.load",
-    "Execution": "runs.execution",
+    "Execution": "runs.settings",
     "ScanSettings": "runs.settings",
     "Summary": "runs.run",
     "VariantSettings": "runs.settings",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.arrays import read_arrays
 from fastism_compiler.genomics.fasta import read_fasta
@@ -155,8 +156,6 @@ def scan(
     )
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
@@ -115,8 +116,6 @@ def scan_variants(
     job = VariantJob(model, settings or VariantSettings(), Path(variants), Path(genome))
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

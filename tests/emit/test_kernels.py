@@ -11,8 +11,8 @@ from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
 from fastism_compiler.emit.kernels.table import arithmetic_of, product_with_slice
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 

@@ -37,7 +37,7 @@ def load(path: Any, custom_objects: Any, safe_mode: bool) -> Any:
     Raises:
         ImportError: `tf_keras` is not installed.
     """
-    import tf_keras
+    import tf_keras  # an extra, not always installed
 
     options = {"safe_mode": safe_mode} if str(path).endswith(".keras") else {}
     return tf_keras.models.load_model(path, custom_objects=custom_objects, compile=False, **options)
