@@ -13,6 +13,7 @@ from fastism_compiler.frontend.source import SourceModel
 from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.host.targets import Target
 from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import letters_of
 from fastism_compiler.options import CompileOptions, has_float64
@@ -228,7 +229,7 @@ def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactor
 
 def _prove(program: CompiledISM, verify: bool) -> None:
     """Run what can only be checked by running: opaque layers always, numbers on demand."""
-    if any(node.op in ("keras_call", "custom_local") for node in program.graph):
+    if any(rule_of(node).opaque for node in program.graph):
         check_independence(program)
     if verify:
         program.verify(replace_with=random_replacement(program), ranges=4)

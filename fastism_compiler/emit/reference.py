@@ -10,9 +10,17 @@ from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.ops import OPS
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir.queries import rule_of
 
 Finish = Callable[[list[Tensor]], list[Tensor]]
 """Selects and reduces the model's outputs; leading axis: rows or sequences."""
+
+
+LEAVES: dict[str, Callable[[Node, Bindings], Tensor]] = {
+    "parameter": lambda node, bindings: bindings.parameter(node),
+    "literal": lambda node, bindings: tf.constant(node.attrs["value"], node.attrs["dtype"]),
+}
+"""What a leaf stands for; inputs are given."""
 
 
 class Values:
@@ -32,12 +40,10 @@ class Values:
         return self.by_node
 
     def _evaluate(self, node: Node) -> Tensor:
-        if node.op == "parameter":
-            return self.bindings.parameter(node)
-        if node.op == "literal":
-            return tf.constant(node.attrs["value"], node.attrs["dtype"])
+        if rule_of(node).leaf:
+            return LEAVES[node.op](node, self.bindings)
         operands = [self.by_node[o] for o in node.operands]
-        if node.op in ("keras_call", "custom_local"):
+        if rule_of(node).opaque:
             return call_keras(self.bindings, node, operands, self._calls)
         return OPS[node.op](node, *operands)
 

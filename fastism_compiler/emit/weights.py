@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.source import SourceModel, Weight
+from fastism_compiler.ir.queries import rule_of
 
 
 def with_weights(run: Callable[..., Any], source: SourceModel, weights: Sequence[Weight]) -> Callable[..., Any]:
@@ -42,7 +43,7 @@ def weights_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], source
 
 def opaque_layers(source: SourceModel) -> list[str]:
     """Layers that run as they are, and may do what only TensorFlow can."""
-    return sorted({str(n.layer) for n in source.graph if n.op in ("keras_call", "custom_local")})
+    return sorted({str(n.layer) for n in source.graph if rule_of(n).opaque})
 
 
 def _foreign(source: SourceModel, got: str) -> UnsupportedError:

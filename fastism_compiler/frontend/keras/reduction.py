@@ -8,6 +8,7 @@ from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.keras.lowering import lower_onto
 from fastism_compiler.frontend.source import FlatFunction
 from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir.queries import rule_of
 
 
 def append_function(graph: Graph, bindings: Bindings, function: FlatFunction) -> list[Node] | None:
@@ -30,6 +31,6 @@ def append_function(graph: Graph, bindings: Bindings, function: FlatFunction) ->
         return None
     before = set(graph)
     results = lower_onto(graph, bindings, traced, graph.outputs, prefix="reduce/")
-    if any(node.op == "keras_call" for node in set(graph) - before) or any(not n.type.batched for n in results):
+    if any(rule_of(node).opaque for node in set(graph) - before) or any(not n.type.batched for n in results):
         return None
     return results
