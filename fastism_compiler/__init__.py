@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastism_compiler.runs.scan import scan
     from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
     from fastism_compiler.runs.variants import scan_variants
+    from fastism_compiler.runtime.program import Program
 
 _LAZY = {
     "CompiledISM": "compiled",
@@ -58,6 +59,7 @@ _LAZY = {
     "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
+    "Program": "runtime.program",
     "ReceptiveField": "frontend.keras.registry",
     "models": "",
     "open_scan": "formats.view",
@@ -95,6 +97,7 @@ __all__ = [
     "Pass",
     "PassError",
     "Pipeline",
+    "Program",
     "RangeError",
     "ReceptiveField",
     "ReplacementError",

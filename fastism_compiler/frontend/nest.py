@@ -25,8 +25,9 @@ def pack(nest: Any, flat: Sequence[Any]) -> Any:
 
 def unpack(nest: Any, packed: Any) -> list[Any]:
     """Values packed as `nest`, flat again."""
-    pairs = zip(tf.nest.flatten(nest), tf.nest.flatten_up_to(nest, packed), strict=True)
-    return [value for _, value in sorted(pairs, key=lambda pair: pair[0])]
+    values: dict[int, Any] = {}
+    tf.nest.map_structure(values.__setitem__, nest, packed)
+    return [values[number] for number in range(len(values))]
 
 
 def keys_of(nest: Any) -> list[Any] | None:

@@ -16,12 +16,12 @@ from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.records import Record
 from fastism_compiler.genomics.regions import Windows, read_regions
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
-from fastism_compiler.runs.settings import ScanSettings
+from fastism_compiler.runs.settings import Execution, ScanSettings
 
 _ARRAYS = (".npz", ".npy")
 

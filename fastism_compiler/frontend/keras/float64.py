@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fastism_compiler.frontend.keras.private import function_of
+from fastism_compiler.frontend.keras.private import function_of, input_structure
 
 
 def float64_clone(model: Any) -> Any:
@@ -25,7 +25,9 @@ def float64_clone(model: Any) -> Any:
         return type(layer).from_config(config)
 
     inputs = [_widened_input(t) for t in model.inputs]
-    nest = inputs if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model._inputs_struct, inputs)
+    nest = (
+        inputs if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(input_structure(model), inputs)
+    )
     clone = keras.models.clone_model(model, input_tensors=nest, clone_function=widen)
     clone.set_weights([np.asarray(w, dtype=np.float64) for w in model.get_weights()])
     return clone

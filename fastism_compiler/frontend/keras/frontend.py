@@ -74,7 +74,7 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
 
 def _notes(model: Any, lowered: Lowered) -> list[str]:
     """What users should know about this model."""
-    dtypes = {str(layer.compute_dtype) for layer in model._flatten_layers(include_self=False)}
+    dtypes = {str(layer.compute_dtype) for layer in private.layers_of(model)}
     notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
     notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
     whole = lowered.declined.get(model.name)

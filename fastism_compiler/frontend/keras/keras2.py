@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.keras.lowering import refuse_training
-from fastism_compiler.frontend.keras.private import producer
+from fastism_compiler.frontend.keras.private import input_structure, producer
 from fastism_compiler.ir.errors import FastISMError
 
 ops = keras.ops
@@ -300,7 +300,7 @@ def _compare(model: Any, converted: Any) -> None:
     given = [_sample(rng, tensor.shape, tensor.dtype.name) for tensor in model.inputs]
     results = []
     for each in (model, converted):
-        nest = each._nested_inputs if each is model else each._inputs_struct
+        nest = each._nested_inputs if each is model else input_structure(each)
         results.append(tf.nest.flatten(each(tf.nest.pack_sequence_as(nest, given), training=False)))
     for old, new in zip(*results, strict=True):
         difference = _difference(old, new)
