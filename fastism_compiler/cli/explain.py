@@ -37,6 +37,7 @@ def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None) -
 
 def _check(path: str) -> None:
     """Refuse a file that cannot be drawn before compiling for it."""
+    # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot.style import check_target
 
     with explained():
@@ -44,6 +45,7 @@ def _check(path: str) -> None:
 
 
 def _draw(graph: Any, path: str) -> None:
+    # late, as above
     from fastism_compiler.plot import graph_figure, save
 
     with explained():

@@ -66,7 +66,7 @@ class Genome:
 
     def _open(self) -> Any:
         try:
-            import pyfaidx
+            import pyfaidx  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
         index = Path(f"{self.path}.fai")

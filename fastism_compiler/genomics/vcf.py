@@ -149,7 +149,7 @@ def _tsv_rows(path: Path) -> Iterator[_Row | FileError]:
 
 def _bcf_rows(path: Path) -> Iterator[_Row | FileError]:
     try:
-        import cyvcf2
+        import cyvcf2  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("reading BCF", "cyvcf2", "genomics") from error
     if not first_bytes(path, 3).startswith(_BCF):

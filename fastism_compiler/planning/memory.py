@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastism_compiler.errors import MemoryBudgetError
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.hardware import free_memory, gpu_memory
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
@@ -18,10 +18,7 @@ from fastism_compiler.ir.queries import kernel_of, rule_of, weights_of
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.cost.rows import kernel_shape
-
-if TYPE_CHECKING:
-    from fastism_compiler.frontend.selection import Packer
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine import Engine
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _SHARE_OF_FREE = 0.5
@@ -181,10 +178,7 @@ def check_result_fits(selection: Packer, results: int) -> None:
 
 def result_bytes(selection: Packer) -> int:
     """Bytes of one mutant's results."""
-    import keras
-
-    leaves: list[Any] = keras.tree.flatten(selection.structure)  # of one sequence
-    return sum(np.asarray(y).nbytes for y in leaves)
+    return sum(np.asarray(y).nbytes for y in selection.samples)
 
 
 def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:

@@ -19,9 +19,9 @@ import fastism_compiler as fc
 from fastism_compiler.emit.kernels import table
 from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
 from fastism_compiler.emit.precision import arithmetic_of
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 from tests.programs import compile_tiles

@@ -13,8 +13,8 @@ from fastism_compiler.passes.cost.programs import row_cost
 from fastism_compiler.passes.pipeline import DEFAULT
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.conftest import Golden
 from tests.oracle import assert_close, make_inputs, naive_scan
 from tests.passes.graphs import Tiny, conv_relu_pool_dense, run_until, wide_convolutions
