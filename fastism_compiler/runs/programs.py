@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.errors import ModelError
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.digest import model_digest
 from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
 from fastism_compiler.runs.settings import Settings
 
@@ -31,6 +33,7 @@ class Programs:
 
     Attributes:
         model: the Keras model.
+        digest: what tells it apart (see `model_digest`).
         forward: for the sequences as they are.
         settings: of the run.
         outputs: what is scored, in order.
@@ -39,6 +42,7 @@ class Programs:
     """
 
     model: Any
+    digest: dict[str, str]
     forward: CompiledISM
     settings: Settings
     outputs: list[Output]
@@ -128,16 +132,16 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         verify: compare a few ranges with naive ISM first.
 
     Raises:
-        ModelError, OptionError, InputError, RangeError: what `compile` refuses.
+        ModelError, OptionError, InputError, RangeError: what `compile` refuses; ModelError also for a file that
+            changes while it is read.
         OptionError: an alphabet with another number of letters than the model has channels.
     """
     from fastism_compiler.compiler import find_sequence
     from fastism_compiler.frontend.keras import private
     from fastism_compiler.frontend.keras.lowering import functional_graph
-    from fastism_compiler.frontend.loading import load_model
 
     settings.check()
-    model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model)
+    model, digest = _loaded(model)
     function = functional_graph(model)
     structure = private.output_structure(function)
     names = [str(n) for n in private.output_names(function)]
@@ -150,9 +154,26 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
     length = settings.length or function.inputs[find_sequence(model, settings.seq_input)].shape[1]
     ranges = settings.change_ranges(length) if length else None
     program = _compile(model, settings, outputs, ranges, block, verify)
-    programs = Programs(model, program, settings, outputs, keys, ranges)
+    programs = Programs(model, digest, program, settings, outputs, keys, ranges)
     _check_letters(programs)
     return programs
+
+
+def _loaded(model: Any) -> tuple[Any, dict[str, str]]:
+    """A model, and the digest of the very bytes that it was loaded from.
+
+    Raises:
+        ModelError: the file changed meanwhile; or see `load_model`.
+    """
+    from fastism_compiler.frontend.loading import load_model
+
+    is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
+    before = model_digest(model) if is_file else None
+    loaded = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model)
+    digest = model_digest(model)
+    if before not in (None, digest):
+        raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))
+    return loaded, digest
 
 
 def _compile(

@@ -219,3 +219,42 @@ def test_what_somebody_put_into_an_unfinished_store_stays(source: Path, tmp_path
         assert theirs.exists()
         theirs.rename(tmp_path / theirs.name)
     assert fc.scan(model, source, output, execution=fc.Execution(verify=False)).complete
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_refused(
+    path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the store names is what was loaded, whenever the file changes."""
+    from fastism_compiler.frontend import loading
+    from fastism_compiler.genomics import fasta
+
+    other = small_model(20)
+    other.set_weights([w * 2 for w in other.get_weights()])
+    mine = tmp_path / "mine.keras"
+    mine.write_bytes(Path(path).read_bytes())
+    real = loading.load_model
+
+    def slow(*args: Any, **options: Any) -> Any:
+        loaded = real(*args, **options)
+        other.save(mine)
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load_model", slow)
+        with pytest.raises(fc.ModelError, match="changed while it was read"):
+            scan(str(mine), source, tmp_path / "out")
+    mine.write_bytes(Path(path).read_bytes())
+    opened = fasta.read_fasta
+
+    def late(*args: Any, **options: Any) -> Any:
+        other.save(mine)
+        yield from opened(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastism_compiler.runs.scan.read_fasta", late)
+        scan(str(mine), source, tmp_path / "late")
+    scan(path, source, tmp_path / "whole")
+    told = [zarr_attributes(tmp_path / name)["model"]["sha256"] for name in ("late", "whole")]
+    assert told[0] == told[1], "the digest is that of the model that was loaded"
+    with pytest.raises(fc.StoreError, match="another model"):
+        scan(str(mine), source, tmp_path / "late")
