@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -23,10 +25,18 @@ def main(to: str, store: str, path: str, track: str) -> int:
         if form.check is not None:
             form.check(source, target)
     except (FastISMError, OSError) as error:
-        sys.stdout.buffer.write(pickle.dumps(error))
-        return REFUSED
+        return _refused(error)
+    except RuntimeError as error:  # how h5py and pyBigWig tell that they could not write
+        return _refused(OSError(errno.EIO, str(error), path))
     return 0
 
 
+def _refused(error: Exception) -> int:
+    sys.stdout.buffer.write(pickle.dumps(error))
+    sys.stdout.buffer.flush()
+    return REFUSED
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    # without the end of the interpreter, where h5py may crash over a file that it could not write
+    os._exit(main(*sys.argv[1:]))

@@ -53,10 +53,11 @@ def write_apart(to: str, store: Path, path: Path, track: str | None) -> None:
         raise pickle.loads(output)
     code = child.returncode
     ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
     raise RunError(
         f"the process that writes {to} crashed; nothing is written, and the store is as it was",
         expected="room for the file; a library without this fault",
-        got=f"{ended}: {errors.decode('utf-8', 'replace').strip()[-500:]}",
+        got=f"{ended}: {last}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,13 @@ def write_bigwig(source: Source, path: Path, track: str | None) -> None:
         OptionError: pyBigWig is not installed; or see `importance_by_chromosome`.
     """
     library, found = _library(), importance_by_chromosome(source, track)
-    try:
-        file = library.open(str(path), "w")
-        file.addHeader(sorted((chrom, length) for chrom, length in source.chromosomes().items()))
-        for chrom in sorted(found):
-            at, values = found[chrom]
-            if len(at):
-                file.addEntries([chrom] * len(at), at.tolist(), ends=(at + 1).tolist(), values=values.tolist())
-        file.close()
-    except RuntimeError as error:  # how pyBigWig tells that it could not write
-        raise OSError(errno.EIO, str(error), str(path)) from error
+    file = library.open(str(path), "w")
+    file.addHeader(sorted((chrom, length) for chrom, length in source.chromosomes().items()))
+    for chrom in sorted(found):
+        at, values = found[chrom]
+        if len(at):
+            file.addEntries([chrom] * len(at), at.tolist(), ends=(at + 1).tolist(), values=values.tolist())
+    file.close()
 
 
 def check_bigwig(source: Source, path: Path) -> None:

@@ -78,7 +78,9 @@ def hdf5_size(source: Source, track: str | None) -> int:
 
 def _datasets(source: Source, track: str | None) -> tuple[list[tuple[str, str, tuple[int, ...]]], list[str]]:
     """`(track, output, index)` of each dataset of scores, and what the datasets are called."""
-    chosen = [(track or "", *source.track(track))] if track else [("", name, ()) for name in source.outputs]
+    chosen: list[tuple[str, str, tuple[int, ...]]] = [("", name, ()) for name in source.outputs]
+    if track:
+        chosen = [(track, *source.track(track))]
     return chosen, ["scores"] if len(chosen) == 1 else [name for _, name, _ in chosen]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastism_compiler.formats.source import Source
+from fastism_compiler.formats.source import Array, Source
 from fastism_compiler.host.files import not_whole
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.results.importance import mean_centred
@@ -26,7 +26,8 @@ def write_modisco(source: Source, path: Path, track: str | None) -> None:
     """
     positions = source.need_letters("TF-MoDISco")
     name, index = source.track(track)
-    one_hot, contributions = [], []
+    one_hot: list[Array] = []
+    contributions: list[Array] = []
     for rows in source.pieces():
         scores = source.read_track(name, index, rows)
         if np.isnan(scores).any():
