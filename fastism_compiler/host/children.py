@@ -6,14 +6,14 @@ import os
 import threading
 from pathlib import Path
 
-import fastism_compiler
+_ROOT = Path(__file__).parents[2]
+"""Where the package is imported from."""
 
 
 def child_environment() -> dict[str, str]:
     """The environment of a child that imports the same package."""
-    root = str(Path(fastism_compiler.__file__).parent.parent)
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])])
     return environment
 
 

@@ -165,6 +165,7 @@ def _loaded(model: Any) -> tuple[Any, dict[str, str]]:
     Raises:
         ModelError: the file changed meanwhile; or see `load_model`.
     """
+    # TensorFlow is imported late: `import fastism_compiler` stays quick
     from fastism_compiler.frontend.loading import load_model
 
     is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
