@@ -71,7 +71,8 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
         yield scratch
         sync_tree(folder)
         for made, target in zip((scratch.artifact, scratch.data), targets, strict=False):
-            _take_away(target, folder)
+            if target.is_dir() or not made.exists():
+                _take_away(target, folder)
             if made.exists():
                 put_in_place(made, target)
     except OSError as error:

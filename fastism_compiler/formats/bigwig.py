@@ -75,6 +75,7 @@ def write_bedgraph(source: Source, path: Path, track: str | None) -> None:
 
 def _library() -> Any:
     try:
+        # an extra
         import pyBigWig
     except ImportError as error:
         raise missing_extra("bigWig", "pyBigWig", "genomics") from error

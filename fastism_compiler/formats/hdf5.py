@@ -86,6 +86,7 @@ def _datasets(source: Source, track: str | None) -> tuple[list[tuple[str, str, t
 
 def _library() -> Any:
     try:
+        # an extra
         import h5py
     except ImportError as error:
         raise missing_extra("HDF5", "h5py", "genomics") from error

@@ -43,9 +43,10 @@ def restore_root(store: Store) -> int:
         if fault is None:
             return 0
         raise StoreError(
-            "the store's own metadata and its manifest are both damaged: nothing says what the store holds; delete it",
-            got=f"{store.path / META}; {error}",
-        ) from fault
+            "the output's own metadata is damaged, and no manifest beside it says what it holds",
+            expected="another output, or this one deleted first",
+            got=str(store.path / META),
+        ) from error
     attributes = {key: manifest[key] for key in ATTRIBUTES if key in manifest}
     document = {"attributes": dict(sorted(sealed(attributes, ATTRIBUTES).items())), **_GROUP}
     write_json(store.path / META, document, sort=False)
@@ -75,17 +76,17 @@ def mend(store: Store, layout: Layout, rows: Callable[[], Iterable[Row]], *, con
         StoreError: the plan is damaged.
         OSError: the store cannot be written.
     """
-    found = find_damage(store, contents=contents)
+    found, complete = find_damage(store, contents=contents), store.complete
     if found.frame:
         _mend_frame(store, layout, rows(), found.frame)
     for task, damages in found.tasks.items():
         for damage in damages:
             (store.path / damage.file).unlink(missing_ok=True)
-        if not store.complete:
+        if not complete:
             store.journal.forget(task)
     for task in found.records:
         store.journal.forget(task)
-    if store.complete and found.tasks:
+    if complete and found.tasks:
         _reopen(store, found)
     return len(found.all)
 
