@@ -73,7 +73,7 @@ class RunOptions:
             if name not in formats.HELD[kind]:
                 known = f"one of {', '.join(formats.HELD[kind])}"
                 raise OptionError("the format of --to does not hold this", expected=f"{known} for {kind}", got=name)
-            formats.check_target(converted_path(Path(output), name))
+            formats.check_target(converted_path(Path(output), name), name)
 
     def finish(self, summary: Summary) -> None:
         """Write the other formats, and say what was done."""
@@ -197,6 +197,8 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
 def _told(summary: Summary, verbose: bool) -> str:
     state = "complete" if summary.complete else "not complete yet: other parts are missing"
     lines = [f"{summary.output}: {state} ({summary.computed} of {summary.tasks} tasks computed now)"]
+    if summary.mended:
+        lines.append(f"  damaged or missing files, made anew: {summary.mended}")
     lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
     lines += [f"  first left out: {message}" for message in summary.messages if verbose]
     return "\n".join(lines)

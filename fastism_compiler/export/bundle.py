@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,10 @@ def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
                 _entry(f"{_PAYLOAD}/{name}"), "w", force_zip64=True
             ) as target:  # fmt: skip
                 shutil.copyfileobj(source, target, 1 << 20)
+    with zipfile.ZipFile(path) as bundle:
+        damaged = bundle.testzip()
+    if damaged is not None:
+        raise OSError(errno.EIO, f"the written file does not read back: {damaged}", str(path))
 
 
 def unpack_bundle(path: Path, folder: Path) -> Manifest:
