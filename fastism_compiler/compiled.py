@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
 from fastism_compiler.ir.errors import RangeError
@@ -60,6 +61,7 @@ class CompiledISM:
         self._scorer_for, self._most_rows, self.output_dtypes = scorer_for, most_rows, tuple(output_dtypes)
         self._sparse: Scorer | None = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     # Scoring
 
@@ -85,7 +87,7 @@ class CompiledISM:
             OptionError: `sparse` where `outputs=` picks more than slices, or `reduce=` is not made of Keras operations.
             MemoryBudgetError: a result that does not fit into free memory.
         """
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         table = self.read_replacement(replace_with, len(arrays[0]))
         self._check_fits(len(arrays[0]), sparse)
         return self._join(self._scored(arrays, table, delta, sparse, self.ranges.count), sparse)
@@ -106,7 +108,7 @@ class CompiledISM:
             OptionError, MemoryBudgetError: as in a call.
         """
         self._check_single_letters()
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         self._check_fits(len(arrays[0]) * self.letters.count, sparse)
         return self._join(self._scored(arrays, None, delta, sparse, self.ranges.count), sparse)
 
@@ -133,7 +135,7 @@ class CompiledISM:
         """
         if saturate:
             self._check_single_letters()
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         table = None if saturate else self.read_replacement(replace_with, len(arrays[0]))
         self._scorer(sparse)
         per_range = self.batch_size * (self.letters.count if saturate else 1)
@@ -157,7 +159,7 @@ class CompiledISM:
             ReplacementError: an `alt` outside the alphabet.
             InputError: no variants, or a sequence that does not exist.
         """
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
         for _, _, alternate in variants:
             if not isinstance(alternate, str | int | np.integer):
@@ -176,7 +178,7 @@ class CompiledISM:
 
     def reference(self, x: Any) -> Any:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         return self._finish(self.scorer.references(arrays))
 
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
@@ -329,6 +331,28 @@ class CompiledISM:
     def text(self) -> str:
         """The canonical text of the annotated graph."""
         return to_text(self.graph)
+
+    def __reduce__(self) -> Any:
+        raise UnsupportedError(
+            "a compiled program is not pickled or copied; export it, and load it where it is needed",
+            expected='program.export("program.ism", "ism"), then fastism_compiler.load("program.ism")',
+            got=repr(self),
+        )
+
+    def _read(self, x: Any) -> list[Array]:
+        """The flat inputs, checked.
+
+        Raises:
+            InputError, InputTypeError: see `InputSpec.read`.
+            UnsupportedError: a forked child of the process that compiled, where TensorFlow hangs.
+        """
+        if os.getpid() != self._process:
+            raise UnsupportedError(
+                "a program runs in the process that compiled it: TensorFlow does not survive a fork",
+                expected='processes started by "spawn", each with a program of its own (compile or load it there)',
+                got=f"process {os.getpid()}, forked from {self._process}",
+            )
+        return self.inputs.read(x)
 
     # Blocks
 

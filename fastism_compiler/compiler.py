@@ -14,13 +14,20 @@ from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.mutations.inputs import Array, InputSpec
-from fastism_compiler.mutations.letters import letters_of, vocabulary
+from fastism_compiler.mutations.inputs import Array, InputSpec, check_length
+from fastism_compiler.mutations.letters import letters_of, vocabularies, vocabulary
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_width
-from fastism_compiler.planning.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
+from fastism_compiler.planning.memory import (
+    LARGEST_BLOCK,
+    choose_batch_size,
+    naive_rows,
+    parse_budget,
+    rows_within,
+    tile_bytes,
+)
 from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
 from fastism_compiler.runtime.lanes import default_lanes
@@ -104,14 +111,16 @@ def compile(
     from fastism_compiler.runtime.devices import check_devices
 
     _check_options(precision, batch_size)
+    check_length(length)
     model = load_model(model, custom_objects, safe_mode)
     stops = frozenset([stop_at] if isinstance(stop_at, str) else stop_at or ())
     passes = pipeline or default_pipeline()
     position = find_sequence(model, seq_input)
     lowered = lower(model, position, length)
     graph, function = lowered.graph, lowered.function
-    tokens = vocabulary(graph) or private.embedding_rows(model)
-    inputs = input_spec(function, position, length, tokens)
+    rows = private.embedding_rows(model)
+    tokens = vocabulary(graph) or rows
+    inputs = replace(input_spec(function, position, length, tokens), vocabularies=vocabularies(graph, rows))
     sequence = graph.inputs[position]
     _check_layers(graph, stops)
     letters = letters_of(graph, channels, tokens)
@@ -134,7 +143,7 @@ def compile(
     naive = NaiveRows(model, private.input_structure(function), rows=naive_rows(graph, budget, machine))
     dtypes = [dtype_name(t.dtype) for t in function.outputs] if reduce is None and outputs is None else []
     parts = Parts(inputs, selection, naive, table, letters)
-    most = batch_size or _MOST_SEQUENCES
+    most = min(batch_size or _MOST_SEQUENCES, LARGEST_BLOCK)
     if autotune:
         factory = _tuned(factory, parts, most)
     program = _assemble(factory, parts, most, budget, alphabet, dtypes, _notes(lowered, precision, machine))
@@ -260,6 +269,7 @@ def input_spec(function: Any, position: int, length: int | None = None, vocabula
     structure = private.input_structure(function)
     keys = tuple(sorted(structure)) if isinstance(structure, Mapping) else None
     names = tuple(t.name for t in function.inputs)
+    check_length(length, function.inputs[position].shape)
     types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]
     sequence = types[position]
     if sequence.rank not in (2, 3) or sequence.dtype == "bool":

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastism_compiler.formats.source import Array, Source, replacing
 from fastism_compiler.genomics.alphabet import UNKNOWN
+from fastism_compiler.genomics.fields import table_cell
 
 _NO_END = sys.maxsize
 _Line = tuple[list[Any], tuple[int, ...]]
@@ -37,7 +38,15 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
             for columns, cell in lines(source, rows):
                 values = [scores[name][cell + index] for name, index in chosen]
-                file.write("\t".join([*map(str, columns), *(str(v) for v in values)]) + "\n")
+                file.write(
+                    "\t".join(
+                        [
+                            *(table_cell(str(c)) if isinstance(c, str) else str(c) for c in columns),
+                            *(str(v) for v in values),
+                        ]
+                    )
+                    + "\n"
+                )
 
 
 def _kind(source: Source) -> tuple[list[str], Any]:

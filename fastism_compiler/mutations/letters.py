@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.errors import InputError
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.node import Node
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -105,20 +106,52 @@ def vocabulary(graph: Graph) -> int | None:
 
     It may be read through ops that keep it integer, or through a cast.
     """
-    waiting = [graph.sequence] if graph.sequence is not None else []
-    seen = set(waiting)
-    rows: list[int] = []
-    depths: list[int] = []
+    if graph.sequence is None:
+        return None
+    readers = list(_token_readers(graph.sequence, computed=True))
+    depths = [int(n.attrs["depth"]) for n in readers if n.op == "one_hot"]
+    return min(_rows(readers) or depths, default=None)
+
+
+def vocabularies(graph: Graph, largest: int | None) -> tuple[int | None, ...]:
+    """For each input, the rows of the smallest embedding that reads it; None where none does.
+
+    Args:
+        graph: the model.
+        largest: rows to keep to where the compiler left an embedding, or all that reads the sequence, to Keras;
+            None: the model has no embedding.
+    """
+    found: list[int | None] = []
+    for node in graph.inputs:
+        readers = list(_token_readers(node, computed=node is graph.sequence))
+        left = [n for n in readers if n.op == "keras_call" and n.attrs["what"] == "Embedding"]
+        rows = _rows(readers) + ([largest] if left and largest else [])
+        unseen = node is graph.sequence and node.type.rank == 2 and not any(n.op == "one_hot" for n in readers)
+        found.append(min(rows or ([largest] if unseen and largest else []), default=None))
+    return tuple(found)
+
+
+def _rows(readers: Sequence[Node]) -> list[int]:
+    return [n.operands[1].type.extent(0) for n in readers if n.op == "embedding"]
+
+
+def _token_readers(source: Node, computed: bool) -> Iterator[Node]:
+    """What reads the tokens of an input: embeddings, one-hot encodings, and calls that are left to Keras.
+
+    Args:
+        source: the input.
+        computed: also what reads whole numbers computed from them.
+    """
+    waiting, seen = [source], {source}
     while waiting:
-        for user in waiting.pop().users:
-            if user.op == "embedding":
-                rows.append(user.operands[1].type.extent(0))
-            elif user.op == "one_hot":
-                depths.append(int(user.attrs["depth"]))
-            elif user not in seen and (user.op in _KEEP_TOKENS or user.type.dtype.startswith(("int", "uint"))):
+        node = waiting.pop()
+        for user in node.users:
+            if user.op in ("one_hot", "keras_call") or (user.op == "embedding" and user.operands[0] is node):
+                yield user
+            whole = computed and user.type.dtype.startswith(("int", "uint"))
+            if user not in seen and user.op not in ("one_hot", "embedding") and (user.op in _KEEP_TOKENS or whole):
                 seen.add(user)
                 waiting.append(user)
-    return min(rows or depths, default=None)
 
 
 _KEEP_TOKENS = ("cast", "slice", "flip", "reshape", "transpose")
