@@ -13,6 +13,7 @@ from fastism_compiler.frontend.loading import load_model
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec, check_length
 from fastism_compiler.mutations.letters import letters_of, vocabularies, vocabulary
@@ -224,7 +225,7 @@ def _prove(program: CompiledISM, verify: bool) -> None:
     """Run what can only be checked by running: opaque layers always, numbers on demand."""
     from fastism_compiler.runtime.verification import check_independence, random_replacement
 
-    if any(node.op in ("keras_call", "custom_local") for node in program.graph):
+    if any(rule_of(node).opaque for node in program.graph):
         check_independence(program)
     if verify:
         program.verify(replace_with=random_replacement(program), ranges=4)

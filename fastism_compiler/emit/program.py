@@ -17,6 +17,7 @@ from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir.queries import rule_of
 
 Finish = Callable[[list[Tensor]], list[Tensor]]
 """Selects and reduces the model's outputs; leading axis: rows or sequences."""
@@ -45,6 +46,13 @@ class ProgramSpec:
     precision: str = "float32"
 
 
+LEAVES: dict[str, Callable[[Node, Bindings], Tensor]] = {
+    "parameter": lambda node, bindings: bindings.parameter(node),
+    "literal": lambda node, bindings: tf.constant(node.attrs["value"], node.attrs["dtype"]),
+}
+"""What a leaf stands for; inputs are given."""
+
+
 class Values:
     """Evaluates the reference section for one block of sequences."""
 
@@ -62,12 +70,10 @@ class Values:
         return self.by_node
 
     def _evaluate(self, node: Node) -> Tensor:
-        if node.op == "parameter":
-            return self.bindings.parameter(node)
-        if node.op == "literal":
-            return tf.constant(node.attrs["value"], node.attrs["dtype"])
+        if rule_of(node).leaf:
+            return LEAVES[node.op](node, self.bindings)
         operands = [self.by_node[o] for o in node.operands]
-        if node.op in ("keras_call", "custom_local"):
+        if rule_of(node).opaque:
             return call_keras(self.bindings, node, operands, self._calls)
         return OPS[node.op](node, *operands)
 
@@ -244,7 +250,7 @@ def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int |
     finite = tf.ones([sequences], tf.bool)
     for node in graph.nodes(Section.REFERENCE):
         read = any(u.in_tile for u in node.users)
-        if read and node.type.batched and node.op != "input":
+        if read and node.type.batched and not rule_of(node).leaf:
             finite = finite & _all_finite([values[node]])
     return finite
 

@@ -12,6 +12,7 @@ from fastism_compiler.errors import InputError
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -109,30 +110,37 @@ def vocabulary(graph: Graph) -> int | None:
     if graph.sequence is None:
         return None
     readers = list(_token_readers(graph.sequence, computed=True))
-    depths = [int(n.attrs["depth"]) for n in readers if n.op == "one_hot"]
-    return min(_rows(readers) or depths, default=None)
+    return min(_vocabularies(readers, closed=True) or _vocabularies(readers, closed=False), default=None)
 
 
-def vocabularies(graph: Graph, largest: int | None) -> tuple[int | None, ...]:
+def vocabularies(graph: Graph, smallest: int | None) -> tuple[int | None, ...]:
     """For each input, the rows of the smallest embedding that reads it; None where none does.
 
     Args:
         graph: the model.
-        largest: rows to keep to where the compiler left an embedding, or all that reads the sequence, to Keras;
-            None: the model has no embedding.
+        smallest: rows of the model's smallest embedding, for those that the compiler leaves to Keras; None: it has none.
     """
     found: list[int | None] = []
     for node in graph.inputs:
         readers = list(_token_readers(node, computed=node is graph.sequence))
-        left = [n for n in readers if n.op == "keras_call" and n.attrs["what"] == "Embedding"]
-        rows = _rows(readers) + ([largest] if left and largest else [])
-        unseen = node is graph.sequence and node.type.rank == 2 and not any(n.op == "one_hot" for n in readers)
-        found.append(min(rows or ([largest] if unseen and largest else []), default=None))
+        left = any(rule_of(n).opaque and n.attrs["what"] == "Embedding" for n in readers)
+        # nothing is known of what reads a sequence of tokens: then an embedding is the likely reader
+        unseen = node is graph.sequence and node.type.rank == 2 and not _vocabularies(readers, closed=False)
+        rows = _vocabularies(readers, closed=True)
+        if smallest is not None and (left or (unseen and not rows)):
+            rows.append(smallest)
+        found.append(min(rows, default=None))
     return tuple(found)
 
 
-def _rows(readers: Sequence[Node]) -> list[int]:
-    return [n.operands[1].type.extent(0) for n in readers if n.op == "embedding"]
+def _vocabularies(readers: Sequence[Node], closed: bool) -> list[int]:
+    """What those know that read tokens and refuse others (closed), or take others for none of theirs."""
+    known = []
+    for node in readers:
+        rule = rule_of(node)
+        if rule.vocabulary is not None and rule.closed_vocabulary == closed:
+            known.append(rule.vocabulary(call_of(node)))
+    return known
 
 
 def _token_readers(source: Node, computed: bool) -> Iterator[Node]:
@@ -146,15 +154,13 @@ def _token_readers(source: Node, computed: bool) -> Iterator[Node]:
     while waiting:
         node = waiting.pop()
         for user in node.users:
-            if user.op in ("one_hot", "keras_call") or (user.op == "embedding" and user.operands[0] is node):
+            rule = rule_of(user)
+            if rule.vocabulary is not None or rule.opaque:
                 yield user
             whole = computed and user.type.dtype.startswith(("int", "uint"))
-            if user not in seen and user.op not in ("one_hot", "embedding") and (user.op in _KEEP_TOKENS or whole):
+            if user not in seen and rule.vocabulary is None and (rule.keeps_tokens or whole):
                 seen.add(user)
                 waiting.append(user)
-
-
-_KEEP_TOKENS = ("cast", "slice", "flip", "reshape", "transpose")
 
 
 def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:

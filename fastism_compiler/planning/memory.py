@@ -150,7 +150,7 @@ def _waiting_products(graph: Graph) -> list[Node]:
             continue
         if rule_of(node).elementwise:
             reached.update(o.id for o in node.operands if o.type.batched)
-        elif rule_of(node).heavy and node.id not in tables:
+        elif rule_of(node).contraction and node.id not in tables:
             waiting.append(node)
     return waiting
 
