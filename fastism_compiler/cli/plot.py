@@ -21,9 +21,7 @@ import click
     "--method", type=click.Choice(["mean", "loss", "gain", "mean-centred"]), default="mean", show_default=True,
     help="Importance: minus the mean effect of the alternatives, the lowest, the highest; mean-centred: all letters.",
 )  # fmt: skip
-@click.option(
-    "--top", type=click.IntRange(1), default=30, show_default=True, help="Most outputs shown, or variants labelled."
-)
+@click.option("--top", default=30, show_default=True, help="Most outputs shown, or variants labelled.")
 def plot(
     scores: str,
     output_file: str,

@@ -118,7 +118,7 @@ def vocabularies(graph: Graph, smallest: int | None) -> tuple[int | None, ...]:
 
     Args:
         graph: the model.
-        smallest: rows of the model's smallest embedding, for those that the compiler leaves to Keras; None: it has none.
+        smallest: rows of the model's smallest embedding, for those that are left to Keras; None: it has none.
     """
     found: list[int | None] = []
     for node in graph.inputs:

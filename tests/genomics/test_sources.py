@@ -108,10 +108,10 @@ def test_the_command_scores_all_of_a_pipe(how: str, tmp_path: Path) -> None:
 
 def test_what_is_no_file_and_no_pipe_is_refused(tmp_path: Path) -> None:
     for path, got in ((tmp_path, "a folder"), (Path("/dev/zero"), "a device"), (Path("/dev/null"), "a device")):
-        with pytest.raises(FileError, match=f"a file is needed[\\s\\S]*{got}"):
+        with pytest.raises(FileError, match=rf"a file is needed[\s\S]*{got}"):
             Source(path)
     for name in ("missing", "a\0b", "x" * 5000):
-        with pytest.raises(FileError, match="does not exist|cannot be read"):
+        with pytest.raises(FileError, match=r"does not exist|cannot be read"):
             Source(tmp_path / name)
 
 

@@ -105,7 +105,7 @@ def test_letters_that_a_one_hot_encoding_has_no_channel_for_are_zeros() -> None:
     "variants", [[("a", 0, "A")], [5], 5, [(0, 3.9, "A")], [(0, np.nan, "A")], [(0, "1", "A")], [None], [(0, 0)]]
 )
 def test_variants_that_are_none(program: fc.CompiledISM, variants: Any) -> None:
-    with pytest.raises(fc.InputError, match="variant|whole numbers"):
+    with pytest.raises(fc.InputError, match=r"variant|whole numbers"):
         program.variants([X, CELL, DOSE], variants)
 
 
