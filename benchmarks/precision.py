@@ -60,7 +60,7 @@ def rounded_model(program: Any, precision: str) -> Any:
 
     from fastism_compiler.emit.ops import OPS
     from fastism_compiler.emit.precision import rounding_of
-    from fastism_compiler.emit.program import Values
+    from fastism_compiler.emit.reference import Values
 
     rounding = rounding_of(precision, jit=True)
     engine = program.engines[0]

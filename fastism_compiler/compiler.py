@@ -10,6 +10,7 @@ from typing import Any
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.errors import InputError, LayerNameError, UnsupportedError
 from fastism_compiler.frontend.loading import load_model
+from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import OptionError
@@ -31,7 +32,6 @@ from fastism_compiler.planning.memory import (
 )
 from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.lanes import default_lanes
 from fastism_compiler.runtime.naive import NaiveRows
 from fastism_compiler.runtime.scoring import Parts, Scorer
 from fastism_compiler.runtime.verification import EFFECT_SHARE, random_inputs
@@ -106,8 +106,9 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
+    from fastism_compiler.frontend.builder import dtype_name
     from fastism_compiler.frontend.keras import private
-    from fastism_compiler.frontend.keras.lowering import dtype_name, lower
+    from fastism_compiler.frontend.keras.lowering import lower
     from fastism_compiler.frontend.selection import Selection
     from fastism_compiler.runtime.devices import check_devices
 
