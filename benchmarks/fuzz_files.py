@@ -30,9 +30,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fastism_compiler.ir.errors import FastISMError
+
 from benchmarks.file_damage import first_difference
 from benchmarks.file_targets import TARGETS, Target, damage
-from fastism_compiler.ir.errors import FastISMError
 
 SECONDS = 10
 """That one input may take."""
