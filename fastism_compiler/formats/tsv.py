@@ -24,7 +24,8 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     A scan has `name chrom pos strand ref alt`, without the letters that are
     there already; a scan of ranges `name start end` (0-based, in the model's
     input); variants `chrom pos id ref alt kind`. Then a column for every
-    number of every output.
+    number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
+    (`table_cell`).
 
     Raises:
         OptionError: no such track.
@@ -38,15 +39,7 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
             for columns, cell in lines(source, rows):
                 values = [scores[name][cell + index] for name, index in chosen]
-                file.write(
-                    "\t".join(
-                        [
-                            *(table_cell(str(c)) if isinstance(c, str) else str(c) for c in columns),
-                            *(str(v) for v in values),
-                        ]
-                    )
-                    + "\n"
-                )
+                file.write("\t".join([*map(table_cell, columns), *(str(v) for v in values)]) + "\n")
 
 
 def _kind(source: Source) -> tuple[list[str], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from typing import Any
 
 from fastism_compiler.genomics.errors import FileError
 
@@ -36,12 +37,13 @@ def check_name(path: str | os.PathLike[str], line: int | str, name: str) -> str:
     return name
 
 
-def table_cell(text: str) -> str:
-    """A text for a tab-separated file: with an apostrophe in front where a spreadsheet would take it for a formula.
+def table_cell(value: Any) -> str:
+    """A value for a tab-separated file: a text has an apostrophe in front where a spreadsheet would run it.
 
-    A `+`, `-` or `.` alone (a strand) stays as it is.
+    Numbers stay as they are, and so does a `+` or `-` alone (a strand).
     """
-    return f"'{text}" if text[:1] in _FORMULA and len(text) > 1 else text
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text[:1] in _FORMULA and len(text) > 1 else text
 
 
 def printable(text: str) -> str:

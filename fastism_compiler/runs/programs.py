@@ -14,8 +14,9 @@ import numpy.typing as npt
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
+from fastism_compiler.host.hardware import free_memory
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.planning.memory import free_memory, result_bytes
+from fastism_compiler.planning.memory import result_bytes
 from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
 from fastism_compiler.runs.settings import Settings
 
