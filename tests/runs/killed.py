@@ -43,6 +43,9 @@ class Programs:
         self.outputs = [Output(0, "head")]
         self.numbers: dict[str, Any] = {}
 
+    def block_for(self, rows: int) -> int:
+        return self.block
+
 
 class Scorer(ScanScorer):
     """Scores that depend on the letters alone."""
