@@ -57,6 +57,11 @@ def missing(rule: str, extra: str) -> UnsupportedError:
     return UnsupportedError(rule, expected=f"pip install 'fastism-compiler[{extra}]'", got="not installed")
 
 
+def as_written(text: str) -> str:
+    """A name for a picture: matplotlib would read what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
+
+
 def check_shape(name: str, values: Array, expected: Sequence[int | None]) -> Array:
     """`values` as an array of the expected shape; None stands for any extent.
 

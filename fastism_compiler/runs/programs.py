@@ -15,6 +15,7 @@ from fastism_compiler.errors import ModelError
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
+from fastism_compiler.host.hardware import free_memory
 from fastism_compiler.ir import TensorType
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.letters import Tokens
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Ranges = Sequence[tuple[int, int]]
+_SHARE_OF_FREE = 0.125
+"""Of free memory, what the results of one call may take: scores, references and their copies exist beside them."""
 
 
 @dataclass
@@ -57,6 +60,18 @@ class Programs:
         """Sequences per call."""
         return self.forward.batch_size
 
+    def block_for(self, rows: int) -> int:
+        """Sequences per call of a run of so many: as asked for, but no more than there are, and than memory holds."""
+        # late: it imports TensorFlow
+        from fastism_compiler.planning.memory import result_bytes
+
+        scanned = self.forward.ranges.count * (self.forward.letters.count if self.ranges is None else 1)
+        fit = int(_SHARE_OF_FREE * free_memory()) // max(scanned * result_bytes(self.forward.selection), 1)
+        most = min(fit, self.block)
+        if self.settings.batch_size is not None:
+            most = min(most, 1 << (rows - 1).bit_length())
+        return 1 << (max(most, 1).bit_length() - 1)
+
     @cached_property
     def encoding(self) -> Encoding:
         """How the model spells letters."""
@@ -73,7 +88,8 @@ class Programs:
         for i, (name, type_) in enumerate(zip(inputs.names, inputs.types, strict=True)):
             if i != inputs.sequence:
                 shape = tuple(type_.extent(axis) for axis in range(1, type_.rank))
-                found[name] = OtherInput(shape, "float32" if type_.dtype == "bfloat16" else type_.dtype)
+                tokens = inputs.vocabularies[i] if inputs.vocabularies else None
+                found[name] = OtherInput(shape, "float32" if type_.dtype == "bfloat16" else type_.dtype, tokens)
         return found
 
     @cached_property
@@ -227,6 +243,8 @@ def _check_letters(programs: Programs) -> None:
     encoding = programs.encoding
     letters, spec = encoding.alphabet.letters, programs.forward.inputs
     type_ = spec.types[spec.sequence]
+    if encoding.tokens and encoding.unknown_token is not None:
+        spec.check_tokens(np.array([encoding.unknown_token]))
     count = len(encoding.numbers) if encoding.tokens else type_.extent(2)
     if count != len(letters) or len(encoding.numbers) != len(letters):
         what = "token" if encoding.tokens else "channel"
