@@ -1,26 +1,42 @@
-"""Models from wherever users have them: in memory or in a file, Keras 3 or Keras 2."""
+"""Models from wherever users have them: in memory or in a file, Keras 3 or Keras 2.
+
+This is the one door for model files: a file is read as data, and checked,
+before Keras sees it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.backend import check_backend
+
+if TYPE_CHECKING:
+    from fastism_compiler.frontend.keras.file_config import FileConfig
 
 
 def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
     """A Keras 3 model, from itself, from a Keras 2 model, or from a `.keras` or `.h5` file of either.
 
-    Raises:
-        ModelError: a file that is missing, damaged or not a model, or an
-            object that is not a Keras model.
-    """
-    _check_backend()
-    import keras
+    Args:
+        model: a model, or the path of a file.
+        custom_objects: classes and functions that the file may name besides those of Keras, by name. What is
+            registered with Keras is known without.
+        safe_mode: refuse files that hold Python code, or name anything that is not on the list of
+            `frontend/keras/allowed.py`, known to Keras or in `custom_objects`. False: trust the file as you trust a
+            program.
 
-    from fastism_compiler.frontend.keras import keras2
+    Raises:
+        ModelError: a file that is missing, damaged, not a model, without the model's layers, or refused by
+            `safe_mode`; an object that is not a Keras model; another backend than TensorFlow.
+    """
+    check_backend()
+    import keras  # only now: another backend would be imported with it
+
+    from fastism_compiler.frontend.keras import keras2  # imports Keras
 
     if isinstance(model, str | os.PathLike):
         model = _from_file(Path(model), custom_objects, safe_mode)
@@ -33,31 +49,41 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
 
 def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
     """A Keras 3 model, or a Keras 2 model where Keras 3 cannot read the file."""
-    import keras
+    import keras  # imported by `load_model`, which has looked at the backend
 
-    from fastism_compiler.frontend.keras import keras2
+    from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names  # imports Keras
+    from fastism_compiler.frontend.keras.file_config import check_links, read_config  # h5py, which comes with Keras
 
     if not path.is_file():
         raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
+    config = read_config(path)
+    known = known_names(custom_objects, keras)
+    if safe_mode:
+        check_config(config, known)
+        if not config.archive:  # Keras checks those of an archive itself
+            check_links(path)
     try:
         return keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
     except Exception as error:
-        advice = "not a Keras 2 file either"
-        try:
-            return keras2.load(path, custom_objects, safe_mode)
-        except ImportError:
-            advice = "if this is a Keras 2 file: pip install 'fastism-compiler[keras2]'"
-        except Exception as older:
-            advice += f" ({older})"
-        raise ModelError("the model file could not be loaded", got=f"{path}: {error}; {advice}") from error
+        if config.version.startswith("3."):
+            check_names(config, known)
+            raise ModelError("the model file could not be loaded", got=f"{path}: {error}") from error
+        return _from_keras_2(config, custom_objects, safe_mode, error)
 
 
-def _check_backend() -> None:
-    import keras
+def _from_keras_2(
+    config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode: bool, newer: Exception
+) -> Any:
+    """A Keras 2 model, from a file that Keras 3 cannot read."""
+    from fastism_compiler.frontend.keras import keras2  # imports Keras
 
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            "programs are emitted for TensorFlow",
-            expected="KERAS_BACKEND=tensorflow",
-            got=f"KERAS_BACKEND={keras.backend.backend()}",
-        )
+    advice = "not a Keras 2 file either"
+    try:
+        return keras2.load(config, custom_objects, safe_mode)
+    except ModelError:
+        raise
+    except ImportError:
+        advice = "if this is a Keras 2 file: pip install 'fastism-compiler[keras2]'"
+    except Exception as older:
+        advice += f" ({older})"
+    raise ModelError("the model file could not be loaded", got=f"{config.path}: {newer}; {advice}") from newer
