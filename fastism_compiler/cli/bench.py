@@ -69,10 +69,9 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     Raises:
         FastISMError: what `compile` refuses.
     """
-    from fastism_compiler.frontend.loading import load_model
     from fastism_compiler.runtime.verification import random_inputs
 
-    model = load_model(options.path)
+    model = options.load()
     started = time.perf_counter()
     program = fc.compile(
         model,

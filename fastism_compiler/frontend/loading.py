@@ -67,7 +67,7 @@ def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: 
     except Exception as error:
         if config.version.startswith("3."):
             check_names(config, known)
-            raise ModelError("the model file could not be loaded", got=f"{path}: {error}") from error
+            raise ModelError("the model file could not be loaded", got=f"{path}: {_reason(error)}") from error
         return _from_keras_2(config, custom_objects, safe_mode, error)
 
 
@@ -85,5 +85,11 @@ def _from_keras_2(
     except ImportError:
         advice = "if this is a Keras 2 file: pip install 'fastism-compiler[keras2]'"
     except Exception as older:
-        advice += f" ({older})"
-    raise ModelError("the model file could not be loaded", got=f"{config.path}: {newer}; {advice}") from newer
+        advice += f" ({_reason(older)})"
+    raise ModelError("the model file could not be loaded", got=f"{config.path}: {_reason(newer)}; {advice}") from newer
+
+
+def _reason(error: Exception) -> str:
+    """The line of Keras's message that says what went wrong, without the configurations it prints around it."""
+    innermost = str(error).rpartition("Exception encountered: ")[2].strip()
+    return innermost.partition("\n")[0].partition(" Full object config")[0] or type(error).__name__

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.frontend.backend import check_backend
+from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
@@ -129,15 +131,17 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
 
     Raises:
         ModelError, OptionError, InputError, RangeError: what `compile` refuses.
-        OptionError: an alphabet with another number of letters than the model has channels.
+        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters than the model has channels.
     """
+    check_backend()
     from fastism_compiler.compiler import find_sequence
     from fastism_compiler.frontend.keras import private
     from fastism_compiler.frontend.keras.lowering import functional_graph
     from fastism_compiler.frontend.loading import load_model
 
     settings.check()
-    model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model)
+    custom_objects = load_custom(settings.imports, settings.custom)
+    model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model, custom_objects, settings.safe_mode)
     function = functional_graph(model)
     structure = private.output_structure(function)
     names = [str(n) for n in private.output_names(function)]
