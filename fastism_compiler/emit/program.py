@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor, layer_scope, traced
+from fastism_compiler.emit.functions import Tensor, traced
 from fastism_compiler.emit.kernels.table import Arithmetic, arithmetic_of
-from fastism_compiler.emit.ops import OPS
+from fastism_compiler.emit.reference import Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
-
-Finish = Callable[[list[Tensor]], list[Tensor]]
-"""Selects and reduces the model's outputs; leading axis: rows or sequences."""
+from fastism_compiler.ir.queries import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +39,6 @@ class ProgramSpec:
     delta: bool
     jit: bool
     precision: str = "float32"
-
-
-class Values:
-    """Evaluates the reference section for one block of sequences."""
-
-    def __init__(self, graph: Graph, bindings: Bindings, inputs: Sequence[Tensor]) -> None:
-        self.graph, self.bindings = graph, bindings
-        self.by_node: dict[Node, Tensor] = dict(zip(graph.inputs, inputs, strict=True))
-        self._calls: dict[str, list[Tensor]] = {}
-
-    def run(self) -> Mapping[Node, Tensor]:
-        """Compute every reference node."""
-        for node in self.graph.nodes(Section.REFERENCE):
-            if node not in self.by_node:
-                with layer_scope(node.layer):
-                    self.by_node[node] = self._evaluate(node)
-        return self.by_node
-
-    def _evaluate(self, node: Node) -> Tensor:
-        if node.op == "parameter":
-            return self.bindings.parameter(node)
-        if node.op == "literal":
-            return tf.constant(node.attrs["value"], node.attrs["dtype"])
-        operands = [self.by_node[o] for o in node.operands]
-        if node.op in ("keras_call", "custom_local"):
-            return call_keras(self.bindings, node, operands, self._calls)
-        return OPS[node.op](node, *operands)
-
-
-def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: dict[str, list[Tensor]]) -> Tensor:
-    """One output of an opaque Keras operation, which is called once for all of its outputs."""
-    name = node.attrs["call"]
-    if name not in calls:
-        calls[name] = bindings.calls[name](operands)
-    return tf.cast(calls[name][node.attrs.get("output", 0)], node.type.dtype)
-
-
-def whole(
-    graph: Graph, bindings: Bindings, finish: Finish, inputs: Sequence[Tensor], sequences: int | Tensor
-) -> tuple[Mapping[Node, Tensor], list[Tensor]]:
-    """The model itself on whole sequences: every value of the reference section, and the finished outputs."""
-    values = Values(graph, bindings, inputs).run()
-    return values, finish([_batched(values[n], n, sequences) for n in graph.outputs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +180,6 @@ def _loop(
     return outputs, trusted
 
 
-def _batched(x: Tensor, node: Node, sequences: int | Tensor) -> Tensor:
-    """An output that no input reaches, repeated for every sequence."""
-    return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
-
-
 def _unchanged(step: Step) -> Tensor:
     """Rows whose replacement equals the sequence: `[T]` bool."""
     if step.change is None:
@@ -244,7 +192,7 @@ def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int |
     finite = tf.ones([sequences], tf.bool)
     for node in graph.nodes(Section.REFERENCE):
         read = any(u.in_tile for u in node.users)
-        if read and node.type.batched and node.op != "input":
+        if read and node.type.batched and not rule_of(node).leaf:
             finite = finite & _all_finite([values[node]])
     return finite
 
@@ -263,36 +211,3 @@ def _all_finite(tensors: list[Tensor]) -> Tensor:
 
 def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return tf.where(tf.reshape(condition, [-1, *[1] * (len(a.shape) - 1)]), a, b)
-
-
-class _Precision:
-    """TensorFloat-32 is one switch for the whole process: the first to need it off stores it, the last restores it."""
-
-    def __init__(self) -> None:
-        self._lock, self._users, self._before = threading.Lock(), 0, False
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
-                tf.config.experimental.enable_tensor_float_32_execution(False)
-            self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                tf.config.experimental.enable_tensor_float_32_execution(self._before)
-
-
-_PRECISION = _Precision()
-
-
-@contextmanager
-def strict_float32() -> Iterator[None]:
-    """Switch TensorFloat-32 off while any thread is inside, and back to what it was."""
-    _PRECISION.enter()
-    try:
-        yield
-    finally:
-        _PRECISION.leave()

@@ -34,7 +34,7 @@ class Prepared:
         self.graph, self.values, self.arithmetic = graph, values, arithmetic
         self.arranged: dict[Node, Any] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
-        self.guarded = _after_explosive_ops(graph)
+        self.guarded = _after_ill_conditioned_ops(graph)
         for node in graph.nodes(Section.TILE):
             if node.facts.kernel in KERNELS and _is_convolution(node):
                 rows, kernel = node.operands
@@ -48,13 +48,13 @@ _CANCELLATION = 256.0
 """A mutant this many times smaller than its reference has lost eight of float32's 24 bits."""
 
 
-def _after_explosive_ops(graph: Graph) -> set[Node]:
+def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
     """The slice-assigns downstream of an op that can change a value by orders of magnitude."""
     guarded: set[Node] = set()
     for node in graph.nodes(Section.TILE):
         changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
-        if rule_of(node).explosive and not rule_of(node).linear(call_of(node), changed):
-            guarded |= {n for n in graph.descendants(node) if n.op == "slice_assign"}
+        if rule_of(node).ill_conditioned and not rule_of(node).linear(call_of(node), changed):
+            guarded |= {n for n in graph.descendants(node) if rule_of(n).converts == (Form.DELTA, Form.VALUE)}
     return guarded
 
 
@@ -71,15 +71,20 @@ def _kept(node: Node) -> bool:
     """
     if not node.has_window:
         return False
-    # who only takes its shape does not read it
-    readers = [n for n in node.users if n.op not in ("reference_window", "zero_delta")]
+    readers = [n for n in node.users if _reads(n, node)]  # shape-only users are not readers
     winograd = any(n.facts.kernel == WINOGRAD for n in (node, *readers))
     return winograd or len(readers) > 1 or any(_mixes_channels(node, n) for n in readers)
 
 
+def _reads(user: Node, node: Node) -> bool:
+    """Whether `user` reads the numbers of `node`, not only its place and shape."""
+    shape_only = rule_of(user).shape_only
+    return any(o is node and i not in shape_only for i, o in enumerate(user.operands))
+
+
 def _mixes_channels(node: Node, reader: Node) -> bool:
     """Whether it reshapes the last axis, and there is more than one element on it."""
-    return reader.op == "reshape" and node.type.shape[-1] not in (1, reader.type.shape[-1])
+    return rule_of(reader).regroups and node.type.shape[-1] not in (1, reader.type.shape[-1])
 
 
 class Step:
@@ -108,10 +113,8 @@ class Step:
         operands = [self._operand(o) for o in node.operands]
         if emit is not None:
             return emit(self, node, *operands)
-        if node.op == "custom_local":
-            return self._custom(node, operands, call)
-        if node.op == "keras_call":
-            return call(node, operands, self.calls)
+        if rule_of(node).opaque:
+            return self._opaque(node, operands, call)
         if _is_convolution(node):
             return self._convolution(node, operands[0])
         return OPS[node.op](node, *operands)
@@ -211,8 +214,8 @@ class Step:
         kernel = KERNELS[node.facts.kernel or ""]
         return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
 
-    def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
-        """A registered layer on a window: zeros outside the sequence, and what it pads itself cut off."""
+    def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
+        """A call on whole values; or a registered layer on a window: zeros outside, what it pads itself cut off."""
         source = node.operands[0]
         if not node.has_window:
             return call(node, operands, self.calls)

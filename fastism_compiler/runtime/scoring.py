@@ -85,7 +85,7 @@ class Scorer:
 
     def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
         """What the model makes of whole sequences, its products as strict as the programs' are."""
-        from fastism_compiler.emit.program import strict_float32
+        from fastism_compiler.emit.precision import strict_float32
 
         with strict_float32():
             return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
