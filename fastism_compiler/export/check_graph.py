@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # it has no stubs
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
@@ -78,19 +78,19 @@ def _check_nodes(nodes: Any, operations: frozenset[str] | set[str], place: str, 
 
 def _checkpoint_functions(graph: Any) -> set[str]:
     """The functions that save and restore variables, as long as nothing else can reach them."""
-    saver = graph.saver_def
+    saver, library = graph.saver_def, graph.graph_def.library
     entries = {saver.save_tensor_name.partition(":")[0], saver.restore_op_name.partition(":")[0]} - {""}
     main, elsewhere = graph.graph_def.node, set()
     savers = {node.attr["f"].func.name for node in main if node.name in entries and node.op in _CALLS}
     for node in main:
         if node.name not in entries:
             elsewhere |= set(_mentioned(node))
-    for function in graph.graph_def.library.function:
+    for function in library.function:
         for node in function.node_def:
             elsewhere |= set(_mentioned(node))
         if "api_implements" in function.attr:  # TensorFlow may put it in the place of another function
             elsewhere.add(function.signature.name)
-    elsewhere |= {gradient.gradient_func for gradient in graph.graph_def.library.gradient}
+    elsewhere |= {gradient.gradient_func for gradient in (*library.gradient, *library.registered_gradients)}
     objects = graph.object_graph_def.SerializeToString()
     return {name for name in savers if name not in elsewhere and name.encode() not in objects}
 

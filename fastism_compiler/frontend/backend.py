@@ -46,4 +46,4 @@ def _home() -> Path:
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"]).expanduser()
     home = Path("~").expanduser()
-    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108 (where Keras looks)
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # where Keras looks

@@ -37,7 +37,9 @@ def _custom_object(text: str) -> tuple[str, Any]:
     found: Any = _imported(module, "--custom")
     for part in path.split("."):
         if not hasattr(found, part):
-            raise OptionError("the module of --custom has no such class", expected=f"{part} in {module}", got=repr(text))
+            raise OptionError(
+                "the module of --custom has no such class", expected=f"{part} in {module}", got=repr(text)
+            )
         found = getattr(found, part)
     return name, found
 

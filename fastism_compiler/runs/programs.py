@@ -131,9 +131,11 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
 
     Raises:
         ModelError, OptionError, InputError, RangeError: what `compile` refuses.
-        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters than the model has channels.
+        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters
+            than the model has channels.
     """
     check_backend()
+    # only now: these import Keras, and with it another backend
     from fastism_compiler.compiler import find_sequence
     from fastism_compiler.frontend.keras import private
     from fastism_compiler.frontend.keras.lowering import functional_graph
@@ -141,7 +143,9 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
 
     settings.check()
     custom_objects = load_custom(settings.imports, settings.custom)
-    model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model, custom_objects, settings.safe_mode)
+    model = load_model(
+        os.fspath(model) if isinstance(model, os.PathLike) else model, custom_objects, settings.safe_mode
+    )
     function = functional_graph(model)
     structure = private.output_structure(function)
     names = [str(n) for n in private.output_names(function)]

@@ -151,51 +151,67 @@ def test_operations_are_found_wherever_they_are(function: Any, operation: str, t
         check_savedmodel(saved_with(tmp_path / "model", function), "model")
 
 
-def test_the_functions_of_the_checkpoint_cannot_be_borrowed(folder: Path) -> None:
+def _name_of_the_saver(saved: Any) -> str:
+    return str(next(functions(saved, "traced_save")).signature.name)
+
+
+def called(saved: Any) -> None:
+    node = next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op="PartitionedCall")
+    node.attr["f"].func.name = _name_of_the_saver(saved)
+
+
+def called_by_name(saved: Any) -> None:
+    next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op=_name_of_the_saver(saved))
+
+
+def called_from_a_list(saved: Any) -> None:
+    node = next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op="Case")
+    node.attr["branches"].list.func.add(name=_name_of_the_saver(saved))
+
+
+def called_at_the_top(saved: Any) -> None:
+    node = saved.meta_graphs[0].graph_def.node.add(name="extra", op="PartitionedCall")
+    node.attr["f"].func.name = _name_of_the_saver(saved)
+
+
+def kept_as_an_object(saved: Any) -> None:
+    saved.meta_graphs[0].object_graph_def.concrete_functions[_name_of_the_saver(saved)].SetInParent()
+
+
+def in_the_place_of_another(saved: Any) -> None:
+    next(functions(saved, "traced_save")).attr["api_implements"].s = b"scan"
+
+
+def as_a_gradient(saved: Any) -> None:
+    name = _name_of_the_saver(saved)
+    saved.meta_graphs[0].graph_def.library.gradient.add(function_name="x", gradient_func=name)
+
+
+def another_function_as_the_saver(saved: Any) -> None:
+    graph = saved.meta_graphs[0]
+    graph.saver_def.save_tensor_name = "StatefulPartitionedCall:0"
+    node = next(n for n in graph.graph_def.node if n.name == "StatefulPartitionedCall")
+    next(functions(saved, node.attr["f"].func.name)).node_def.add(name="extra", op="SaveV2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        called,
+        called_by_name,
+        called_from_a_list,
+        called_at_the_top,
+        kept_as_an_object,
+        in_the_place_of_another,
+        as_a_gradient,
+        another_function_as_the_saver,
+    ],
+)
+def test_the_functions_of_the_checkpoint_cannot_be_borrowed(change: Any, folder: Path) -> None:
     """They may touch files because nothing calls them: so nothing else may."""
-    original = (folder / "saved_model.pb").read_bytes()
-
-    def name_of(saved: Any) -> str:
-        return str(next(functions(saved, "traced_save")).signature.name)
-
-    def called(saved: Any) -> None:
-        node = next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op="PartitionedCall")
-        node.attr["f"].func.name = name_of(saved)
-
-    def called_by_name(saved: Any) -> None:
-        next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op=name_of(saved))
-
-    def called_from_a_list(saved: Any) -> None:
-        node = next(functions(saved, "signature_wrapper")).node_def.add(name="extra", op="Case")
-        node.attr["branches"].list.func.add(name=name_of(saved))
-
-    def called_at_the_top(saved: Any) -> None:
-        saved.meta_graphs[0].graph_def.node.add(name="extra", op="PartitionedCall").attr["f"].func.name = name_of(saved)
-
-    def kept_as_an_object(saved: Any) -> None:
-        saved.meta_graphs[0].object_graph_def.concrete_functions[name_of(saved)].SetInParent()
-
-    def in_the_place_of_another(saved: Any) -> None:
-        next(functions(saved, "traced_save")).attr["api_implements"].s = b"scan"
-
-    def as_a_gradient(saved: Any) -> None:
-        saved.meta_graphs[0].graph_def.library.gradient.add(function_name="x", gradient_func=name_of(saved))
-
-    def as_the_saver(saved: Any) -> None:
-        """Another function is said to be the one that saves."""
-        saved.meta_graphs[0].saver_def.save_tensor_name = "StatefulPartitionedCall:0"
-        name = next(n for n in saved.meta_graphs[0].graph_def.node if n.name == "StatefulPartitionedCall")
-        chosen = name.attr["f"].func.name
-        next(f for f in functions(saved, chosen)).node_def.add(name="extra", op="SaveV2")
-
-    for change in (
-        called, called_by_name, called_from_a_list, called_at_the_top, kept_as_an_object, in_the_place_of_another,
-        as_a_gradient, as_the_saver,
-    ):  # fmt: skip
-        (folder / "saved_model.pb").write_bytes(original)
-        with pytest.raises(fc.ArtifactError) as caught:
-            fc.load(edited(folder, change))
-        assert any(name in str(caught.value) for name in CHECKPOINT), change
+    with pytest.raises(fc.ArtifactError) as caught:
+        fc.load(edited(folder, change))
+    assert any(name in str(caught.value) for name in CHECKPOINT)
 
 
 def test_other_ways_to_bring_a_graph(folder: Path) -> None:
@@ -250,7 +266,19 @@ def test_an_archive_that_would_fill_the_disk(artifact: Path, tmp_path: Path, mon
 def test_the_list_holds_nothing_that_touches_the_world() -> None:
     """TensorFlow's own names for reading, writing, sending, decoding and calling out."""
     words = ("File", "Read", "Write", "Save", "Restore", "PyFunc", "Print", "Send", "Recv", "Summary", "Dataset")
-    words += ("Iterator", "Immutable", "Debug", "Remote", "Rpc", "Custom", "Decode", "Encode", "Queue", "Abort", "Session")
+    words += (
+        "Iterator",
+        "Immutable",
+        "Debug",
+        "Remote",
+        "Rpc",
+        "Custom",
+        "Decode",
+        "Encode",
+        "Queue",
+        "Abort",
+        "Session",
+    )
     touching = {name for name in OPERATIONS if any(word in name for word in words)}
     assert touching == {"DisableCopyOnRead", "ReadVariableOp", "TensorArrayReadV3", "TensorArrayWriteV3"}
     assert not OPERATIONS & CHECKPOINT

@@ -1,4 +1,4 @@
-"""Model files that try to run code: refused by name, and nothing has run; with `safe_mode=False` it is the user's word."""
+"""Model files that try to run code: refused by name, and nothing has run, unless the user says `safe_mode=False`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def refused(path: Path, *parts: str, **options: Any) -> None:
 def write_lambda(library: Any, path: Path, ran: Path) -> Path:
     inputs = library.Input((20, 4))
     code: Any = eval(f"lambda x: (open({str(ran)!r}, 'w').close(), x)[1]")
-    library.Model(inputs, library.layers.GlobalMaxPooling1D()(library.layers.Lambda(code, name="evil")(inputs))).save(path)
+    library.Model(inputs, library.layers.GlobalMaxPooling1D()(library.layers.Lambda(code, name="evil")(inputs))).save(
+        path
+    )
     ran.unlink()
     return path
 
@@ -59,7 +61,12 @@ def test_a_function_that_a_keras_2_lambda_names(tmp_path: Path, ran: Path) -> No
         layer(config, "act").update(class_name="Lambda")
         layer(config, "act")["config"] = {
             "name": "act",
-            "function": {"module": "pydoc", "class_name": "function", "config": "pipepager", "registered_name": "pipepager"},
+            "function": {
+                "module": "pydoc",
+                "class_name": "function",
+                "config": "pipepager",
+                "registered_name": "pipepager",
+            },
             "function_type": "function",
             "output_shape": None,
             "output_shape_type": "raw",
@@ -91,6 +98,7 @@ FOREIGN = {
     "two names": {"module": EVIL, "class_name": "Evil", "config": {}, "registered_name": "Dense"},
     "passive": {"module": "keras.layers", "class_name": "Evil", "config": {}, "__passive_serialization__": True},
 }
+
 
 def activation(config: Config, evil: Config) -> None:
     layer(config, "act")["config"]["activation"] = evil
@@ -177,7 +185,8 @@ def test_a_name_registered_with_one_keras_is_no_name_of_the_other(tmp_path: Path
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize(
-    "symbol", ["io.write_file", "raw_ops.WriteFile", "py_function", "numpy_function", "keras.utils.get_file", "", 3, None]
+    "symbol",
+    ["io.write_file", "raw_ops.WriteFile", "py_function", "numpy_function", "keras.utils.get_file", "", 3, None],
 )
 def test_a_keras_2_call_of_another_function_of_tensorflow(tmp_path: Path, symbol: Any, suffix: str) -> None:
     def change(config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import keras
@@ -131,10 +131,19 @@ def _judge(reference: dict[str, Any], layer: str, bare: bool, known: Known) -> F
     key = name if bare else reference.get("registered_name", name)
     if name not in allowed.TYPE_SPECS and known(key):
         return None
-    if bare and module is None and _is_operation_name(name):
-        return Finding("operation", name, "", layer)
-    if not (name in allowed.WITHOUT_MODULE if bare else _in_keras(module, name)):
-        return Finding("unknown", key if isinstance(key, str) else name, "" if bare else module or "", layer)
+    shown = Finding("unknown", key if isinstance(key, str) else name, "" if bare else module or "", layer)
+    return _judge_class(name, None if bare else module, shown) or _judge_arguments(name, config, layer)
+
+
+def _judge_class(name: str, module: str | None, unknown: Finding) -> Finding | None:
+    """A class that the user did not give: of Keras, and on the list, or not."""
+    if name in allowed.WITHOUT_MODULE if module is None else _in_keras(module, name):
+        return None
+    return replace(unknown, kind="operation") if module is None and _is_operation_name(name) else unknown
+
+
+def _judge_arguments(name: str, config: Any, layer: str) -> Finding | None:
+    """A class of Keras that is on the list, but does what its arguments say."""
     if name in allowed.TENSORFLOW_CALLS and not _is_pure_call(config):
         return Finding("call", f"tf.{config.get('function') if isinstance(config, dict) else config}", "", layer)
     if name in allowed.VOCABULARY_LAYERS and isinstance(config, dict) and isinstance(config.get("vocabulary"), str):

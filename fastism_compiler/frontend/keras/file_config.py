@@ -137,5 +137,7 @@ def _check_links(file: h5py.File, path: Path) -> None:
     file.visititems(item)
     if links:
         raise ModelError(
-            "weights that lie in other files are not read", expected="weights in the file itself", got=f"{path}: {links[0]}"
+            "weights that lie in other files are not read",
+            expected="weights in the file itself",
+            got=f"{path}: {links[0]}",
         )
