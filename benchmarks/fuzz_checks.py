@@ -149,12 +149,13 @@ def _flat(nest: Any) -> list[Array]:
 def _naive(
     model: Any, x: dict[str, Array], ranges: Any, replacement: list[Array], channels: list[int] | None
 ) -> list[Array]:
-    results = []
-    for (lo, hi), letters in zip(ranges, replacement, strict=True):
-        mutant = {**x, "seq": x["seq"].copy()}
-        mutant["seq"][:, lo:hi][(..., channels) if channels else ...] = letters
-        results.append(_flat(model(_nest(model, mutant))))
-    return [np.stack(parts, axis=1) for parts in zip(*results, strict=True)]
+    """One call with the mutants of every range."""
+    count, batch = len(ranges), len(x["seq"])
+    rows = {name: np.tile(v, (count, *[1] * (v.ndim - 1))) for name, v in x.items()}
+    for r, ((lo, hi), letters) in enumerate(zip(ranges, replacement, strict=True)):
+        rows["seq"][r * batch : (r + 1) * batch, lo:hi][(..., channels) if channels else ...] = letters
+    outputs = _flat(model(_nest(model, rows)))
+    return [y.reshape(count, batch, *y.shape[1:]).swapaxes(0, 1) for y in outputs]
 
 
 def _compare(ours: list[Array], naive: list[Array], *, bits: bool) -> None:

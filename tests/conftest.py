@@ -29,16 +29,6 @@ class Golden:
         assert text == self.path.read_text(), f"differs from {self.path}; see --update-golden"
 
 
-@pytest.fixture(autouse=True)
-def always_the_tile_section(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models gain nothing, and would be left to Keras: test the compiler on them all the same."""
-    from fastism_compiler.passes import pipeline
-    from fastism_compiler.passes.choose_program import ChooseProgramPass
-
-    passes = [ChooseProgramPass(break_even=0) if p.name == "choose-program" else p for p in pipeline.DEFAULT]
-    monkeypatch.setattr(pipeline, "DEFAULT", tuple(passes))
-
-
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     module = request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_")

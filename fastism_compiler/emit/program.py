@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, traced
 from fastism_compiler.emit.kernels.table import Arithmetic, arithmetic_of
 from fastism_compiler.emit.reference import Finish, call_keras, whole
@@ -15,7 +16,8 @@ from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
-from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.ir.queries import hiding_nan, rule_of
+from fastism_compiler.ir.types import effect_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Scores:
 
     def effects(self) -> list[Tensor]:
         """Mutant - reference; exactly 0 where nothing changes."""
-        return [_where(self.unchanged, tf.zeros_like(y), y - r) for y, r in zip(self.outputs, self.own, strict=True)]
+        effects = [_difference(y, r) for y, r in zip(self.outputs, self.own, strict=True)]
+        return [_where(self.unchanged, tf.zeros_like(e), e) for e in effects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,12 @@ class Reference:
         """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
         step = Step(self.prepared, rows, replacement, list(letters))
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
-        outputs = self.finish(outputs)
+        finished = self.finish(outputs)
         unchanged = _unchanged(step)
-        trusted = rows.whole(self.finite) & _all_finite(outputs)
-        for lost in step.cancelled:
+        # a selection or reduction may hide what its operands show
+        trusted = rows.whole(self.finite) & all_finite([*finished, *(outputs if self.finish is not list else [])])
+        outputs = finished
+        for lost in step.lost:
             trusted = trusted & (unchanged | ~lost)
         own = [tf.zeros_like(outputs[k]) if k in self.windows else rows.whole(r) for k, r in enumerate(self.outputs)]
         return Scores(outputs, own, unchanged, trusted)
@@ -142,7 +147,8 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish, c
             scores = reference.score(rows, replacement[i], spec.letters)
             return scores.effects() if spec.delta else scores.outputs_or_reference(), scores.trusted
 
-        results = [(r.dtype, reference.row_shape(k)) for k, r in enumerate(reference.outputs)]
+        dtypes = [effect_dtype(r.dtype.name) if spec.delta else r.dtype for r in reference.outputs]
+        results = [(dtype, reference.row_shape(k)) for k, dtype in enumerate(dtypes)]
         outputs, trusted = _loop(tile, results, spec, active)
         return outputs, trusted, reference.outputs
 
@@ -188,25 +194,21 @@ def _unchanged(step: Step) -> Tensor:
 
 
 def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
-    """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
+    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`."""
     finite = tf.ones([sequences], tf.bool)
+    for node in hiding_nan(graph, Section.REFERENCE):
+        source = node.operands[0]
+        finite = finite & (all_finite([values[source]]) if source.type.batched else True)
     for node in graph.nodes(Section.REFERENCE):
         read = any(u.in_tile for u in node.users)
         if read and node.type.batched and not rule_of(node).leaf:
-            finite = finite & _all_finite([values[node]])
+            finite = finite & all_finite([values[node]])
     return finite
 
 
-def _all_finite(tensors: list[Tensor]) -> Tensor:
-    """Which leading entries hold only finite numbers."""
-    result = None
-    for x in tensors:
-        if not x.dtype.is_floating:
-            continue
-        # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
-        finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
-        result = finite if result is None else result & finite
-    return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
+def _difference(mutant: Tensor, reference: Tensor) -> Tensor:
+    dtype = effect_dtype(mutant.dtype.name)
+    return tf.cast(mutant, dtype) - tf.cast(reference, dtype)
 
 
 def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:

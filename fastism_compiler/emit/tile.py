@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS, Arithmetic, product_with_slice
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
@@ -14,7 +15,7 @@ from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, rule_of
+from fastism_compiler.ir.queries import call_of, hiding_nan, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, WINOGRAD
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
@@ -35,6 +36,7 @@ class Prepared:
         self.arranged: dict[Node, Any] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
         self.guarded = _after_ill_conditioned_ops(graph)
+        self.hiding = set(hiding_nan(graph, Section.TILE))
         for node in graph.nodes(Section.TILE):
             if node.facts.kernel in KERNELS and _is_convolution(node):
                 rows, kernel = node.operands
@@ -97,8 +99,8 @@ class Step:
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
         """What each row changes in its sequence; none where no output depends on it."""
-        self.cancelled: list[Tensor] = []
-        """`[T]` bool each: rows whose values are lost in the rounding of a far larger reference."""
+        self.lost: list[Tensor] = []
+        """`[T]` bool each: rows whose numbers do not stand, though their results may look as if they did."""
 
     def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
@@ -111,6 +113,8 @@ class Step:
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
         emit = TILE.get(node.op)
         operands = [self._operand(o) for o in node.operands]
+        if node in self.prepared.hiding:
+            self.lost.append(~all_finite([operands[0]]))
         if emit is not None:
             return emit(self, node, *operands)
         if rule_of(node).opaque:
@@ -188,7 +192,7 @@ class Step:
             channels = [-1] if len(value.shape) > 1 else []
             largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
             lost = self.masked_rows(node, largest > _CANCELLATION * left)
-            self.cancelled.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
+            self.lost.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
         return value
 
     def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:

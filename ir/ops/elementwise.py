@@ -32,6 +32,9 @@ ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
 
+NON_FINITE = ("exp", "expm1", "exponential", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "divide", "power")
+"""Functions that make NaN or infinity of ordinary numbers."""
+
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
 
 
@@ -73,7 +76,11 @@ def _float_to_float(call: Call, changed: Sequence[bool]) -> bool:
 
 
 def _flags(kind: str) -> dict[str, Any]:
-    return {"rematerialize": kind in REMATERIALIZED, "ill_conditioned": kind in ILL_CONDITIONED}
+    return {
+        "rematerialize": kind in REMATERIALIZED,
+        "ill_conditioned": kind in ILL_CONDITIONED,
+        "makes_non_finite": kind in NON_FINITE,
+    }
 
 
 _SUMS: dict[str, tuple[int, ...]] = {"add": (), "subtract": (1,)}

@@ -60,9 +60,19 @@ _OVER_WINDOWS = {
 }
 """Nonlinear reduction -> the tile op that aggregates a window of it."""
 
+_DROP_NAN = ("reduce_max", "reduce_min")
+
 RULES = (
     *(
-        OpRule(kind, LayerClass.AGGREGATION, _infer, _track, linear, over_windows=_OVER_WINDOWS.get(kind))
+        OpRule(
+            kind,
+            LayerClass.AGGREGATION,
+            _infer,
+            _track,
+            linear,
+            over_windows=_OVER_WINDOWS.get(kind),
+            drops_nan=kind in _DROP_NAN,
+        )
         for kind, linear in _LINEARITY.items()
     ),
     OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),

@@ -111,6 +111,8 @@ class OpRule:
         elementwise: result positions depend on equal operand positions only.
         rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
+        makes_non_finite: makes NaN or infinity of ordinary numbers.
+        drops_nan: XLA leaves NaN out of its result on a CPU, so whether there was one shows in the operand only.
 
     How passes and the emitter treat it:
 
@@ -144,6 +146,8 @@ class OpRule:
     elementwise: bool = False
     rematerialize: bool = False
     ill_conditioned: bool = False
+    makes_non_finite: bool = False
+    drops_nan: bool = False
     declared: bool = False
     leaf: bool = False
     opaque: bool = False

@@ -56,8 +56,8 @@ def _rule(kind: str, **options: Any) -> OpRule:
     return OpRule(kind, LayerClass.SEE_THROUGH, _first, _stay, always, tile=True, **options)
 
 
-def _aggregate(kind: str) -> OpRule:
-    return OpRule(kind, LayerClass.AGGREGATION, _reduce, _gone, never, tile=True)
+def _aggregate(kind: str, **options: Any) -> OpRule:
+    return OpRule(kind, LayerClass.AGGREGATION, _reduce, _gone, never, tile=True, **options)
 
 
 RULES = (
@@ -71,8 +71,8 @@ RULES = (
         "reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always,
         tile=True, shape_only=(1,), any_carrier=True, plumbing=True,
     ),
-    _aggregate("window_max"),
-    _aggregate("window_min"),
+    _aggregate("window_max", drops_nan=True),
+    _aggregate("window_min", drops_nan=True),
     _aggregate("window_logsumexp"),
     *recurrent.TILE_RULES,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
+from tests.programs import compile_tiles
 
 GRAPHS_WITH_CONVOLUTIONS = [
     *(name for name in GRAPHS if name.startswith("conv")),
@@ -39,7 +40,7 @@ def test_a_kernel_alone(kernel: str, name: str) -> None:
 def test_outputs_far_fewer_than_changes_are_gathered() -> None:
     """SpliceAI's last blocks change a thousand positions around the few that are asked for."""
     model = fc.models.spliceai(length=600, filters=4, blocks=1, crop=100)
-    program = fc.compile(model, outputs={0: slice(195, 205)}, verify=False)
+    program = compile_tiles(model, outputs={0: slice(195, 205)}, verify=False)
     kernels = {n.facts.kernel for e in program.engines for n in e.graph.nodes(Section.TILE) if n.op == "conv"}
     assert "gather-gemm" in kernels
     program.verify(ranges=64)
@@ -61,7 +62,7 @@ def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch)
     x = inputs = keras.Input((120, 4))
     x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
     model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
-    program = fc.compile(model, precision=precision, verify=False)
+    program = compile_tiles(model, precision=precision, verify=False)
     (dense,) = (n for n in program.engines[0].graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
     assert dense.facts.parts > 4
     program.verify(ranges=120)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import fastism_compiler as fc
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
+from tests.programs import compile_tiles
 
 UPDATE = "XlaDynamicUpdateSlice"
 STARTS = [(0,), (3,), (0, 2), (0, 1, 2, 3, 4), (5, 0, 3, 3, 9, 1), tuple(range(12))]
@@ -73,7 +73,7 @@ def test_only_programs_of_xla_add_in_place() -> None:
     h = keras.layers.Conv1D(64, 9)(x)
     model = keras.Model(x, keras.layers.Conv1D(64, 9)(h))
     for jit in (True, False):
-        program = fc.compile(model, jit=jit, verify=False)
+        program = compile_tiles(model, jit=jit, verify=False)
         (engine,) = program.engines
         concrete = engine.program(engine.spec(1, 1, delta=False))
         assert (UPDATE in ops_in(concrete)) == jit, program.plan

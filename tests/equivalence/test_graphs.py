@@ -12,6 +12,7 @@ from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
+from tests.programs import compile_tiles
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,10 +21,9 @@ def _sequence_of(model: keras.Model) -> str | int:
     return "seq" if len(model.inputs) > 1 else 0
 
 
-def _compare(model: keras.Model, *, jit: bool, dtype: str, rtol: float, atol: float, **options: object) -> None:
+def _compare(model: keras.Model, program: fc.CompiledISM, dtype: str, rtol: float, atol: float) -> None:
     inputs = make_inputs(model, batch=3, dtype=dtype)
     length = inputs["seq"].shape[1]
-    program = fc.compile(model, seq_input=_sequence_of(model), jit=jit, verify=False, **options)
     ours = program(as_model_takes(model, inputs))
     naive = naive_scan(model, inputs, [(i, i + 1) for i in range(length)], lambda r: 0)
     assert_close(ours, naive, atol=atol, rtol=rtol)
@@ -36,12 +36,16 @@ def test_the_readme_counts_the_graphs() -> None:
 @pytest.mark.parametrize("name", sorted(GRAPHS))
 def test_float64(name: str) -> None:
     model = float64_clone(randomize(GRAPHS[name]()))
-    _compare(model, jit=False, dtype="float64", rtol=1e-9, atol=1e-12)
+    program = compile_tiles(model, seq_input=_sequence_of(model), jit=False, verify=False)
+    _compare(model, program, "float64", rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(GRAPHS))
 def test_float32_jitted(name: str) -> None:
-    _compare(randomize(GRAPHS[name]()), jit=True, dtype="float32", rtol=1e-5, atol=1e-6)
+    """The program that users get, by the default pipeline."""
+    model = randomize(GRAPHS[name]())
+    program = fc.compile(model, seq_input=_sequence_of(model), verify=False)
+    _compare(model, program, "float32", rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dense_block", "nested_models", "cropped_residuals", "other_input_per_position"])
@@ -49,4 +53,6 @@ def test_early_stop_at_every_layer(name: str) -> None:
     model = float64_clone(randomize(GRAPHS[name]()))
     for layer in model.layers:
         if not isinstance(layer, keras.layers.InputLayer):
-            _compare(model, jit=False, dtype="float64", rtol=1e-9, atol=1e-12, stop_at=layer.name)
+            options = {"seq_input": _sequence_of(model), "jit": False, "verify": False}
+            program = compile_tiles(model, stop_at=layer.name, **options)
+            _compare(model, program, "float64", rtol=1e-9, atol=1e-12)

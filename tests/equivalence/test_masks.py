@@ -13,6 +13,7 @@ import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.naive import float64_clone
 from tests.oracle import assert_close
+from tests.programs import compile_tiles
 
 L = keras.layers
 TOKENS = np.array([[1, 2, 3, 0, 0, 0, 0], [4, 1, 1, 2, 0, 3, 0]])
@@ -59,7 +60,7 @@ def test_masked_models_score_as_they_do_alone(name: str) -> None:
     model = randomize(keras.Model(inputs, HEADS[name](inputs, embedded)))
     if name != "custom layer":
         model = float64_clone(model)
-    program = fc.compile(model, jit=False, verify=False, channels=[1, 2, 3, 4])
+    program = compile_tiles(model, jit=False, verify=False, channels=[1, 2, 3, 4])
     results = []
     for position in range(7):
         mutant = TOKENS.copy()
@@ -72,7 +73,7 @@ def test_masked_models_score_as_they_do_alone(name: str) -> None:
 def test_the_plan_says_why_a_masked_model_runs_whole() -> None:
     inputs = L.Input((7,), dtype="int32")
     embedded = L.Embedding(5, 4, mask_zero=True)(inputs)
-    program = fc.compile(keras.Model(inputs, L.MultiHeadAttention(2, 3)(embedded, embedded)), jit=False)
+    program = compile_tiles(keras.Model(inputs, L.MultiHeadAttention(2, 3)(embedded, embedded)), jit=False)
     assert "the model runs whole: masks travel between its layers unrecorded" in str(program.plan)
 
 
@@ -84,4 +85,4 @@ def test_verification_draws_padding_too(monkeypatch: pytest.MonkeyPatch) -> None
     embedded = L.Embedding(5, 4, mask_zero=True)(inputs)
     model = randomize(keras.Model(inputs, L.GRU(3)(embedded, training=False)))
     with pytest.raises(fc.VerificationError):
-        fc.compile(model, jit=False, channels=[1, 2, 3, 4])
+        compile_tiles(model, jit=False, channels=[1, 2, 3, 4])

@@ -12,6 +12,7 @@ import fastism_compiler as fc
 from benchmarks.compare import inputs_for
 from fastism_compiler.runtime.naive import NaiveRows, float64_clone
 from tests.oracle import assert_close
+from tests.programs import compile_tiles
 
 MODELS = ["basset", "factorized_basset", "bpnet", "bpnet_control_tracks", "beluga"]
 
@@ -54,7 +55,7 @@ def test_float32(name: str) -> None:
     if name == "beluga":
         positions = np.unique(np.r_[0:40, length - 40 : length, 0:length:27])
     ranges = [(int(p), int(p) + 1) for p in positions]
-    program = fc.compile(model, ranges=ranges, verify=False)
+    program = compile_tiles(model, ranges=ranges, verify=False)
     ours = program(inputs if len(inputs) > 1 else inputs[0])
     assert_close(ours, naive_at(model, inputs, positions), exact=lambda: exact_at(model, inputs, positions))
 
@@ -64,7 +65,7 @@ def test_float64(name: str) -> None:
     options = {"scale": 0.1} if name == "beluga" else {}
     model = float64_clone(getattr(fc.models, name)(**options))
     inputs = sequences_for(model, "float64")
-    program = fc.compile(model, jit=False, verify=False)
+    program = compile_tiles(model, jit=False, verify=False)
     ours = program(inputs if len(inputs) > 1 else inputs[0])
     assert_close(ours, naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
 
@@ -88,7 +89,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def test_small_copies_in_float64(name: str) -> None:
     model = float64_clone(getattr(fc.models, name)(**SMALL[name]))
     inputs = sequences_for(model, "float64")
-    program = fc.compile(model, jit=False, verify=False)
+    program = compile_tiles(model, jit=False, verify=False)
     assert_close(program(inputs[0]), naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
 
 
@@ -96,7 +97,7 @@ def test_small_copies_in_float64(name: str) -> None:
 def test_small_copies_in_float32(name: str) -> None:
     model = getattr(fc.models, name)(**SMALL[name])
     inputs = sequences_for(model)
-    program = fc.compile(model, verify=False)
+    program = compile_tiles(model, verify=False)
     positions = np.arange(inputs[0].shape[1])
     naive = naive_at(model, inputs, positions)
     assert_close(program(inputs[0]), naive, exact=lambda: exact_at(model, inputs, positions))
@@ -107,7 +108,7 @@ def test_most_models_are_windowed_through_all_their_convolutions() -> None:
     for name in [*MODELS, *SMALL]:
         options = SMALL.get(name, {"scale": 0.1} if name == "beluga" else {})
         model = getattr(fc.models, name)(**options)
-        program = fc.compile(model, ranges=[(0, 1), (40, 41)], verify=False)
+        program = compile_tiles(model, ranges=[(0, 1), (40, 41)], verify=False)
         convolutions = [n for n in program.graph.nodes(Section.REFERENCE) if "conv" in n.op]
         assert convolutions
         if all(n.has_window for n in convolutions):

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from tests.oracle import assert_close, make_inputs, naive_scan
+from tests.programs import compile_tiles
 
 L = keras.layers
 ops = keras.ops
@@ -30,7 +30,7 @@ def exploding(scale: float) -> Any:
 def test_exponential_overflow(scale: float, jit: bool) -> None:
     model = exploding(scale)
     x = make_inputs(model, 3)["seq"]
-    program = fc.compile(model, jit=jit, verify=False)
+    program = compile_tiles(model, jit=jit, verify=False)
     naive = naive_scan(model, {"seq": x}, EVERYWHERE, lambda r: 0)
     with np.errstate(all="ignore"):
         scores = program(x)
@@ -47,7 +47,7 @@ def test_division_by_zero_and_logarithms() -> None:
     y = ops.log(y) / (1 - ops.sum(y, axis=-1, keepdims=True))
     model = randomize(keras.Model(inputs, [L.MaxPooling1D(2)(y), ops.sum(y, axis=(1, 2), keepdims=True)]))
     x = make_inputs(model, 2)["seq"]
-    program = fc.compile(model, jit=False, verify=False)
+    program = compile_tiles(model, jit=False, verify=False)
     with np.errstate(all="ignore"):
         assert_close(program(x), naive_scan(model, {"seq": x}, EVERYWHERE, lambda r: 0), rtol=1e-4)
 
@@ -60,12 +60,12 @@ def test_a_reference_far_larger_than_the_mutant() -> None:
     model = keras.Model(inputs, ops.sum(L.Conv1D(1, 3, kernel_initializer="ones")(y), axis=(1, 2), keepdims=True))
     x = np.zeros((1, 9, 4), "float32")
     x[0, 4] = 1  # e^100 there, e^0 elsewhere
-    program = fc.compile(model, jit=False, verify=False)
+    program = compile_tiles(model, jit=False, verify=False)
     assert_close(program(x), naive_scan(model, {"seq": x}, [(i, i + 1) for i in range(9)], lambda r: 0))
 
 
 def test_verification_counts_non_finite_values() -> None:
-    program = fc.compile(exploding(120.0), jit=False, verify=False)
+    program = compile_tiles(exploding(120.0), jit=False, verify=False)
     with np.errstate(all="ignore"):
         report = program.verify()
     assert report.outputs[0].non_finite > 0

@@ -13,6 +13,7 @@ import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.naive import float64_clone
 from tests.oracle import assert_close, make_inputs, naive_scan
+from tests.programs import compile_tiles
 
 L = keras.layers
 ops = keras.ops
@@ -28,7 +29,7 @@ def check(m: Any, ranges: Any = None, pieces: Any = None, **options: Any) -> Any
     length = m.inputs[0].shape[1]
     x = make_inputs(m, 2, "float64")["seq"]
     ranges = ranges or [(i, i + 1) for i in range(length)]
-    program = fc.compile(m, ranges=ranges, jit=False, verify=False, **options)
+    program = compile_tiles(m, ranges=ranges, jit=False, verify=False, **options)
     naive = naive_scan(m, {"seq": x}, ranges, (lambda r: 0) if pieces is None else (lambda r: pieces[r]))
     assert_close(program(x, 0 if pieces is None else pieces), naive, atol=1e-12, rtol=1e-9)
     return program
@@ -50,7 +51,7 @@ def test_verification_sees_a_shifted_replacement(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(engine, "_on_carrier", lambda replacement, *rest: np.roll(replacement, 1, axis=1))
     with pytest.raises(fc.VerificationError):
-        fc.compile(model(L.Conv1D(2, 3), 12), ranges=[(2, 6)], jit=False)
+        compile_tiles(model(L.Conv1D(2, 3), 12), ranges=[(2, 6)], jit=False)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_masks_and_comparisons(build: Any) -> None:
 
 def test_global_maximum_of_nothing_but_minus_infinity() -> None:
     m = model(lambda x: L.GlobalMaxPooling1D()(ops.log(ops.sum(x, axis=-1, keepdims=True))), 5, double=False)
-    program = fc.compile(m, ranges=[(0, 5)], jit=False, verify=False)
+    program = compile_tiles(m, ranges=[(0, 5)], jit=False, verify=False)
     assert np.isneginf(program(make_inputs(m, 1)["seq"])).all()
 
 
@@ -148,7 +149,7 @@ def test_a_huge_reference_beside_a_position_that_stays_huge() -> None:
     m.get_layer("gain").set_weights([np.full((1, 4, 1), 25.0)])
     m.get_layer("own").set_weights([np.array([1.0, 0.0]).reshape(2, 1, 1)])
     letters = np.eye(4, dtype="float32")[np.zeros((1, 12), int)]
-    program = fc.compile(m, jit=False, verify=False)
+    program = compile_tiles(m, jit=False, verify=False)
     naive = naive_scan(m, {"seq": letters}, [(i, i + 1) for i in range(12)], lambda r: 0)
     assert_close(program(letters), naive)
     assert program.rescored > 0
@@ -159,7 +160,7 @@ def test_an_integer_input_in_front_of_the_sequence(shape: tuple[int, ...]) -> No
     number, x = L.Input(shape, dtype="int32", name="number"), L.Input((12, 4), name="seq")
     y = L.Flatten()(L.Conv1D(3, 3, activation="relu")(x))
     m = randomize(keras.Model([number, x], L.Dense(2)(L.Concatenate()([y, L.Flatten()(L.Embedding(5, 4)(number))]))))
-    program = fc.compile(m, seq_input="seq", jit=False)  # verified with a random replacement
+    program = compile_tiles(m, seq_input="seq", jit=False)  # verified with a random replacement
     inputs = {"number": np.ones((2, *shape), "int32"), "seq": make_inputs(m, 2)["seq"]}
     naive = naive_scan(m, inputs, [(i, i + 1) for i in range(12)], lambda r: 0.5)
     assert_close(program([inputs["number"], inputs["seq"]], 0.5), naive)
@@ -194,7 +195,7 @@ def test_one_hot_of_any_number(dtype: str) -> None:
     m = float64_clone(randomize(keras.Model(tokens, head(L.Conv1D(3, 3)(ops.one_hot(tokens, 5))))))
     x = np.random.default_rng(0).integers(0, 5, (2, 9)).astype(m.inputs[0].dtype)
     naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(9)], lambda r: 3)
-    assert_close(fc.compile(m, jit=False, verify=False)(x, 3), naive, atol=1e-12, rtol=1e-9)
+    assert_close(compile_tiles(m, jit=False, verify=False)(x, 3), naive, atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_tokens_read_through_other_ops(read: Callable[[Any], Any]) -> None:
     m = float64_clone(randomize(keras.Model(tokens, head(L.Conv1D(3, 3)(L.Embedding(5, 4)(read(tokens)))))))
     x = np.random.default_rng(0).integers(0, 5, (2, 9))
     naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(9)], lambda r: 4)
-    assert_close(fc.compile(m, jit=False, verify=False)(x, 4), naive, atol=1e-12, rtol=1e-9)
+    assert_close(compile_tiles(m, jit=False, verify=False)(x, 4), naive, atol=1e-12, rtol=1e-9)
 
 
 def test_outputs_of_a_nested_structure_are_numbered() -> None:
@@ -213,7 +214,7 @@ def test_outputs_of_a_nested_structure_are_numbered() -> None:
     m = keras.Model(x, {"a": [L.Dense(2)(x), L.Dense(3)(x)], "b": L.Dense(5, name="last")(x)})
     with pytest.raises(fc.OptionError, match="no such output"):
         fc.compile(m, outputs={"b": None})
-    scores = fc.compile(m, outputs={"last": None}, jit=False)(np.zeros((1, 6, 4)))
+    scores = compile_tiles(m, outputs={"last": None}, jit=False)(np.zeros((1, 6, 4)))
     assert scores.shape == (1, 6, 6, 5)
 
 
@@ -228,7 +229,7 @@ def test_float64_is_kept_from_xla() -> None:
     # jitted, this model gave other numbers on every second call
     m = model(lambda x: head(L.Conv1D(2, 3, padding="same", strides=2, groups=2)(x)), 12)
     x = make_inputs(m, 2, "float64")["seq"]
-    program = fc.compile(m, ranges=[(0, 2)], verify=False)
+    program = compile_tiles(m, ranges=[(0, 2)], verify=False)
     naive = naive_scan(m, {"seq": x}, [(0, 2)], lambda r: 0)
     for _ in range(5):
         assert_close(program(x), naive, atol=1e-12, rtol=1e-9)
@@ -241,7 +242,7 @@ def test_letters_in_another_order_than_their_channels(channels: list[int]) -> No
     inputs = keras.Input((15, 4))
     model = randomize(keras.Model(inputs, keras.layers.Conv1D(3, 5, padding="same", activation="relu")(inputs)))
     x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 15))]
-    program = fc.compile(model, channels=channels, alphabet="ACGT"[: len(channels)], verify=False)
+    program = compile_tiles(model, channels=channels, alphabet="ACGT"[: len(channels)], verify=False)
     scores = program.saturate(x)
     for letter, channel in enumerate(channels):
         mutants = np.repeat(x[:, None], 15, axis=1)
@@ -256,7 +257,7 @@ def test_many_ranges_through_an_average_pool() -> None:
     """From 64 ranges on, the compiler asks what a scan costs; sums, which have no weights, once crashed it."""
     x = keras.Input((90, 4))
     m = randomize(keras.Model(x, head(L.AveragePooling1D(3)(L.Conv1D(4, 5, activation="relu")(x)))))
-    program = fc.compile(m, verify=False)
+    program = compile_tiles(m, verify=False)
     assert program.verify(ranges=90)
 
 
@@ -289,7 +290,7 @@ def _overriding_nested() -> Any:
 def test_a_call_that_does_more_than_the_graph_is_not_left_out(build: Callable[[], Any]) -> None:
     m = randomize(build())
     x = make_inputs(m, 2)["seq"]
-    program = fc.compile(m, jit=False)
+    program = compile_tiles(m, jit=False)
     naive = naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(13)], lambda r: 0)
     assert_close(program(x), naive)
     assert program.plan.less_arithmetic > 1
@@ -323,7 +324,7 @@ def _standardised(x: Any) -> Any:
 def test_what_a_rule_does_not_say(build: Callable[[Any], Any]) -> None:
     m = model(build, 13, double=False)
     x = np.random.default_rng(0).random((2, 13, 4)).astype("float32")
-    program = fc.compile(m, jit=False, verify=False)
+    program = compile_tiles(m, jit=False, verify=False)
     assert_close(program(x), naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(13)], lambda r: 0))
 
 
@@ -331,7 +332,7 @@ def test_computed_tokens_count_from_the_end() -> None:
     tokens = L.Input((9,), dtype="int32", name="seq")
     m = randomize(keras.Model(tokens, L.Conv1D(2, 3, activation="relu")(L.Embedding(5, 3)(tokens - 1))))
     x = np.random.default_rng(0).integers(1, 5, (2, 9)).astype("int32")
-    scores = fc.compile(m, jit=False, verify=False)(x)
+    scores = compile_tiles(m, jit=False, verify=False)(x)
     for i in range(9):
         mutant = x.copy()
         mutant[:, i] = 0
@@ -359,7 +360,7 @@ class _Property(L.Dense):  # type: ignore[misc]
 def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -> None:
     x = L.Input((9, 4), name="seq")
     m = randomize(keras.Model(x, L.Conv1D(2, 3)(layer(x))))
-    program = fc.compile(m, jit=False)
+    program = compile_tiles(m, jit=False)
     noted = any("as it was at compile" in note for note in program.plan.notes)
     m.set_weights([w + 0.5 for w in m.get_weights()])
     inputs = make_inputs(m, 2)

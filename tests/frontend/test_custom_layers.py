@@ -12,6 +12,7 @@ import tensorflow as tf
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from tests.oracle import assert_close, make_inputs, naive_scan
+from tests.programs import compile_tiles
 
 L = keras.layers
 ops = keras.ops
@@ -100,7 +101,7 @@ def model(*layers: Any) -> Any:
 
 def check(m: Any, stops: int, jit: bool = False) -> Any:
     x = make_inputs(m, 2)["seq"]
-    program = fc.compile(m, jit=jit, verify=False)
+    program = compile_tiles(m, jit=jit, verify=False)
     assert_close(program(x), naive_scan(m, {"seq": x}, [(i, i + 1) for i in range(LENGTH)], lambda r: 0))
     assert len(program.plan.stops) == stops, program.plan.stops
     return program
@@ -187,7 +188,7 @@ def test_a_registered_layer_that_takes_two_tensors_is_recomputed() -> None:
     m = randomize(keras.Model(inputs, Both()(x, x)))
     check(m, stops=1)
     fc.unregister_layer("Both")
-    assert np.isfinite(fc.compile(m, jit=False)(make_inputs(m, 1)["seq"])).all()
+    assert np.isfinite(compile_tiles(m, jit=False)(make_inputs(m, 1)["seq"])).all()
 
 
 class TokenAndPosition(L.Layer):
@@ -206,7 +207,7 @@ class TokenAndPosition(L.Layer):
 def test_values_computed_from_weights_at_compile_are_noted() -> None:
     inputs = L.Input((9,), dtype="int32")
     model = randomize(keras.Model(inputs, L.Conv1D(2, 3)(TokenAndPosition()(inputs))))
-    program = fc.compile(model, jit=False)
+    program = compile_tiles(model, jit=False)
     assert program.plan.stops == ()
     (note,) = program.plan.notes
     assert "token_and_position" in note

@@ -12,6 +12,7 @@ import tf_keras
 
 import fastism_compiler as fc
 from fastism_compiler.frontend.keras import keras2
+from tests.programs import compile_tiles
 
 K = tf_keras.layers
 LENGTH = 24
@@ -94,14 +95,14 @@ def naive(model: Any) -> list[np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("build", MODELS)
 def test_a_keras_2_model_is_compiled(build: Any) -> None:
     model = randomized(build())
-    program = fc.compile(model, jit=False)
+    program = compile_tiles(model, jit=False)
     for y, z in zip(tf.nest.flatten(program(X)), naive(model), strict=True):
         np.testing.assert_allclose(y, z, atol=1e-6, rtol=1e-5)
 
 
 def test_known_layers_and_calls_are_not_stops() -> None:
-    assert fc.compile(randomized(sequential()), jit=False).plan.stops == ()
-    (stop,) = fc.compile(randomized(with_a_custom_layer()), jit=False).plan.stops
+    assert compile_tiles(randomized(sequential()), jit=False).plan.stops == ()
+    (stop,) = compile_tiles(randomized(with_a_custom_layer()), jit=False).plan.stops
     assert "Keras2Layer" in stop[1]
 
 
@@ -110,7 +111,7 @@ def test_a_keras_2_file_is_loaded(tmp_path: Path, suffix: str) -> None:
     model = randomized(with_tensorflow_calls())
     path = tmp_path / f"model{suffix}"
     model.save(path)
-    scores = fc.compile(path, jit=False)(X)
+    scores = compile_tiles(path, jit=False)(X)
     for y, z in zip(tf.nest.flatten(scores), naive(model), strict=True):
         np.testing.assert_allclose(y, z, atol=1e-6, rtol=1e-5)
 
@@ -119,7 +120,7 @@ def test_masked_tokens() -> None:
     inputs = tf_keras.Input((9,), dtype="int32")
     model = tf_keras.Model(inputs, K.GlobalAveragePooling1D()(K.Dense(3)(K.Embedding(5, 4, mask_zero=True)(inputs))))
     x = np.random.default_rng(0).integers(0, 5, (2, 9))
-    scores = fc.compile(model, jit=False)(x, 2)
+    scores = compile_tiles(model, jit=False)(x, 2)
     for position in range(9):
         mutant = x.copy()
         mutant[:, position] = 2

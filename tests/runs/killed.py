@@ -1,19 +1,20 @@
-"""A scan that kills itself at a chosen event: python -m tests.runs.killed SOURCE MODEL OUTPUT EVENT
+"""A scan that kills itself at a chosen event, in a process of its own.
 
 Events are what touches the disk: every write of the store, before it is
 renamed into place; every fsync; and the removal of the journal. The numbers
 come from a scorer without TensorFlow, so that dozens of runs are quick; what
-is tested is the store. Prints the events and computed tasks of a run that is
-not killed (EVENT 0).
+is tested is the store. A run that is not killed (event 0) writes its events
+and computed tasks into a file. Processes are forked from one that has imported
+TensorFlow, which takes seconds, and does nothing else.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import zarr.storage._local as local
 import fastism_compiler as fc
 from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.encoding import Encoding
-from fastism_compiler.runs import run
+from fastism_compiler.runs import run as runs
 from fastism_compiler.runs.blocks import Scored
 from fastism_compiler.runs.outputs import Output
 from fastism_compiler.runs.scan_scores import ScanScorer
@@ -92,13 +93,21 @@ def arm(events: Events) -> None:
     local._put, os.fsync, shutil.rmtree = dying_put, dying_fsync, dying_rmtree
 
 
-def main(source: str, model: str, output: str, event: str) -> None:
-    run.scorer_of = lambda *_: Scorer(Programs(), fc.ScanSettings())  # type: ignore[arg-type, assignment]
-    events = Events(int(event))
+def scan(source: Path, model: str, output: Path, event: int, told: Path) -> None:
+    runs.scorer_of = lambda *_: Scorer(Programs(), fc.ScanSettings())  # type: ignore[arg-type, assignment]
+    events = Events(event)
     arm(events)
     summary = fc.scan(model, source, output, execution=fc.Execution(verify=False))
-    print(json.dumps({"events": events.count, **summary.to_json()}))
+    told.write_text(json.dumps({"events": events.count, **summary.to_json()}))
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def run(source: Path, model: str, output: Path, event: int) -> tuple[int, dict[str, Any]]:
+    """A scan in another process: its exit code, and what it told (nothing if it was killed)."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    told = output.with_suffix(".told.json")
+    process = context.Process(target=scan, args=(source, model, output, event, told))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode, json.loads(told.read_text()) if told.exists() else {}

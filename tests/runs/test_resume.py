@@ -6,8 +6,6 @@ import errno
 import hashlib
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import zarr
 
 import fastism_compiler as fc
 from fastism_compiler.runs.journal import FOLDER, Journal
+from tests.runs import killed
 from tests.runs.models import save, small_model, write_fasta
 
 ROOT = Path(__file__).parents[2]
@@ -41,18 +40,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save(small_model(20), tmp_path_factory.mktemp("model"))
 
 
-def run_killed(source: Path, model: str, output: Path, event: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.runs.killed", str(source), model, str(output), str(event)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(source: Path, path: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, str], str]:
     """Events of a whole run, its files, and its manifest."""
     output = tmp_path_factory.mktemp("whole") / "out.zarr"
-    done = run_killed(source, path, output, 0)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    code, told = killed.run(source, path, output, 0)
+    assert code == 0
     assert told["tasks"] == told["computed"] == TASKS
     return told["events"], digests(output), (output.parent / "out.zarr.manifest.json").read_text()
 
@@ -68,13 +61,11 @@ def test_kill_and_resume(
     events, files, manifest = uninterrupted
     output = tmp_path / "out.zarr"
     event = 1 + point * (events - 1) // (POINTS - 1)
-    killed = run_killed(source, path, output, event)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.run(source, path, output, event) == (-signal.SIGKILL, {})
     finished = len(Journal(output).finished())
     complete = zarr_attributes(output).get("complete", False)
-    resumed = run_killed(source, path, output, 0)
-    assert resumed.returncode == 0, resumed.stderr
-    told = json.loads(resumed.stdout)
+    code, told = killed.run(source, path, output, 0)
+    assert code == 0
     assert told["complete"]
     assert told["computed"] == (0 if complete else TASKS - finished), "what was finished is not computed again"
     assert digests(output) == files
