@@ -18,7 +18,7 @@ test: $(VENV)/installed  ## the test suite; the compiler's own tests run every b
 lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typecheck
+	rm -rf build
 	$(BIN)/python -m pip install -q --no-deps --target build/typecheck .
 	MYPYPATH=build/typecheck $(BIN)/mypy
 

@@ -154,5 +154,5 @@ def test_a_copy_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_file_of_neither_kind(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(b"nothing")
-    with pytest.raises(fc.ModelError, match="not a Keras 2 file either"):
+    with pytest.raises(fc.ModelError, match="damaged, or not a Keras model"):
         fc.compile(path)
