@@ -60,7 +60,7 @@ def rounded_model(program: Any, precision: str) -> Any:
 
     from fastism_compiler.emit.ops import OPS
     from fastism_compiler.emit.precision import rounding_of
-    from fastism_compiler.emit.program import Values
+    from fastism_compiler.emit.reference import Values
 
     rounding = rounding_of(precision, jit=True)
     engine = program.engines[0]
@@ -69,7 +69,7 @@ def rounded_model(program: Any, precision: str) -> Any:
         """The reference section, in another precision."""
 
         def _evaluate(self, node: Any) -> Any:
-            if not rule_of(node).heavy or node.op not in OPS:
+            if not rule_of(node).contraction or node.op not in OPS:
                 return super()._evaluate(node)
             return OPS[node.op](node, *[rounding(self.by_node[o]) for o in node.operands])
 

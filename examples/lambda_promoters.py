@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,17 +200,28 @@ def scan_and_report(model: Any, out: Path) -> None:
 
 
 def compare_speed(program: Any, model: Any, x: np.ndarray[Any, Any]) -> None:
-    """Time one zero mutation per position against naive ISM, both warmed up."""
-    naive = fc.NaiveISM(model)
-    times = {}
-    for name, run in (("fastism_compiler", program), ("naive ISM", naive)):
-        run(x)
-        started = time.perf_counter()
-        run(x)
-        times[name] = time.perf_counter() - started
-    ours, theirs = times["fastism_compiler"], times["naive ISM"]
-    console.print(f"one zero mutation per position: {ours:.3f} s; naive ISM, position by position, {theirs:.3f} s")
+    """Time one zero mutation per position against naive ISM in batches, both warmed up."""
+    mutants = np.repeat(x, LENGTH, axis=0)
+    mutants[np.arange(len(mutants)), np.arange(len(mutants)) % LENGTH] = 0
+
+    def naive(batch: int) -> Callable[[], Any]:
+        return lambda: model.predict(mutants, batch_size=batch, verbose=0)
+
+    ours = seconds(lambda: program(x))
+    batch, theirs = min(((n, seconds(naive(n))) for n in (32, 128, 512)), key=lambda pair: pair[1])
+    console.print(f"one zero mutation per position: {ours:.3f} s; naive ISM in batches of {batch}, {theirs:.3f} s")
     console.print(f"speed-up: {theirs / ours:.1f}x")
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """The shortest of three runs, after one to warm up."""
+    run()
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def main() -> None:

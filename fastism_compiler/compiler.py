@@ -10,9 +10,11 @@ from typing import Any
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.errors import InputError, LayerNameError, UnsupportedError
 from fastism_compiler.frontend.loading import load_model
+from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.letters import letters_of, vocabulary
@@ -23,7 +25,6 @@ from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by
 from fastism_compiler.planning.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
 from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.lanes import default_lanes
 from fastism_compiler.runtime.naive import NaiveRows
 from fastism_compiler.runtime.scoring import Parts, Scorer
 from fastism_compiler.runtime.verification import EFFECT_SHARE, random_inputs
@@ -98,8 +99,9 @@ def compile(
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
+    from fastism_compiler.frontend.builder import dtype_name
     from fastism_compiler.frontend.keras import private
-    from fastism_compiler.frontend.keras.lowering import dtype_name, lower
+    from fastism_compiler.frontend.keras.lowering import lower
     from fastism_compiler.frontend.selection import Selection
     from fastism_compiler.runtime.devices import check_devices
 
@@ -215,7 +217,7 @@ def _prove(program: CompiledISM, verify: bool) -> None:
     """Run what can only be checked by running: opaque layers always, numbers on demand."""
     from fastism_compiler.runtime.verification import check_independence, random_replacement
 
-    if any(node.op in ("keras_call", "custom_local") for node in program.graph):
+    if any(rule_of(node).opaque for node in program.graph):
         check_independence(program)
     if verify:
         program.verify(replace_with=random_replacement(program), ranges=4)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
@@ -17,47 +15,34 @@ from fastism_compiler.ir.ranges import Full, Window
 def whole_multiply_adds(node: Node) -> int:
     """Multiply-adds of a linear op on a whole sequence (0 for ops that have none to speak of)."""
     rule = rule_of(node)
-    if not rule.heavy:
+    if not rule.contraction:
         return 0
-    value = node.operands[0].type
-    if node.op == "dense":
-        return value.row_size * node.type.extent(node.type.rank - 1)
-    effect = effect_on(node, 0, 1)
+    effect, work = effect_on(node, 0, 1), rule.work(call_of(node), 1)
     if isinstance(effect, Stops):
-        return rule.work(call_of(node))
+        return work
     if isinstance(effect, Resumes):
-        return effect.length * rule.work(call_of(node))
-    return int(effect.map.contacts().sum()) * rule.work(call_of(node))
+        return effect.length * work
+    return int(effect.map.contacts().sum()) * work
 
 
 def delta_multiply_adds(node: Node, count: int) -> Table:
     """Least multiply-adds per change range `[R]`: changed positions only, edges clipped, demand applied."""
     operand = node.operands[0] if node.operands else None
-    if operand is None or node.is_constant or not rule_of(node).heavy:
+    if operand is None or node.is_constant or not rule_of(node).contraction:
         return np.zeros(count, dtype=np.int64)
     state = operand.facts.state
     if isinstance(state, Full) or not isinstance(state, Window):
         return np.full(count, whole_multiply_adds(node), dtype=np.int64)
-    effect = effect_on(node, 0, state.axis)
+    effect, work = effect_on(node, 0, state.axis), rule_of(node).work(call_of(node), state.axis)
     if isinstance(effect, Resumes):
         steps = state.ranges.hi if effect.reverse else effect.length - state.ranges.lo
-        return np.where(state.ranges.widths > 0, steps, 0) * rule_of(node).work(call_of(node))
+        return np.where(state.ranges.widths > 0, steps, 0) * work
     if isinstance(effect, Stops) or node.facts.reason is not None:
         return np.full(count, whole_multiply_adds(node), dtype=np.int64)
     demand = node.facts.demand or (0, effect.map.out_length)
     before = np.concatenate([[0], np.cumsum(effect.map.contacts(*demand))])
     contacts = before[state.ranges.hi] - before[state.ranges.lo]
-    if node.op == "dense":
-        return contacts * _dense_work(node, state)
-    return contacts * rule_of(node).work(call_of(node))
-
-
-def _dense_work(node: Node, state: Window) -> int:
-    """Multiply-adds per changed position: a row of the kernel if it is contracted, all of it if not; the other axes."""
-    value, kernel = (o.type for o in node.operands)
-    last = value.rank - 1
-    own = kernel.extent(1) if state.axis == last else kernel.row_size
-    return own * math.prod(value.extent(i) for i in range(1, last) if i != state.axis)
+    return contacts * work
 
 
 def naive_total(graph: Graph) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastism_compiler.ir.facts import LayerClass, Section
 from fastism_compiler.ir.node import GraphView, Node
+from fastism_compiler.ir.queries import rule_of
 
 _COLOURS = {
     LayerClass.INPUT: "#9ecae1",
@@ -19,7 +20,7 @@ _COLOURS = {
 
 def to_dot(graph: GraphView) -> str:
     """The graph in graphviz's dot language. Parameters and literals are left out."""
-    hidden = {n for n in graph.nodes() if n.op in ("parameter", "literal")}
+    hidden = {n for n in graph.nodes() if rule_of(n).leaf and n not in graph.inputs}
     lines = [
         f'digraph "{graph.name}" {{',
         "  rankdir=TB;",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fastism_compiler.ir.errors import IRError
-from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
@@ -39,3 +40,19 @@ def map_of(node: Node, operand: int, axis: int) -> PositionMap:
 def is_linear(node: Node, changed: list[bool]) -> bool:
     """Whether deltas of these operands pass `node` without the reference."""
     return rule_of(node).linear(call_of(node), changed)
+
+
+def hiding_nan(graph: GraphView, section: Section) -> list[Node]:
+    """Nodes that leave NaN out of their result, behind an op of their section that may make one.
+
+    Whether their result can be trusted shows in their first operand only.
+    """
+    suspect: set[Node] = set()
+    hiding = []
+    for node in graph.nodes(section):
+        rule = rule_of(node)
+        if any(o in suspect for o in node.operands) or rule.makes_non_finite:
+            suspect.add(node)
+            if rule.drops_nan:
+                hiding.append(node)
+    return hiding

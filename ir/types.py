@@ -10,6 +10,24 @@ BATCH = None
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 
+_EFFECT_DTYPES = {
+    "bool": "int8",
+    "int8": "int16",
+    "uint8": "int16",
+    "int16": "int32",
+    "uint16": "int32",
+    "uint32": "int64",
+    "uint64": "int64",
+}
+
+
+def effect_dtype(dtype: str) -> str:
+    """The dtype of `mutant - reference` of outputs of `dtype`: one that holds every difference.
+
+    Truth values differ by -1, 0 or 1. Numbers of 64 bits are taken to lie apart by less than `2**63`.
+    """
+    return _EFFECT_DTYPES.get(dtype, dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class TensorType:

@@ -141,7 +141,7 @@ def _delta_ops_are_linear(node: Node) -> str | None:
 
 
 def _has_kernel(node: Node) -> str | None:
-    needs = rule_of(node).heavy and node.facts.form is Form.DELTA
+    needs = rule_of(node).contraction and node.facts.form is Form.DELTA
     return "a linear op has no kernel" if needs and node.facts.kernel is None else None
 
 

@@ -28,26 +28,29 @@ class CanonicalizePass(Pass):
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes():
-            if is_stopped(node, context.stop_at) and node.op == "identity":
-                continue
             rewrite = _REWRITES.get(node.op)
-            new = rewrite(graph, node) if rewrite else None
+            new = rewrite(graph, node, context) if rewrite else None
             if new is not None:
                 graph.replace(node, new)
                 graph.remove(node)
         graph.prune()
 
 
-def _drop(graph: Graph, node: Node) -> Node:
-    return node.operands[0]
+Rewrite = Callable[[Graph, Node, Context], Node | None]
+"""What takes the place of a node; None leaves it as it is."""
 
 
-def _drop_if_same_type(graph: Graph, node: Node) -> Node | None:
+def _drop_unless_stopped(graph: Graph, node: Node, context: Context) -> Node | None:
+    """A layer that does nothing stays where `stop_at` names it."""
+    return None if is_stopped(node, context.stop_at) else node.operands[0]
+
+
+def _drop_if_same_type(graph: Graph, node: Node, context: Context) -> Node | None:
     (operand,) = node.operands
     return operand if operand.type == node.type else None
 
 
-def _expand_batch_norm(graph: Graph, node: Node) -> Node:
+def _expand_batch_norm(graph: Graph, node: Node, context: Context) -> Node:
     """Keras: `x * inv + (beta - mean * inv)`, `inv = gamma * rsqrt(variance + epsilon)`."""
     value, mean, variance, *rest = node.operands
     gamma = rest.pop(0) if node.attrs["scale"] else None
@@ -68,27 +71,27 @@ def _expand_batch_norm(graph: Graph, node: Node) -> Node:
     return add("add", add("multiply", value, scale), shift)
 
 
-def _expand_separable(graph: Graph, node: Node) -> Node:
+def _expand_separable(graph: Graph, node: Node, context: Context) -> Node:
     value, depthwise, pointwise = node.operands
     middle = graph.add("depthwise_conv", (value, depthwise), node.attrs, layer=node.layer)
     attrs = {"stride": 1, "dilation": 1, "groups": 1, "pad": (0, 0)}
     return graph.add("conv", (middle, pointwise), attrs, layer=node.layer)
 
 
-def _merge_transposes(graph: Graph, node: Node) -> Node | None:
+def _merge_transposes(graph: Graph, node: Node, context: Context) -> Node | None:
     (inner,) = node.operands
     perm = node.attrs["perm"]
-    if inner.op == "transpose":
+    if inner.op == node.op:
         (source,) = inner.operands
         perm = tuple(inner.attrs["perm"][i] for i in perm)
         if perm == tuple(range(len(perm))):
             return source
-        return graph.add("transpose", (source,), {"perm": perm}, layer=node.layer)
+        return graph.add(node.op, (source,), {"perm": perm}, layer=node.layer)
     return inner if perm == tuple(range(len(perm))) else None
 
 
-_REWRITES: dict[str, Callable[[Graph, Node], Node | None]] = {
-    "identity": _drop,
+_REWRITES: dict[str, Rewrite] = {
+    "identity": _drop_unless_stopped,
     "batch_norm": _expand_batch_norm,
     "separable_conv": _expand_separable,
     "transpose": _merge_transposes,

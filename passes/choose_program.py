@@ -9,7 +9,6 @@ from fastism_compiler.ir.arithmetic import naive_total
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.ops import TILE_OPS
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.tiling import Prediction
 from fastism_compiler.passes.base import Context, Kind, Pass
@@ -98,7 +97,7 @@ def _written(graph: Graph) -> int:
 
 def _moved(node: Node, context: Context) -> float:
     """Bytes of a row that one step of a tile reads and writes."""
-    fused = node.has_window or node.op in TILE_OPS
+    fused = node.has_window or rule_of(node).tile
     if fused and not context.jit:
         return _UNFUSED * row_bytes(node)
     if rule_of(node).elementwise:

@@ -19,9 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Form, LayerClass, Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import RULES
+from fastism_compiler.ir.ops.rule import DeltaLowering
 from fastism_compiler.ir.queries import map_of, rule_of
 from fastism_compiler.ir.ranges import Full, State, Window
 from fastism_compiler.passes.base import Context, Kind, Pass
@@ -48,19 +51,19 @@ class InsertSliceAssignPass(Pass):
     requires: ClassVar[tuple[str, ...]] = ("segment",)
 
     def run(self, graph: Graph, context: Context) -> None:
-        lowering = _Lowering(graph)
+        tile = _TileBuilder(graph)
         for node in graph.nodes(Section.REFERENCE):
             if node.changes:
-                lowering.lower(node)
+                tile.lower(node)
         windows = [context.sparse and n.has_window for n in graph.outputs]
         graph.tile_outputs = [
-            lowering.window(n, Form.DELTA) if window else lowering.whole(n, Form.VALUE)
+            tile.window(n, Form.DELTA) if window else tile.whole(n, Form.VALUE)
             for n, window in zip(graph.outputs, windows, strict=True)
         ]
         graph.prune()
 
 
-class _Lowering:
+class _TileBuilder:
     """Builds tile nodes; remembers the counterpart of each reference node in each form."""
 
     def __init__(self, graph: Graph) -> None:
@@ -83,7 +86,7 @@ class _Lowering:
         elif node.facts.layer_class is LayerClass.STOP or not self._stays_window(node):
             made = self._lower_whole(node)
         elif form is Form.DELTA:
-            made = _DELTA.get(node.op, _Lowering._delta)(self, node)
+            made = _DELTA[rule_of(node).delta_lowering](self, node)
         else:
             made = self._by_value(node)
         self.rows[node, made.facts.form or Form.VALUE, node.is_full] = made
@@ -97,7 +100,7 @@ class _Lowering:
     def _lower_whole(self, node: Node) -> Node:
         """An op on whole values: each row stands for a whole sequence."""
         if node.facts.form is Form.DELTA:
-            return _DELTA.get(node.op, _Lowering._delta)(self, node, whole=True)
+            return _DELTA[rule_of(node).delta_lowering](self, node, whole=True)
         like = self.whole(node.changed_operands[0], Form.VALUE)
         return self._copy(node, self._operands(node, Form.VALUE, like, whole=True))
 
@@ -105,8 +108,7 @@ class _Lowering:
         changed = node.changed_operands[0]
         like = self.window(changed, Form.VALUE)
         if node.facts.layer_class is LayerClass.AGGREGATION:
-            kind = node.op.replace("reduce", "window")
-            return self._add(node, kind, [like, changed], node.attrs, form=Form.VALUE)
+            return self._add(node, _over_windows(node), [like, changed], node.attrs, form=Form.VALUE)
         return self._copy(node, self._operands(node, Form.VALUE, like))
 
     def _resumes(self, node: Node) -> bool:
@@ -127,14 +129,14 @@ class _Lowering:
         return self._copy(node, self._operands(node, Form.DELTA, like, whole), form=Form.DELTA)
 
     def _delta_sum(self, node: Node, whole: bool = False) -> Node:
-        """add, subtract: unchanged terms drop out."""
+        """A sum of operands: unchanged terms drop out."""
         operands = node.operands
         deltas = [None if o.is_constant else self._rows(o, Form.DELTA, whole) for o in operands]
         present = [d for d in deltas if d is not None]
         if len(present) == len(operands):
             return self._copy(node, present, form=Form.DELTA)
         (made,) = present
-        if node.op == "subtract" and deltas[0] is None:
+        if deltas.index(made) in rule_of(node).negated:
             made = self._add(node, "negative", [made], form=Form.DELTA)
         if made.type.shape != node.type.shape:
             made = self._add(node, "broadcast", [made], {"shape": node.type.shape[1:]}, form=Form.DELTA)
@@ -236,9 +238,9 @@ class _Lowering:
         if value.section is Section.REFERENCE or value.facts.form is Form.REFERENCE:
             return value
         operands = value.operands
-        if value.op == "slice_assign":
-            return operands[1]
-        if not rule_of(value).cheap or value.is_full:
+        if rule_of(value).converts == (Form.DELTA, Form.VALUE):
+            return operands[1]  # the reference window that the delta was assigned onto
+        if not rule_of(value).rematerialize or value.is_full:
             return None
         twins = [self._twin(o) for o in operands]
         if any(t is None for t in twins):
@@ -290,7 +292,7 @@ class _Lowering:
         state: State | None = None,
     ) -> Node:
         suffix = {Form.DELTA: "d", Form.VALUE: "v", Form.REFERENCE: "r"}[form]
-        declared = node.type if op == "keras_call" else None
+        declared = node.type if RULES[op].declared else None
         made = self.graph.add(
             op,
             operands,
@@ -308,8 +310,21 @@ class _Lowering:
         return made
 
 
-_DELTA: dict[str, Callable[..., Node]] = {
-    "add": _Lowering._delta_sum,
-    "subtract": _Lowering._delta_sum,
-    "concat": _Lowering._delta_concat,
+def _over_windows(node: Node) -> str:
+    """The tile op of an aggregation that takes values.
+
+    Raises:
+        IRError: its rule names none.
+    """
+    kind = rule_of(node).over_windows
+    if kind is None:
+        raise IRError("a nonlinear aggregation needs a tile op over windows", got=node.op, node=node)
+    return kind
+
+
+_DELTA: dict[DeltaLowering, Callable[..., Node]] = {
+    DeltaLowering.SAME: _TileBuilder._delta,
+    DeltaLowering.SUM: _TileBuilder._delta_sum,
+    DeltaLowering.CONCAT: _TileBuilder._delta_concat,
 }
+"""How a linear op is written on deltas."""

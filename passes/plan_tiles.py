@@ -156,7 +156,7 @@ def _needed_carrier(node: Node, position: int, operand: Node) -> Carrier:
     if carrier is None:
         return stored
     position_map = map_of(node, position, operand.window.axis)
-    if rule_of(node).heavy and position_map.stride == 1 and node.facts.kernel != GATHER_GEMM:
+    if rule_of(node).contraction and position_map.stride == 1 and node.facts.kernel != GATHER_GEMM:
         return stored
     if position_map.scatter and stored.forward(position_map).same_as(carrier):
         return stored
@@ -257,7 +257,7 @@ def _rows_of(context: Context, row: int) -> int:
 
 def _overhead_rows(graph: Graph, context: Context) -> float:
     """What starting a tile costs, in rows: operations that wait for each other, and weights read anew."""
-    weights = sum(_weights_read(n) for n in graph.nodes(Section.TILE) if rule_of(n).heavy)
+    weights = sum(_weights_read(n) for n in graph.nodes(Section.TILE) if rule_of(n).contraction)
     machine, starts = context.machine, _TILE_STARTS if context.core_cache is None else _LANE_TILE_STARTS
     work = starts * machine.per_start + _WEIGHTS * machine.per_byte * ITEM_BYTES * weights
     return work / row_work(graph, context.ranges.count)

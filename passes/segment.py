@@ -56,7 +56,7 @@ def _wants_delta(node: Node) -> bool:
     """Arithmetic on a window that is cheaper, or only right, on its delta."""
     rule = rule_of(node)
     aggregates = node.facts.layer_class is LayerClass.AGGREGATION
-    return is_linear(node) and (rule.heavy or rule.delta_only or aggregates) and _reads_window(node)
+    return is_linear(node) and (rule.contraction or rule.delta_only or aggregates) and _reads_window(node)
 
 
 def _read_by_value(changed: list[Node]) -> set[Node]:

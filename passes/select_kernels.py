@@ -72,7 +72,7 @@ class SelectKernelsPass(Pass):
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes(Section.TILE):
-            if rule_of(node).heavy and node.facts.form is Form.DELTA:
+            if rule_of(node).contraction and node.facts.form is Form.DELTA:
                 node.facts.kernel = _fixed(node) or self._cheapest(graph, node, context)
 
     def _cheapest(self, graph: Graph, node: Node, context: Context) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import fastism_compiler as fc
@@ -85,3 +86,68 @@ def test_public_names_exist() -> None:
         assert getattr(fc, name) is not None
     with pytest.raises(AttributeError):
         _ = fc.nothing
+
+
+def name_of(path: Path) -> str:
+    """The import name of a module or package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "fastism_compiler" else ("fastism_compiler", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in LIBRARY}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Modules that a file imports: at its top, inside functions, and for type checkers alone."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in inside}
+    return found
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    edges = {name: imported(ast.parse(path.read_text())) & set(MODULES) for name, path in MODULES.items()}
+    graph = nx.DiGraph((name, other) for name, others in edges.items() for other in others)
+    circles = [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
+    assert not circles, "\n".join(map(str, circles))
+    assert not list(nx.selfloop_edges(graph))
+
+
+def test_an_import_inside_a_function_says_why() -> None:
+    silent = [f"{path.relative_to(ROOT)}:{line}" for path in LIBRARY for line in silent_imports(path.read_text())]
+    assert not silent, "\n".join(["a comment says why these are not at the top:", *silent])
+
+
+def silent_imports(text: str) -> list[int]:
+    """Lines of imports inside functions without a comment on them or above."""
+    lines = text.splitlines()
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    first = {block[0].lineno for function in functions for block in import_blocks(function)}
+    return [n for n in sorted(first) if not lines[n - 2].strip().startswith("#") and "  # " not in lines[n - 1]]
+
+
+def import_blocks(function: ast.AST) -> list[list[ast.stmt]]:
+    """Imports inside a function, those on neighbouring lines together: one reason serves them all."""
+    found = [n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)]
+    blocks: list[list[ast.stmt]] = []
+    for node in sorted(found, key=lambda n: n.lineno):
+        if blocks and node.lineno == (blocks[-1][-1].end_lineno or 0) + 1:
+            blocks[-1].append(node)
+        else:
+            blocks.append([node])
+    return blocks
+
+
+def test_the_rules_on_imports_find_what_breaks_them() -> None:
+    source = "def f():\n    import os\n    import re\n\n    # late\n    import ast\n\n    import csv  # late\n"
+    assert silent_imports(source) == [2]
+    assert imported(ast.parse("from fastism_compiler.ir import graph, Node")) == {
+        "fastism_compiler.ir.graph",
+        "fastism_compiler.ir",
+    }

@@ -13,6 +13,8 @@ import keras
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor, function_named
+from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
+from fastism_compiler.emit.positions import pad_positions, taps_of
 from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
 from fastism_compiler.ir.kernels.banding import Banding
@@ -75,22 +77,6 @@ def _conv(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     return tf.nn.conv1d(x, kernel, stride=attrs["stride"], padding=padding, dilations=attrs["dilation"])
 
 
-def pad_positions(x: Tensor, left: int, right: int, *, value: float = 0.0) -> Tensor:
-    """Pad (or, where negative, crop) axis 1."""
-    x = x[:, max(-left, 0) : x.shape[1] - max(-right, 0)]
-    if left <= 0 and right <= 0:
-        return x
-    paddings = [[0, 0], [max(left, 0), max(right, 0)]] + [[0, 0]] * (len(x.shape) - 2)
-    return tf.pad(x, paddings, constant_values=value)
-
-
-def taps_of(x: Tensor, taps: int, stride: int, dilation: int) -> list[Tensor]:
-    """`x` as each tap of a `valid` window sees it: `taps` strided slices of axis 1."""
-    out_length = (x.shape[1] - (taps - 1) * dilation - 1) // stride + 1
-    span = (out_length - 1) * stride + 1
-    return [x[:, t * dilation : t * dilation + span : stride] for t in range(taps)]
-
-
 def grouped_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
     """A `valid` grouped convolution, one batched product per tap."""
     taps, per_group, filters = kernel.shape
@@ -117,8 +103,6 @@ def _depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _conv_transpose(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
-    from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
-
     weights = tf.transpose(kernel, [0, 2, 1])
     taps, _, filters = weights.shape
     banding = Banding(x.shape[1], taps, filters, node.attrs["dilation"], node.attrs["stride"])

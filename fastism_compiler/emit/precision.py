@@ -7,7 +7,9 @@ is the difference of. Sums are float32 in every case.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -70,3 +72,36 @@ def _to_tf32(x: Tensor) -> Tensor:
     bits = bits + ((1 << (dropped - 1)) - 1) + last
     bits = tf.bitwise.bitwise_and(bits, tf.constant((0xFFFFFFFF >> dropped) << dropped, tf.uint32))
     return tf.where(tf.math.is_finite(x), tf.bitcast(bits, tf.float32), x)
+
+
+class _TensorFloat32:
+    """TensorFloat-32 is one switch for the whole process: the first to need it off stores it, the last restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, False
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
+                tf.config.experimental.enable_tensor_float_32_execution(False)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+_TENSOR_FLOAT_32 = _TensorFloat32()
+
+
+@contextmanager
+def strict_float32() -> Iterator[None]:
+    """Switch TensorFloat-32 off while any thread is inside, and back to what it was."""
+    _TENSOR_FLOAT_32.enter()
+    try:
+        yield
+    finally:
+        _TENSOR_FLOAT_32.leave()

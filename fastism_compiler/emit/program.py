@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.functions import Tensor, layer_scope, traced
+from fastism_compiler.emit.finite import all_finite
+from fastism_compiler.emit.functions import Tensor, traced
 from fastism_compiler.emit.kernels.table import Arithmetic, arithmetic_of
-from fastism_compiler.emit.ops import OPS
+from fastism_compiler.emit.reference import Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
-
-Finish = Callable[[list[Tensor]], list[Tensor]]
-"""Selects and reduces the model's outputs; leading axis: rows or sequences."""
+from fastism_compiler.ir.queries import hiding_nan, rule_of
+from fastism_compiler.ir.types import effect_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +43,6 @@ class ProgramSpec:
     precision: str = "float32"
 
 
-class Values:
-    """Evaluates the reference section for one block of sequences."""
-
-    def __init__(self, graph: Graph, bindings: Bindings, inputs: Sequence[Tensor]) -> None:
-        self.graph, self.bindings = graph, bindings
-        self.by_node: dict[Node, Tensor] = dict(zip(graph.inputs, inputs, strict=True))
-        self._calls: dict[str, list[Tensor]] = {}
-
-    def run(self) -> Mapping[Node, Tensor]:
-        """Compute every reference node."""
-        for node in self.graph.nodes(Section.REFERENCE):
-            if node not in self.by_node:
-                with layer_scope(node.layer):
-                    self.by_node[node] = self._evaluate(node)
-        return self.by_node
-
-    def _evaluate(self, node: Node) -> Tensor:
-        if node.op == "parameter":
-            return self.bindings.parameter(node)
-        if node.op == "literal":
-            return tf.constant(node.attrs["value"], node.attrs["dtype"])
-        operands = [self.by_node[o] for o in node.operands]
-        if node.op in ("keras_call", "custom_local"):
-            return call_keras(self.bindings, node, operands, self._calls)
-        return OPS[node.op](node, *operands)
-
-
-def call_keras(bindings: Bindings, node: Node, operands: list[Tensor], calls: dict[str, list[Tensor]]) -> Tensor:
-    """One output of an opaque Keras operation, which is called once for all of its outputs."""
-    name = node.attrs["call"]
-    if name not in calls:
-        calls[name] = bindings.calls[name](operands)
-    return tf.cast(calls[name][node.attrs.get("output", 0)], node.type.dtype)
-
-
-def whole(
-    graph: Graph, bindings: Bindings, finish: Finish, inputs: Sequence[Tensor], sequences: int | Tensor
-) -> tuple[Mapping[Node, Tensor], list[Tensor]]:
-    """The model itself on whole sequences: every value of the reference section, and the finished outputs."""
-    values = Values(graph, bindings, inputs).run()
-    return values, finish([_batched(values[n], n, sequences) for n in graph.outputs])
-
-
 @dataclass(frozen=True, slots=True)
 class Scores:
     """One tile's results, one entry per row.
@@ -110,7 +65,8 @@ class Scores:
 
     def effects(self) -> list[Tensor]:
         """Mutant - reference; exactly 0 where nothing changes."""
-        return [_where(self.unchanged, tf.zeros_like(y), y - r) for y, r in zip(self.outputs, self.own, strict=True)]
+        effects = [_difference(y, r) for y, r in zip(self.outputs, self.own, strict=True)]
+        return [_where(self.unchanged, tf.zeros_like(e), e) for e in effects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +112,12 @@ class Reference:
         """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
         step = Step(self.prepared, rows, replacement, list(letters))
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
-        outputs = self.finish(outputs)
+        finished = self.finish(outputs)
         unchanged = _unchanged(step)
-        trusted = rows.whole(self.finite) & _all_finite(outputs)
-        for lost in step.cancelled:
+        # a selection or reduction may hide what its operands show
+        trusted = rows.whole(self.finite) & all_finite([*finished, *(outputs if self.finish is not list else [])])
+        outputs = finished
+        for lost in step.lost:
             trusted = trusted & (unchanged | ~lost)
         own = [tf.zeros_like(outputs[k]) if k in self.windows else rows.whole(r) for k, r in enumerate(self.outputs)]
         return Scores(outputs, own, unchanged, trusted)
@@ -189,7 +147,8 @@ def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish, c
             scores = reference.score(rows, replacement[i], spec.letters)
             return scores.effects() if spec.delta else scores.outputs_or_reference(), scores.trusted
 
-        results = [(r.dtype, reference.row_shape(k)) for k, r in enumerate(reference.outputs)]
+        dtypes = [effect_dtype(r.dtype.name) if spec.delta else r.dtype for r in reference.outputs]
+        results = [(dtype, reference.row_shape(k)) for k, dtype in enumerate(dtypes)]
         outputs, trusted = _loop(tile, results, spec, active)
         return outputs, trusted, reference.outputs
 
@@ -227,11 +186,6 @@ def _loop(
     return outputs, trusted
 
 
-def _batched(x: Tensor, node: Node, sequences: int | Tensor) -> Tensor:
-    """An output that no input reaches, repeated for every sequence."""
-    return x if node.type.batched else tf.broadcast_to(x[None], [sequences, *x.shape])
-
-
 def _unchanged(step: Step) -> Tensor:
     """Rows whose replacement equals the sequence: `[T]` bool."""
     if step.change is None:
@@ -240,59 +194,22 @@ def _unchanged(step: Step) -> Tensor:
 
 
 def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
-    """Sequences whose reference tables hold only finite numbers: `[B]` bool."""
+    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`."""
     finite = tf.ones([sequences], tf.bool)
+    for node in hiding_nan(graph, Section.REFERENCE):
+        source = node.operands[0]
+        finite = finite & (all_finite([values[source]]) if source.type.batched else True)
     for node in graph.nodes(Section.REFERENCE):
         read = any(u.in_tile for u in node.users)
-        if read and node.type.batched and node.op != "input":
-            finite = finite & _all_finite([values[node]])
+        if read and node.type.batched and not rule_of(node).leaf:
+            finite = finite & all_finite([values[node]])
     return finite
 
 
-def _all_finite(tensors: list[Tensor]) -> Tensor:
-    """Which leading entries hold only finite numbers."""
-    result = None
-    for x in tensors:
-        if not x.dtype.is_floating:
-            continue
-        # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
-        finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
-        result = finite if result is None else result & finite
-    return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
+def _difference(mutant: Tensor, reference: Tensor) -> Tensor:
+    dtype = effect_dtype(mutant.dtype.name)
+    return tf.cast(mutant, dtype) - tf.cast(reference, dtype)
 
 
 def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return tf.where(tf.reshape(condition, [-1, *[1] * (len(a.shape) - 1)]), a, b)
-
-
-class _Precision:
-    """TensorFloat-32 is one switch for the whole process: the first to need it off stores it, the last restores it."""
-
-    def __init__(self) -> None:
-        self._lock, self._users, self._before = threading.Lock(), 0, False
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
-                tf.config.experimental.enable_tensor_float_32_execution(False)
-            self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                tf.config.experimental.enable_tensor_float_32_execution(self._before)
-
-
-_PRECISION = _Precision()
-
-
-@contextmanager
-def strict_float32() -> Iterator[None]:
-    """Switch TensorFloat-32 off while any thread is inside, and back to what it was."""
-    _PRECISION.enter()
-    try:
-        yield
-    finally:
-        _PRECISION.leave()

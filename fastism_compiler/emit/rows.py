@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.positions import pad_positions
 from fastism_compiler.ir import Carrier
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS, Arithmetic, product_with_slice
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
@@ -14,7 +15,7 @@ from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
 from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, rule_of
+from fastism_compiler.ir.queries import call_of, hiding_nan, rule_of
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, WINOGRAD
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
@@ -34,7 +35,8 @@ class Prepared:
         self.graph, self.values, self.arithmetic = graph, values, arithmetic
         self.arranged: dict[Node, Any] = {}
         self.running: dict[Node, tuple[Tensor, Tensor]] = {}
-        self.guarded = _after_explosive_ops(graph)
+        self.guarded = _after_ill_conditioned_ops(graph)
+        self.hiding = set(hiding_nan(graph, Section.TILE))
         for node in graph.nodes(Section.TILE):
             if node.facts.kernel in KERNELS and _is_convolution(node):
                 rows, kernel = node.operands
@@ -48,13 +50,13 @@ _CANCELLATION = 256.0
 """A mutant this many times smaller than its reference has lost eight of float32's 24 bits."""
 
 
-def _after_explosive_ops(graph: Graph) -> set[Node]:
+def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
     """The slice-assigns downstream of an op that can change a value by orders of magnitude."""
     guarded: set[Node] = set()
     for node in graph.nodes(Section.TILE):
         changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
-        if rule_of(node).explosive and not rule_of(node).linear(call_of(node), changed):
-            guarded |= {n for n in graph.descendants(node) if n.op == "slice_assign"}
+        if rule_of(node).ill_conditioned and not rule_of(node).linear(call_of(node), changed):
+            guarded |= {n for n in graph.descendants(node) if rule_of(n).converts == (Form.DELTA, Form.VALUE)}
     return guarded
 
 
@@ -71,15 +73,20 @@ def _kept(node: Node) -> bool:
     """
     if not node.has_window:
         return False
-    # who only takes its shape does not read it
-    readers = [n for n in node.users if n.op not in ("reference_window", "zero_delta")]
+    readers = [n for n in node.users if _reads(n, node)]  # shape-only users are not readers
     winograd = any(n.facts.kernel == WINOGRAD for n in (node, *readers))
     return winograd or len(readers) > 1 or any(_mixes_channels(node, n) for n in readers)
 
 
+def _reads(user: Node, node: Node) -> bool:
+    """Whether `user` reads the numbers of `node`, not only its place and shape."""
+    shape_only = rule_of(user).shape_only
+    return any(o is node and i not in shape_only for i, o in enumerate(user.operands))
+
+
 def _mixes_channels(node: Node, reader: Node) -> bool:
     """Whether it reshapes the last axis, and there is more than one element on it."""
-    return reader.op == "reshape" and node.type.shape[-1] not in (1, reader.type.shape[-1])
+    return rule_of(reader).regroups and node.type.shape[-1] not in (1, reader.type.shape[-1])
 
 
 class Step:
@@ -92,8 +99,8 @@ class Step:
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
         """What each row changes in its sequence; none where no output depends on it."""
-        self.cancelled: list[Tensor] = []
-        """`[T]` bool each: rows whose values are lost in the rounding of a far larger reference."""
+        self.lost: list[Tensor] = []
+        """`[T]` bool each: rows whose numbers do not stand, though their results may look as if they did."""
 
     def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
@@ -106,12 +113,12 @@ class Step:
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
         emit = TILE.get(node.op)
         operands = [self._operand(o) for o in node.operands]
+        if node in self.prepared.hiding:
+            self.lost.append(~all_finite([operands[0]]))
         if emit is not None:
             return emit(self, node, *operands)
-        if node.op == "custom_local":
-            return self._custom(node, operands, call)
-        if node.op == "keras_call":
-            return call(node, operands, self.calls)
+        if rule_of(node).opaque:
+            return self._opaque(node, operands, call)
         if _is_convolution(node):
             return self._convolution(node, operands[0])
         return OPS[node.op](node, *operands)
@@ -185,7 +192,7 @@ class Step:
             channels = [-1] if len(value.shape) > 1 else []
             largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
             lost = self.masked_rows(node, largest > _CANCELLATION * left)
-            self.cancelled.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
+            self.lost.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
         return value
 
     def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:
@@ -211,8 +218,8 @@ class Step:
         kernel = KERNELS[node.facts.kernel or ""]
         return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
 
-    def _custom(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
-        """A registered layer on a window: zeros outside the sequence, and what it pads itself cut off."""
+    def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
+        """A call on whole values; or a registered layer on a window: zeros outside, what it pads itself cut off."""
         source = node.operands[0]
         if not node.has_window:
             return call(node, operands, self.calls)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.keras.lowering import Lowered
+from fastism_compiler.ir.queries import rule_of
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def variables_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], lowe
 
 def opaque_layers(lowered: Lowered) -> list[str]:
     """Layers that run as they are, and may do what only TensorFlow can."""
-    return sorted({str(n.layer) for n in lowered.graph if n.op in ("keras_call", "custom_local")})
+    return sorted({str(n.layer) for n in lowered.graph if rule_of(n).opaque})
 
 
 def _foreign(lowered: Lowered, got: str) -> UnsupportedError:

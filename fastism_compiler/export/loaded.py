@@ -12,12 +12,14 @@ from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.manifest import TensorInfo
 from fastism_compiler.export.nest import pack_nest
+from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.results.effects import effect
 from fastism_compiler.runtime.engine import run_lanes
-from fastism_compiler.runtime.lanes import Block, default_lanes
+from fastism_compiler.runtime.lanes import Block
 from fastism_compiler.runtime.naive import in_batches
 
 
@@ -74,7 +76,7 @@ class LoadedEngine:
         if not delta:
             return block
         pairs = zip(block.outputs, block.references, strict=True)
-        return Block([y - r[jobs.sequence] for y, r in pairs], block.trusted, block.references)
+        return Block([effect(y, r[jobs.sequence]) for y, r in pairs], block.trusted, block.references)
 
 
 class LoadedRows:

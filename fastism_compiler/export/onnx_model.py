@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import scope_name
-from fastism_compiler.emit.program import strict_float32
+from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe

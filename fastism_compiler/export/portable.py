@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.table import arithmetic_of
-from fastism_compiler.emit.program import Reference, whole
+from fastism_compiler.emit.program import Reference
+from fastism_compiler.emit.reference import whole
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.export.schedule import Schedule
 from fastism_compiler.ir.position_map import Table

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.program import ProgramSpec, strict_float32
+from fastism_compiler.emit.precision import strict_float32
+from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest, folder_digests

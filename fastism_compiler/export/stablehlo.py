@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from fastism_compiler.emit.program import strict_float32
+from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from fastism_compiler.host.hardware import runs_on_gpu
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.passes.cost.machine import ONE_GPU, TWO_CORES, Machine
-from fastism_compiler.runtime.lanes import runs_on_gpu
 
 Target = Literal["cpu", "gpu"] | Machine
 _TARGETS = {"cpu": TWO_CORES, "gpu": ONE_GPU}

@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.errors import InputError
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -107,21 +108,17 @@ def vocabulary(graph: Graph) -> int | None:
     """
     waiting = [graph.sequence] if graph.sequence is not None else []
     seen = set(waiting)
-    rows: list[int] = []
-    depths: list[int] = []
+    closed: list[int] = []
+    open_: list[int] = []
     while waiting:
         for user in waiting.pop().users:
-            if user.op == "embedding":
-                rows.append(user.operands[1].type.extent(0))
-            elif user.op == "one_hot":
-                depths.append(int(user.attrs["depth"]))
-            elif user not in seen and (user.op in _KEEP_TOKENS or user.type.dtype.startswith(("int", "uint"))):
+            rule = rule_of(user)
+            if rule.vocabulary is not None:
+                (closed if rule.closed_vocabulary else open_).append(rule.vocabulary(call_of(user)))
+            elif user not in seen and (rule.keeps_tokens or user.type.dtype.startswith(("int", "uint"))):
                 seen.add(user)
                 waiting.append(user)
-    return min(rows or depths, default=None)
-
-
-_KEEP_TOKENS = ("cast", "slice", "flip", "reshape", "transpose")
+    return min(closed or open_, default=None)
 
 
 def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:

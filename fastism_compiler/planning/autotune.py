@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy as np
 from fastism_compiler._version import __version__
 from fastism_compiler.host import calibration
 from fastism_compiler.host.calibration import least_seconds
+from fastism_compiler.host.hardware import processor
 from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
@@ -135,7 +135,7 @@ class Tuner:
     def _key(self, *what: Any) -> str:
         import tensorflow as tf
 
-        return " ".join(map(str, (device(), tf.__version__, __version__, self.jit, self.precision, *what)))
+        return " ".join(map(str, (processor(), tf.__version__, __version__, self.jit, self.precision, *what)))
 
     def _time_kernel(self, c: Candidate) -> float:
         import tensorflow as tf
@@ -160,24 +160,6 @@ class Tuner:
 
         run = traced(apply, self.jit)
         return least_seconds(lambda: run(rows, arranged).numpy())
-
-
-def device() -> str:
-    """The processor programs run on: the first GPU's name, else the CPU's, with its number of cores."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    return f"{_cpu_name()} x{os.cpu_count()}"
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _time_scan(engine: Engine, inputs: list[Any]) -> float:

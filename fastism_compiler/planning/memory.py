@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.errors import MemoryBudgetError
+from fastism_compiler.host.hardware import free_memory, gpu_memory
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
@@ -16,7 +17,6 @@ from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.passes.cost.rows import lowering
 from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
-from fastism_compiler.runtime.lanes import runs_on_gpu
 
 if TYPE_CHECKING:
     from fastism_compiler.frontend.selection import Packer
@@ -47,24 +47,6 @@ def parse_budget(budget: int | str | None) -> int:
     if budget <= 0:
         raise OptionError("memory_budget must be positive", got=budget)
     return int(budget)
-
-
-def gpu_memory() -> list[int]:
-    """What TensorFlow takes of the memory of each GPU, in bytes; nothing where there is none."""
-    if not runs_on_gpu():
-        return []
-    from tensorflow.python.client import device_lib
-
-    return [int(d.memory_limit) for d in device_lib.list_local_devices() if d.device_type == "GPU"]
-
-
-def free_memory() -> int:
-    """Memory available to new programs, in bytes (4 GiB where the system does not say)."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 4 << 30
 
 
 def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows: int) -> int:
@@ -144,7 +126,7 @@ def _waiting_products(graph: Graph) -> list[Node]:
             continue
         if rule_of(node).elementwise:
             reached.update(o.id for o in node.operands if o.type.batched)
-        elif rule_of(node).heavy and node.id not in tables:
+        elif rule_of(node).contraction and node.id not in tables:
             waiting.append(node)
     return waiting
 

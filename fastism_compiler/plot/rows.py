@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastism_compiler.ir import Form, Graph, LayerClass, Node, Section, Window
+from fastism_compiler.ir.queries import rule_of
 
-_PLUMBING = ("input_delta", "reference_window", "realign", "slice_assign", "materialise", "difference")
 """Tile ops that move values and compute nothing of the model."""
 
 _TELLING = (
@@ -69,7 +69,7 @@ class Row:
     @property
     def form(self) -> str:
         """On what the model's own ops run in the tile: `delta`, `value`, or both in that order."""
-        working = [n for n in self.tile if n.op not in _PLUMBING] or self.tile
+        working = [n for n in self.tile if not rule_of(n).plumbing] or self.tile
         forms = [str(n.facts.form) for n in working if n.facts.form in (Form.DELTA, Form.VALUE)]
         return " → ".join(dict.fromkeys(forms))
 
@@ -121,9 +121,9 @@ def rows_of(graph: Graph) -> Rows:
 
 
 def _shown(node: Node) -> bool:
-    if node.op in ("parameter", "literal"):
+    if rule_of(node).leaf and node not in node.graph.inputs:
         return False
-    return node.op == "input" or node.facts.layer_class is not LayerClass.CONSTANT or node.type.batched
+    return node in node.graph.inputs or node.facts.layer_class is not LayerClass.CONSTANT or node.type.batched
 
 
 def _calls(nodes: list[Node]) -> list[list[Node]]:

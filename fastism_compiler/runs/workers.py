@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fastism_compiler.host.hardware import usable_cores
 from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
 from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
 from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
-from fastism_compiler.runtime.threads import usable_cores
 
 _LIVES = 3
 """How often a worker is started again, in all, without a task being finished in between."""

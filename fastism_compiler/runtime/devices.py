@@ -9,7 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import traced
-from fastism_compiler.emit.program import ProgramSpec, build, whole
+from fastism_compiler.emit.program import ProgramSpec, build
+from fastism_compiler.emit.reference import whole
 from fastism_compiler.emit.weights import variables_read, with_weights
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError

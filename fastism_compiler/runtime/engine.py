@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastism_compiler.emit.program import Finish, ProgramSpec, build, strict_float32
+from fastism_compiler.emit.precision import strict_float32
+from fastism_compiler.emit.program import ProgramSpec, build
+from fastism_compiler.emit.reference import Finish
 from fastism_compiler.frontend.keras.lowering import Lowered
 from fastism_compiler.ir import ChangeRanges, Graph, TensorType, Window
 from fastism_compiler.ir.errors import IRError

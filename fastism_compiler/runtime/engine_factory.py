@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fastism_compiler.emit.program import Finish
+from fastism_compiler.emit.reference import Finish
 from fastism_compiler.frontend.keras.lowering import Lowered
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError

@@ -16,29 +16,9 @@ import numpy as np
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.runtime.threads import usable_cores
 
-_MOST = 8
-"""Lanes that are used by themselves, however many cores there are."""
 _REFERENCE_SHARE = 0.05
 """What repeating the reference pass in every lane may cost of a scan."""
-
-
-def default_lanes() -> int:
-    """One lane for each thread that TensorFlow uses on the CPU, up to 8; one where programs run on a GPU."""
-    import tensorflow as tf
-
-    if runs_on_gpu():
-        return 1
-    cores = usable_cores()
-    return min(tf.config.threading.get_intra_op_parallelism_threads() or cores, cores, _MOST)
-
-
-def runs_on_gpu() -> bool:
-    """Whether TensorFlow would place a program on a GPU."""
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def lanes_of_one_sequence(lanes: int, reference_share: float) -> int:

@@ -15,6 +15,7 @@ from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.results.blocks import SparseDeltas
+from fastism_compiler.results.effects import effect, no_effect
 from fastism_compiler.runtime.engine import AnyEngine
 from fastism_compiler.runtime.lanes import Block
 from fastism_compiler.runtime.naive import WholeScorer, mutated
@@ -85,7 +86,7 @@ class Scorer:
 
     def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
         """What the model makes of whole sequences, its products as strict as the programs' are."""
-        from fastism_compiler.emit.program import strict_float32
+        from fastism_compiler.emit.precision import strict_float32
 
         with strict_float32():
             return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
@@ -105,6 +106,9 @@ class Scorer:
             exact = self._score_whole(engine, block, jobs.take(doubtful), delta)
             for y, better, window in zip(scored.outputs, exact.outputs, engine.windows, strict=True):
                 y[doubtful] = better if window is None else window.cut(better, jobs.change[doubtful])
+            sequences = np.unique(jobs.sequence[doubtful])  # their references may be as doubtful
+            for y, better in zip(scored.references, exact.references, strict=True):
+                y[sequences] = better[sequences]
             with self._lock:
                 self.rescored += len(doubtful)
         return scored
@@ -114,12 +118,11 @@ class Scorer:
         references = self.references(block)
         outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
         unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
-        for scores, reference in zip(outputs, references, strict=True):
-            scores[unchanged] = reference[jobs.sequence[unchanged]]
+        for k, reference in enumerate(references):
+            outputs[k][unchanged] = reference[jobs.sequence[unchanged]]
             if delta:
-                with np.errstate(invalid="ignore"):  # infinite less infinite: not a number, and returned as that
-                    scores -= reference[jobs.sequence]  # noqa: PLW2901 (in place)
-                scores[unchanged] = 0
+                outputs[k] = effect(outputs[k], reference[jobs.sequence])
+                outputs[k][unchanged] = 0
         return Block(outputs, np.ones(len(jobs), bool), references)
 
     def _unchanged_rows(self, engine: AnyEngine, x: Array, jobs: Jobs) -> Array:
@@ -255,7 +258,7 @@ def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
     """The result where nothing is replaced: the reference, or no effect."""
     batch, out = len(reference), reference.shape[1:]
     if delta:
-        return np.zeros((batch, *shape, *out), reference.dtype)
+        return no_effect((batch, *shape, *out), reference)
     return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
 
 

@@ -32,11 +32,6 @@ class _Kept:
 _KEPT = _Kept()
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def side_by_side(run: Callable[[int], T], count: int) -> list[T]:
     """`[run(0), ..., run(count - 1)]`, all at once, the first on the thread that calls.
 

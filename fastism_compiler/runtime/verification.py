@@ -82,7 +82,7 @@ def verify_program(
     program: CompiledISM, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
 ) -> VerificationReport:
     """See `CompiledISM.verify`."""
-    from fastism_compiler.emit.program import strict_float32
+    from fastism_compiler.emit.precision import strict_float32
 
     if ranges < 1:
         raise OptionError("ranges= says how many ranges to compare", expected="at least 1", got=ranges)

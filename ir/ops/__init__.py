@@ -35,8 +35,8 @@ _MODULES = (
 )  # fmt: skip
 
 RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
-MACRO_OPS = frozenset(macro.KINDS)
-TILE_OPS = frozenset(rule.kind for rule in tile.RULES)
+MACRO_OPS = frozenset(kind for kind, rule in RULES.items() if rule.macro)
+TILE_OPS = frozenset(kind for kind, rule in RULES.items() if rule.tile)
 
 
 def infer_type(op: str, operands: Sequence[TensorType], attrs: Mapping[str, Any]) -> TensorType:

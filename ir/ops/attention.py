@@ -26,9 +26,9 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Stops("every position attends to every other")
 
 
-def _work(call: Call) -> int:
+def _work(call: Call, axis: int) -> int:
     query, key, value = call.operands
     return query.row_size * key.extent(1) + value.row_size * query.extent(1)
 
 
-RULES = (OpRule("attention", LayerClass.STOP, _infer, _track, heavy=True, work=_work),)
+RULES = (OpRule("attention", LayerClass.STOP, _infer, _track, work=_work, contraction=True),)

@@ -65,12 +65,12 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     )
 
 
-def _tap_work(call: Call) -> int:
+def _tap_work(call: Call, axis: int) -> int:
     return call.operands[1].row_size // call.operands[1].extent(0)
 
 
 RULES = (
-    OpRule("conv", LayerClass.LOCAL, _conv, _track, always, heavy=True, work=_tap_work),
-    OpRule("depthwise_conv", LayerClass.LOCAL, depthwise_type, _track, always, heavy=True, work=_tap_work),
-    OpRule("conv_transpose", LayerClass.LOCAL, _transpose, _track, always, heavy=True, work=_tap_work),
+    OpRule("conv", LayerClass.LOCAL, _conv, _track, always, _tap_work, contraction=True),
+    OpRule("depthwise_conv", LayerClass.LOCAL, depthwise_type, _track, always, _tap_work, contraction=True),
+    OpRule("conv_transpose", LayerClass.LOCAL, _transpose, _track, always, _tap_work, contraction=True),
 )

@@ -33,4 +33,4 @@ def _linear(call: Call, changed: Sequence[bool]) -> bool:
     return bool(call.attrs["linear"])
 
 
-RULES = (OpRule("custom_local", LayerClass.LOCAL, _infer, _track, _linear),)
+RULES = (OpRule("custom_local", LayerClass.LOCAL, _infer, _track, _linear, opaque=True, makes_non_finite=True),)

@@ -6,6 +6,7 @@ position-by-channel axis it reads only the changed rows of the kernel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
@@ -31,4 +32,12 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Moves(axis, identity(length))
 
 
-RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, heavy=True),)
+def _work(call: Call, axis: int) -> int:
+    """A row of the kernel where positions are contracted, all of it where they are not; times the other axes."""
+    value, kernel = call.operands
+    last = value.rank - 1
+    per_position = kernel.extent(1) if axis == last else kernel.row_size
+    return per_position * math.prod(value.extent(i) for i in range(1, last) if i != axis)
+
+
+RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, _work, contraction=True),)

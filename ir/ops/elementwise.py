@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Linear, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
 from fastism_compiler.ir.types import FLOATS, TensorType, broadcast, promote
 
@@ -22,15 +22,18 @@ UNARY = (
 )  # fmt: skip
 """Nonlinear functions of one operand; parameters such as `negative_slope` are attributes."""
 
-CHEAP = (
+REMATERIALIZED = (
     "relu", "leaky_relu", "relu6", "abs", "square", "clip", "hard_sigmoid", "hard_tanh", "threshold", "hard_shrink",
     "soft_shrink", "sign", "add", "subtract", "multiply", "maximum", "minimum", "prelu",
 )  # fmt: skip
 """Functions of a few instructions: redoing one on the reference costs less than storing its result."""
 
-EXPLOSIVE = ("exp", "expm1", "exponential", "power", "reciprocal", "divide")
+ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide")
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
+
+NON_FINITE = ("exp", "expm1", "exponential", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "divide", "power")
+"""Functions that make NaN or infinity of ordinary numbers."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
 
@@ -73,8 +76,15 @@ def _float_to_float(call: Call, changed: Sequence[bool]) -> bool:
 
 
 def _flags(kind: str) -> dict[str, Any]:
-    return {"cheap": kind in CHEAP, "explosive": kind in EXPLOSIVE}
+    return {
+        "rematerialize": kind in REMATERIALIZED,
+        "ill_conditioned": kind in ILL_CONDITIONED,
+        "makes_non_finite": kind in NON_FINITE,
+    }
 
+
+_SUMS: dict[str, tuple[int, ...]] = {"add": (), "subtract": (1,)}
+"""Sums of operands -> operands that are subtracted."""
 
 _LINEARITY: dict[str, Linear] = {
     "add": always,
@@ -89,15 +99,25 @@ _LINEARITY: dict[str, Linear] = {
 
 RULES = (
     *(
-        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, linear, elementwise=True, **_flags(kind))
+        OpRule(
+            kind,
+            LayerClass.SEE_THROUGH,
+            _broadcast,
+            _pass_through,
+            linear,
+            elementwise=True,
+            delta_lowering=DeltaLowering.SUM if kind in _SUMS else DeltaLowering.SAME,
+            negated=_SUMS.get(kind, ()),
+            **_flags(kind),
+        )
         for kind, linear in _LINEARITY.items()
     ),
     *(
         OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, elementwise=True, **_flags(kind))
         for kind in UNARY
     ),
-    OpRule("negative", LayerClass.SEE_THROUGH, _broadcast, _pass_through, always, elementwise=True, cheap=True),
+    OpRule("negative", LayerClass.SEE_THROUGH, _broadcast, _pass_through, always, elementwise=True, rematerialize=True),
     *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, _pass_through, elementwise=True) for kind in COMPARISONS),
     OpRule("select", LayerClass.SEE_THROUGH, _select, _pass_through, elementwise=True),
-    OpRule("cast", LayerClass.SEE_THROUGH, _cast, _pass_through, _float_to_float, elementwise=True),
+    OpRule("cast", LayerClass.SEE_THROUGH, _cast, _pass_through, _float_to_float, elementwise=True, keeps_tokens=True),
 )

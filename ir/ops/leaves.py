@@ -22,7 +22,7 @@ def _none(call: Call, operand: int, axis: int) -> Effect:
 
 
 RULES = (
-    OpRule("input", LayerClass.INPUT, _declared, _none),
-    OpRule("parameter", LayerClass.CONSTANT, _declared, _none),
-    OpRule("literal", LayerClass.CONSTANT, _literal, _none),
+    OpRule("input", LayerClass.INPUT, _declared, _none, declared=True, leaf=True),
+    OpRule("parameter", LayerClass.CONSTANT, _declared, _none, declared=True, leaf=True),
+    OpRule("literal", LayerClass.CONSTANT, _literal, _none, leaf=True),
 )

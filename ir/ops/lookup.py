@@ -31,7 +31,15 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Moves(axis, identity(call.operands[0].extent(axis)))
 
 
+def _table_rows(call: Call) -> int:
+    return call.operands[1].extent(0)
+
+
+def _depth(call: Call) -> int:
+    return int(call.attrs["depth"])
+
+
 RULES = (
-    OpRule("embedding", LayerClass.SEE_THROUGH, _embedding, _track),
-    OpRule("one_hot", LayerClass.SEE_THROUGH, _one_hot, _track),
+    OpRule("embedding", LayerClass.SEE_THROUGH, _embedding, _track, vocabulary=_table_rows, closed_vocabulary=True),
+    OpRule("one_hot", LayerClass.SEE_THROUGH, _one_hot, _track, vocabulary=_depth),
 )

@@ -13,8 +13,6 @@ from fastism_compiler.ir.ops.convolution import depthwise_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Stops
 from fastism_compiler.ir.types import TensorType, promote
 
-KINDS = ("batch_norm", "separable_conv")
-
 
 def _first(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     return operands[0]
@@ -31,6 +29,6 @@ def _unexpanded(call: Call, operand: int, axis: int) -> Effect:
 
 
 RULES = (
-    OpRule("batch_norm", LayerClass.SEE_THROUGH, _first, _unexpanded),
-    OpRule("separable_conv", LayerClass.LOCAL, _separable, _unexpanded),
+    OpRule("batch_norm", LayerClass.SEE_THROUGH, _first, _unexpanded, macro=True),
+    OpRule("separable_conv", LayerClass.LOCAL, _separable, _unexpanded, macro=True),
 )

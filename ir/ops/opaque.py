@@ -21,4 +21,4 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Stops(f"no window rule for {call.attrs['what']}")
 
 
-RULES = (OpRule("keras_call", LayerClass.STOP, _infer, _track),)
+RULES = (OpRule("keras_call", LayerClass.STOP, _infer, _track, declared=True, opaque=True, makes_non_finite=True),)

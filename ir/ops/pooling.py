@@ -27,6 +27,6 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
 
 
 RULES = (
-    OpRule("max_pool", LayerClass.POOLING, _infer, _track),
-    OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, heavy=True),
+    OpRule("max_pool", LayerClass.POOLING, _infer, _track, drops_nan=True),
+    OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, contraction=True),
 )

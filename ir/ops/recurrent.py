@@ -54,12 +54,12 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Resumes(call.operands[0].extent(1), call.attrs["reverse"])
 
 
-def _work(call: Call) -> int:
+def _work(call: Call, axis: int) -> int:
     return call.operands[1].row_size
 
 
 RULES = (
-    OpRule("recurrence", LayerClass.RECURRENT, _hidden, _track, heavy=True, work=_work),
+    OpRule("recurrence", LayerClass.RECURRENT, _hidden, _track, work=_work, contraction=True),
     OpRule("recurrent_states", LayerClass.RECURRENT, _states, _track),
 )
-TILE_RULES = (OpRule("resume", LayerClass.RECURRENT, _resumed, _track),)
+TILE_RULES = (OpRule("resume", LayerClass.RECURRENT, _resumed, _track, tile=True),)

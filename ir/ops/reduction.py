@@ -53,8 +53,28 @@ _LINEARITY: dict[str, Linear] = {
     "reduce_logsumexp": never,
 }
 
+_OVER_WINDOWS = {
+    "reduce_max": "window_max",
+    "reduce_min": "window_min",
+    "reduce_logsumexp": "window_logsumexp",
+}
+"""Nonlinear reduction -> the tile op that aggregates a window of it."""
+
+_DROP_NAN = ("reduce_max", "reduce_min")
+
 RULES = (
-    *(OpRule(kind, LayerClass.AGGREGATION, _infer, _track, linear) for kind, linear in _LINEARITY.items()),
+    *(
+        OpRule(
+            kind,
+            LayerClass.AGGREGATION,
+            _infer,
+            _track,
+            linear,
+            over_windows=_OVER_WINDOWS.get(kind),
+            drops_nan=kind in _DROP_NAN,
+        )
+        for kind, linear in _LINEARITY.items()
+    ),
     OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
     OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
 )

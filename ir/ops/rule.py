@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 
@@ -57,10 +58,23 @@ class Resumes:
 
 Effect = Moves | Aggregates | Resumes | Stops
 
+
+class DeltaLowering(StrEnum):
+    """How `insert-slice-assign` writes a linear op that runs on deltas."""
+
+    SAME = "same"
+    """the op itself: deltas of what changes, the values of the other operands"""
+    SUM = "sum"
+    """a sum of operands: those that do not change drop out"""
+    CONCAT = "concat"
+    """operands side by side: zeros for those that do not change"""
+
+
 Infer = Callable[[Sequence[TensorType], Attrs], TensorType]
 Track = Callable[[Call, int, int], Effect]
 Linear = Callable[[Call, Sequence[bool]], bool]
-Work = Callable[[Call], int]
+Work = Callable[[Call, int], int]
+Vocabulary = Callable[[Call], int]
 
 
 def always(call: Call, changed: Sequence[bool]) -> bool:
@@ -73,7 +87,7 @@ def never(call: Call, changed: Sequence[bool]) -> bool:
     return False
 
 
-def free(call: Call) -> int:
+def no_work(call: Call, axis: int) -> int:
     """No multiply-adds worth counting."""
     return 0
 
@@ -82,19 +96,43 @@ def free(call: Call) -> int:
 class OpRule:
     """Everything the compiler knows about an op kind.
 
+    What the op is, and what it does to a change:
+
     Attributes:
         kind: the op's name in the text form and in the emitter's tables.
         layer_class: what a change that reaches the op becomes.
         infer: result type from operand types and attributes; raises ValueError.
         track: where a window on `axis` of operand `i` goes.
         linear: whether deltas pass without the reference, given which operands change.
-        heavy: does arithmetic that is cheaper on deltas, so it always gets them.
+        work: multiply-adds, for positions on `axis` of operand 0, of one contact between an input position and an
+            output position, of one step of a recurrence, or of all of an op that stops.
+        contraction: multiplies and adds over operand 0; cheaper on deltas, so it always gets them.
         delta_only: rewrites positions in a way that overhanging values would not survive; deltas are 0 there.
         elementwise: result positions depend on equal operand positions only.
-        cheap: costs no more than reading a reference window from memory.
-        explosive: a small change of the operand can change the result by orders of magnitude.
-        work: multiply-adds of one contact between an input position and an output position, of one
-            step of a recurrence, or of all of an op that stops.
+        rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
+        ill_conditioned: a small change of the operand can change the result by orders of magnitude.
+        makes_non_finite: makes NaN or infinity of ordinary numbers.
+        drops_nan: XLA leaves NaN out of its result on a CPU, so whether there was one shows in the operand only.
+
+    How passes and the emitter treat it:
+
+    Attributes:
+        declared: its type is given with the node, not inferred.
+        leaf: nothing computes it: an input, a parameter, a literal.
+        opaque: runs a call that the frontend bound (attribute `call`).
+        macro: written by the frontend, expanded by `canonicalize`.
+        tile: lives in the tile section only.
+        delta_lowering: how it is written on deltas.
+        negated: operands that a sum subtracts.
+        over_windows: the tile op that aggregates a window with the reference's values before and after it.
+        converts: the form it reads and the form it makes, where these differ.
+        shape_only: operands of which only the place and the shape are read.
+        plumbing: moves rows between forms and places, without arithmetic of the model.
+        any_carrier: reads rows wherever they are stored.
+        regroups: puts elements of several axes together, or apart.
+        keeps_tokens: integer tokens pass it as they are.
+        vocabulary: how many tokens it knows, where it reads tokens.
+        closed_vocabulary: tokens outside the vocabulary are an error, not a row of zeros.
     """
 
     kind: str
@@ -102,9 +140,27 @@ class OpRule:
     infer: Infer
     track: Track
     linear: Linear = never
-    heavy: bool = False
+    work: Work = no_work
+    contraction: bool = False
     delta_only: bool = False
     elementwise: bool = False
-    cheap: bool = False
-    explosive: bool = False
-    work: Work = free
+    rematerialize: bool = False
+    ill_conditioned: bool = False
+    makes_non_finite: bool = False
+    drops_nan: bool = False
+    declared: bool = False
+    leaf: bool = False
+    opaque: bool = False
+    macro: bool = False
+    tile: bool = False
+    delta_lowering: DeltaLowering = DeltaLowering.SAME
+    negated: tuple[int, ...] = ()
+    over_windows: str | None = None
+    converts: tuple[Form, Form] | None = None
+    shape_only: tuple[int, ...] = ()
+    plumbing: bool = False
+    any_carrier: bool = False
+    regroups: bool = False
+    keeps_tokens: bool = False
+    vocabulary: Vocabulary | None = None
+    closed_vocabulary: bool = False

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Infer, Moves, OpRule, Stops, Track, always
+from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Infer, Moves, OpRule, Stops, Track, always
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -133,18 +134,18 @@ def _track_broadcast(call: Call, operand: int, axis: int) -> Effect:
     return Moves(target, identity(call.operands[0].extent(axis)))
 
 
-def _rule(kind: str, infer: Infer, track: Track, *, delta_only: bool = False) -> OpRule:
-    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, delta_only=delta_only)
+def _rule(kind: str, infer: Infer, track: Track, **options: Any) -> OpRule:
+    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, **options)
 
 
 RULES = (
     _rule("identity", _same, _track_same),
-    _rule("slice", _slice, _track_cut),
+    _rule("slice", _slice, _track_cut, keeps_tokens=True),
     _rule("pad", _pad, _track_cut, delta_only=True),
-    _rule("flip", _same, _track_flip),
+    _rule("flip", _same, _track_flip, keeps_tokens=True),
     _rule("upsample", _upsample, _track_upsample, delta_only=True),
-    _rule("concat", _concat, _track_concat, delta_only=True),
-    _rule("transpose", _transpose, _track_transpose),
-    _rule("reshape", _reshape, _track_reshape, delta_only=True),
+    _rule("concat", _concat, _track_concat, delta_only=True, delta_lowering=DeltaLowering.CONCAT),
+    _rule("transpose", _transpose, _track_transpose, keeps_tokens=True),
+    _rule("reshape", _reshape, _track_reshape, delta_only=True, keeps_tokens=True, regroups=True),
     _rule("broadcast", _broadcast, _track_broadcast),
 )

@@ -17,15 +17,14 @@ resume(rows, v, states, ...)      a recurrence from the first changed position o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.ops import recurrent
 from fastism_compiler.ir.ops.reduction import reduced_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
 from fastism_compiler.ir.types import BATCH, TensorType
-
-KINDS = ("input_delta", "zero_delta", "slice_assign", "difference", "materialise", "realign")
 
 
 def _first(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
@@ -53,11 +52,27 @@ def _gone(call: Call, operand: int, axis: int) -> Effect:
     return Stops("an aggregate over positions has no positions")
 
 
+def _rule(kind: str, **options: Any) -> OpRule:
+    return OpRule(kind, LayerClass.SEE_THROUGH, _first, _stay, always, tile=True, **options)
+
+
+def _aggregate(kind: str, **options: Any) -> OpRule:
+    return OpRule(kind, LayerClass.AGGREGATION, _reduce, _gone, never, tile=True, **options)
+
+
 RULES = (
-    *(OpRule(kind, LayerClass.SEE_THROUGH, _first, _stay, always) for kind in KINDS),
-    OpRule("reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always),
-    OpRule("window_max", LayerClass.AGGREGATION, _reduce, _gone, never),
-    OpRule("window_min", LayerClass.AGGREGATION, _reduce, _gone, never),
-    OpRule("window_logsumexp", LayerClass.AGGREGATION, _reduce, _gone, never),
+    _rule("input_delta", plumbing=True),
+    _rule("zero_delta", shape_only=(1,)),
+    _rule("slice_assign", converts=(Form.DELTA, Form.VALUE), plumbing=True),
+    _rule("difference", converts=(Form.VALUE, Form.DELTA), plumbing=True),
+    _rule("materialise", any_carrier=True, plumbing=True),
+    _rule("realign", any_carrier=True, plumbing=True),
+    OpRule(
+        "reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always,
+        tile=True, shape_only=(1,), any_carrier=True, plumbing=True,
+    ),
+    _aggregate("window_max", drops_nan=True),
+    _aggregate("window_min", drops_nan=True),
+    _aggregate("window_logsumexp"),
     *recurrent.TILE_RULES,
-)
+)  # fmt: skip

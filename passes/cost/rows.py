@@ -48,7 +48,7 @@ def delta_ops(graph: Graph) -> dict[Node, Node]:
 
     waiting: defaultdict[tuple[object, ...], deque[Node]] = defaultdict(deque)
     for node in graph.nodes(Section.TILE):
-        if rule_of(node).heavy and node.facts.form is Form.DELTA:
+        if rule_of(node).contraction and node.facts.form is Form.DELTA:
             waiting[call(node)].append(node)
     # the calls of a shared layer are alike, and come in the same order in both sections
     return {n: waiting[call(n)].popleft() for n in _changing(graph) if waiting[call(n)]}
@@ -57,7 +57,7 @@ def delta_ops(graph: Graph) -> dict[Node, Node]:
 def _changing(graph: Graph) -> list[Node]:
     """Ops of the reference that some mutation changes, and that have arithmetic."""
     nodes = graph.nodes(Section.REFERENCE)
-    return [n for n in nodes if rule_of(n).heavy and n.changes]
+    return [n for n in nodes if rule_of(n).contraction and n.changes]
 
 
 def row_bytes(node: Node) -> int:
@@ -92,7 +92,7 @@ def stored_size(node: Node) -> int:
 
 def stored_work(node: Node) -> int:
     """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
-    if not rule_of(node).heavy or node.facts.form is not Form.DELTA:
+    if not rule_of(node).contraction or node.facts.form is not Form.DELTA:
         return 0
     rows, *parameters = node.operands
     if not parameters:  # sums of positions

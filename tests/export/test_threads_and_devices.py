@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import fastism_compiler as fc
-from fastism_compiler.emit.program import strict_float32
+from fastism_compiler.emit.precision import strict_float32
 from tests.export.programs import assert_same, compiled, inputs_of, tiny
 
 ROOT = Path(__file__).parents[2]

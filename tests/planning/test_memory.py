@@ -11,6 +11,7 @@ from fastism_compiler.passes import TWO_CORES
 from tensorflow.python.client import device_lib
 
 import fastism_compiler as fc
+from fastism_compiler.host import hardware
 from fastism_compiler.planning import memory
 from fastism_compiler.planning.memory import tile_bytes
 
@@ -46,7 +47,7 @@ def test_the_tiles_of_all_lanes_take_a_part_of_a_small_budget(lanes: int) -> Non
 def test_the_default_budget_is_half_of_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 64 << 30)
     assert memory.parse_budget(None) == 32 << 30
-    monkeypatch.setattr(memory, "runs_on_gpu", lambda: True)
+    monkeypatch.setattr(hardware, "runs_on_gpu", lambda: True)
     devices = [SimpleNamespace(device_type=kind, memory_limit=n << 30) for kind, n in (("CPU", 1), ("GPU", 16))]
     monkeypatch.setattr(device_lib, "list_local_devices", lambda: devices)
     assert memory.parse_budget(None) == 8 << 30

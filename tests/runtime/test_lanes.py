@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import fastism_compiler as fc
 from fastism_compiler import compiler
+from fastism_compiler.host import hardware
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.runtime import lanes
@@ -46,12 +47,12 @@ def test_one_sequence_is_shared_by_neighbouring_ranges() -> None:
 
 def test_one_lane_on_a_gpu_or_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
-    assert lanes.default_lanes() == 1
+    assert hardware.default_lanes() == 1
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
-    monkeypatch.setattr(lanes, "usable_cores", lambda: 64)
-    assert lanes.default_lanes() == 8
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 64)
+    assert hardware.default_lanes() == 8
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
-    assert lanes.default_lanes() == 1
+    assert hardware.default_lanes() == 1
 
 
 def with_lanes(monkeypatch: pytest.MonkeyPatch, count: int, model: Any, **options: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.positions import pad_positions
 
 _MANY = 5
 """Terms from which on adding in place is faster (seconds a sequence, in place and as pads: Basset, six terms, 0.044 and

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
-from fastism_compiler.emit.ops import pad_positions
+from fastism_compiler.emit.positions import pad_positions
 from fastism_compiler.emit.precision import Product
 from fastism_compiler.ir.kernels.banding import Banding
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_out, spread_taps
 from fastism_compiler.emit.kernels.winograd import Points, arrange, spread_pairs
-from fastism_compiler.emit.ops import depthwise_conv, grouped_conv, pad_positions
+from fastism_compiler.emit.ops import depthwise_conv, grouped_conv
+from fastism_compiler.emit.positions import pad_positions
 from fastism_compiler.emit.precision import Product, Rounding, product_of, rounding_of
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.kernels.banding import Banding

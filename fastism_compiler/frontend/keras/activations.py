@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from fastism_compiler.frontend.keras.lowering import Builder, Decline
+from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.ir import Node
 
 _NAMES = (
@@ -37,9 +37,7 @@ def apply_activation(builder: Builder, activation: Any, x: Node) -> Node:
         name = FUNCTIONS[activation]
         return builder.add(name, x, **_DEFAULTS.get(name, {}))
     if isinstance(activation, keras.layers.Layer):
-        from fastism_compiler.frontend.keras.rules import rule_for
-
-        rule = rule_for(activation)
+        rule = builder.rule_for(activation)
         if rule is not None:
             result = rule(builder, activation, x)
             if isinstance(result, Node):

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.layers import einsum_dense
-from fastism_compiler.frontend.keras.lowering import Builder, Decline
 from fastism_compiler.frontend.keras.private import attention_parts
 from fastism_compiler.ir import Node
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.activations import apply_activation
-from fastism_compiler.frontend.keras.lowering import Builder, Decline
 from fastism_compiler.ir import Node, same_padding
 
 L = keras.layers

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch, widened
 from fastism_compiler.frontend.keras.activations import apply_activation
-from fastism_compiler.frontend.keras.lowering import Builder, Decline, refuse_batch, widened
 from fastism_compiler.ir import Node
 
 L = keras.layers
@@ -271,12 +271,10 @@ def _number_or_array(value: Any, dtype: str) -> Any:
 
 def time_distributed(builder: Builder, layer: Any, x: Node) -> Node:
     """TimeDistributed over a layer that acts on channels alone."""
-    from fastism_compiler.frontend.keras.rules import rule_for
-
     inner = layer.layer
     if not isinstance(inner, L.Dense | L.Activation | L.Dropout | L.ReLU | L.LeakyReLU | L.ELU):
         raise Decline(f"TimeDistributed over {type(inner).__name__}")
-    rule = rule_for(inner)
+    rule = builder.rule_for(inner)
     if rule is None:
         raise Decline(f"no rule for {type(inner).__name__}")
     if inner.compute_dtype != layer.compute_dtype:

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.registry import declaration_for
+from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import FLOATS
-
-
-class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
-    """A lowering rule does not cover this use; the call stays opaque, for this reason."""
-
-
-def refuse_batch(builder: Builder, what: str) -> UnsupportedError:
-    """The error for an operation that makes the score of one sequence depend on the others."""
-    return UnsupportedError(
-        "an operation across sequences makes the score of one depend on the others",
-        expected="operations within each sequence",
-        got=f"layer {builder.layer!r}: {what}",
-    )
 
 
 def refuse_training(layer: str) -> UnsupportedError:
@@ -39,74 +27,6 @@ def refuse_training(layer: str) -> UnsupportedError:
         expected="training=False, or left out",
         got=f"layer {layer!r} called with training=True",
     )
-
-
-Rule = Callable[..., Any]
-"""`(builder, operation, *args, **kwargs) -> nest of nodes`"""
-
-
-@dataclass(slots=True)
-class Builder:
-    """Adds nodes on behalf of one Keras call; what lowering rules work with."""
-
-    graph: Graph
-    bindings: Bindings
-    layer: str | None = None
-    captured: int = 0
-    """Tensors among the operands that were computed before, and are constants now."""
-    _parameters: dict[int, Node] = field(default_factory=dict)
-
-    def add(self, op: str, *operands: Any, **attrs: Any) -> Node:
-        """Append a node; numbers and arrays among the operands become constants."""
-        dtype = next((o.type.dtype for o in operands if isinstance(o, Node) and o.type.dtype in FLOATS), "float32")
-        nodes = [self.node(o, dtype) for o in operands]
-        return self.graph.add(op, nodes, attrs, layer=self.layer, name=self._name(op))
-
-    def node(self, value: Any, dtype: str = "float32") -> Node:
-        """A node for a value that may be a node, a variable, an array or a number.
-
-        Python numbers are weakly typed: a float takes `dtype`, that of the
-        tensors it meets.
-        """
-        if isinstance(value, Node):
-            return value
-        if isinstance(value, bool | int | float | np.number):
-            if isinstance(value, bool | int):
-                dtype = "bool" if isinstance(value, bool) else "int32"
-            return self.graph.add("literal", (), {"value": value, "dtype": dtype}, layer=self.layer)
-        return self.parameter(value)
-
-    def parameter(self, variable: Any) -> Node:
-        """The node of a variable or a constant array; the same object gives the same node."""
-        if id(variable) not in self._parameters:
-            shape = tuple(int(n) for n in variable.shape)
-            self.captured += _is_computed(variable)
-            name = str(getattr(variable, "path", None) or f"{self.layer or 'constant'}/value")
-            binding = name if name not in self.bindings.parameters else f"{name}.{len(self.bindings.parameters)}"
-            self.bindings.parameters[binding] = variable
-            node = self.graph.add(
-                "parameter",
-                (),
-                {"binding": binding},
-                type=TensorType(shape, widened(dtype_name(variable.dtype))),
-                layer=self.layer,
-                name=name.rsplit("/", maxsplit=1)[-1],
-            )
-            self._parameters[id(variable)] = node
-        return self._parameters[id(variable)]
-
-    def _name(self, op: str) -> str:
-        return f"{self.layer}.{op}" if self.layer else op
-
-
-def dtype_name(dtype: Any) -> str:
-    """A dtype's name, whatever library it comes from."""
-    return str(keras.backend.standardize_dtype(dtype))
-
-
-def widened(dtype: str) -> str:
-    """The dtype that values of `dtype` are computed in: float32 at least."""
-    return "float32" if dtype in FLOATS[:2] else dtype
 
 
 @dataclass(slots=True)
@@ -137,7 +57,7 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
     """
     function = functional_graph(model)
     graph = Graph(_identifier(model.name))
-    builder = Builder(graph, Bindings())
+    builder = Builder(graph, Bindings(), rule_for)
     lowering = _Lowering(builder)
     for position, tensor in enumerate(function.inputs):
         graph.inputs.append(_input(graph, tensor, position, length if position == seq_input else None))
@@ -153,7 +73,7 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
 
 def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
     """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
-    return _Lowering(Builder(lowered.graph, lowered.bindings)).function(function, nodes, prefix)
+    return _Lowering(Builder(lowered.graph, lowered.bindings, rule_for)).function(function, nodes, prefix)
 
 
 def functional_graph(model: Any) -> Any:
@@ -322,9 +242,7 @@ class _Lowering:
         return self.builder.add("cast", x, dtype=dtype) if x.type.dtype in FLOATS and x.type.dtype != dtype else x
 
     def _by_rule(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        from fastism_compiler.frontend.keras.rules import rule_for
-
-        rule = rule_for(operation)
+        rule = self.builder.rule_for(operation)
         if rule is None:
             raise Decline(f"no rule for {type(operation).__name__}")
         if kwargs.get("mask") is not None:
@@ -369,7 +287,7 @@ class _Lowering:
             call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
             return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
 
-        self.builder.captured += sum(_is_computed(x) for x in flat)
+        self.builder.captured += sum(is_computed(x) for x in flat)
         self._call_count += 1
         key = f"{self.builder.layer}#{self._call_count}"
         self.builder.bindings.calls[key] = run
@@ -385,11 +303,6 @@ class _Lowering:
                 expected="stateful=False",
                 got=f"layer {operation.name!r} with stateful=True",
             )
-
-
-def _is_computed(x: Any) -> bool:
-    """Whether this is a tensor that was computed while something was traced: no variable, node or array."""
-    return keras.ops.is_tensor(x) and not hasattr(x, "path")
 
 
 def _symbol(node: Node) -> Any:

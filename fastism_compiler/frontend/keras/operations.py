@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras.layers import resolve_shape
-from fastism_compiler.frontend.keras.lowering import Builder, Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras.private import static_attributes
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY

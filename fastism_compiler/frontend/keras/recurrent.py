@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.activations import FUNCTIONS
-from fastism_compiler.frontend.keras.lowering import Builder, Decline
 from fastism_compiler.ir import Node
 
 L = keras.layers

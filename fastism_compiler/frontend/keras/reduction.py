@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from fastism_compiler.frontend.keras.lowering import Lowered, lower_onto
+from fastism_compiler.ir.queries import rule_of
 
 
 def fuse_reduction(lowered: Lowered, reduce: Callable[[Any], Any], pack: Callable[[list[Any]], Any]) -> bool:
@@ -32,7 +33,7 @@ def fuse_reduction(lowered: Lowered, reduce: Callable[[Any], Any], pack: Callabl
         return False
     before = set(graph)
     reduced = lower_onto(lowered, function, graph.outputs, prefix="reduce/")
-    if any(node.op == "keras_call" for node in set(graph) - before) or any(not n.type.batched for n in reduced):
+    if any(rule_of(node).opaque for node in set(graph) - before) or any(not n.type.batched for n in reduced):
         return False
     graph.outputs = reduced
     return True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastism_compiler.frontend.builder import Rule
 from fastism_compiler.frontend.keras import attention, convolutions, layers, operations, recurrent
-from fastism_compiler.frontend.keras.lowering import Rule
 from fastism_compiler.frontend.keras.private import is_keras_operation
 
 LAYERS: dict[type, Rule] = {**convolutions.LAYERS, **layers.LAYERS, **recurrent.LAYERS, **attention.LAYERS}

@@ -1,0 +1,21 @@
+"""Which rows hold only finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from fastism_compiler.emit.functions import Tensor
+
+
+def all_finite(tensors: Sequence[Tensor]) -> Tensor:
+    """Which leading entries of all tensors hold only finite numbers: `[n]` bool."""
+    result = None
+    for x in tensors:
+        if not x.dtype.is_floating:
+            continue
+        # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
+        finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
+        result = finite if result is None else result & finite
+    return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
