@@ -11,7 +11,6 @@ from benchmarks import fuzz, fuzz_grid
 from benchmarks.faults import FAULTS
 from benchmarks.fuzz_specs import MODES
 
-
 MODELS = 60
 
 
