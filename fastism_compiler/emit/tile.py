@@ -11,7 +11,7 @@ from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS, Arithmetic, product_with_slice
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
-from fastism_compiler.emit.recurrent import scan
+from fastism_compiler.emit.recurrent import kept_states, scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import (
     COMBINATIONS,
@@ -316,7 +316,7 @@ class Step:
             return tf.where(changed[:, None], own, at(table, rows.sequence, position))
 
         initial = tuple(tf.split(before, count, axis=1))
-        run = scan(node, projections, initial, first, length, list(parameters), lambda state: state[0])
+        run = scan(node, projections, initial, first, length, list(parameters), kept_states(node))
         positions = tf.range(length, dtype=tf.int32)[None]
         reached = positions <= first if reverse else positions >= first
         reference = (states[:, :length] if reverse else states[:, 1:])[:, :, : run.shape[2]]

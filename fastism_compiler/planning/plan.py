@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,7 @@ class Plan:
         ranges: how many change ranges.
         layers: per op, in order.
         stops: layers from which on everything is recomputed, with the reason.
+        resumes: recurrent layers, which go on from the reference's state in front of the first change.
         naive_multiply_adds: per mutation, by naive ISM.
         multiply_adds: per mutation, by this program: of what changes alone, less what `winograd` does without.
         batch_size: sequences per block.
@@ -66,6 +67,7 @@ class Plan:
     ranges: int
     layers: tuple[PlannedLayer, ...]
     stops: tuple[tuple[str, str], ...]
+    resumes: tuple[tuple[str, str], ...]
     naive_multiply_adds: int
     multiply_adds: float
     batch_size: int
@@ -100,6 +102,7 @@ class Plan:
         if self.naive:
             lines.append("nothing to gain: the model itself is predicted to be faster, and scores every mutant whole")
         lines += [f"recomputed from {layer} on: {reason}" for layer, reason in self.stops]
+        lines += [f"resumed at {layer}: {reason}" for layer, reason in self.resumes]
         return lines + [f"note: {n}" for n in self.notes]
 
 
@@ -120,7 +123,8 @@ def make_plan(
         model=graph.name,
         ranges=ranges,
         layers=_layers(engines),
-        stops=_stops(engines),
+        stops=_reasons(engines, lambda facts: facts.stops),
+        resumes=_reasons(engines, lambda facts: facts.resumes),
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / ranges,
         batch_size=batch_size,
@@ -185,15 +189,14 @@ def _planned(node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | N
     )
 
 
-def _stops(engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
-    """The first stop of every path: those that still get windows."""
+def _reasons(engines: Sequence[Engine], reason: Callable[[Facts], str | None]) -> tuple[tuple[str, str], ...]:
+    """The first node of every path that has such a reason: one that still gets windows."""
     found: dict[str, str] = {}
     for graph in (e.graph for e in engines):
         for node in graph.nodes(Section.REFERENCE):
-            if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
-                continue
-            if any(o.has_window for o in node.operands):
-                found.setdefault(node.layer or node.name, node.facts.reason or "")
+            why = reason(node.facts)
+            if why is not None and any(o.has_window for o in node.operands):
+                found.setdefault(node.layer or node.name, why)
     return tuple(found.items())
 
 

@@ -45,6 +45,13 @@ def by_axis(axes_of: Axes = _own_axis) -> Callable[..., Any]:
     return rule
 
 
+def layer_over_channels(builder: Builder, layer: Any, x: Node, what: str) -> Any:
+    """A whole layer that reads the last axis only, one tensor in."""
+    attrs = {"over": (x.type.rank - 1,), "reduces": False}
+    results = _results(layer, x)
+    return _bound(builder, "axis_call", layer, [x], results, attrs, what)
+
+
 def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
     """An operation on each element by itself."""
     nodes = [builder.node(x) for x in operands]
@@ -59,10 +66,16 @@ def _results(operation: Any, *nodes: Node) -> list[Any]:
 
 
 def _bound(
-    builder: Builder, op: str, operation: Any, nodes: list[Node], results: list[Any], attrs: dict[str, Any]
+    builder: Builder,
+    op: str,
+    operation: Any,
+    nodes: list[Node],
+    results: list[Any],
+    attrs: dict[str, Any],
+    what: str | None = None,
 ) -> Any:
     """One node per result, all of one call."""
-    what = type(operation).__name__
+    what = what or type(operation).__name__
     call = builder.bind(operation, what)
     made = []
     for number, t in enumerate(results):

@@ -10,15 +10,10 @@ import keras
 
 from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.kernels import kernel_node
 from fastism_compiler.ir import Node, same_padding
 
 L = keras.layers
-
-
-def _plain(layer: Any) -> None:
-    """Declines what changes a kernel behind its variable's back."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
 
 
 def _padding(layer: Any, length: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -46,10 +41,9 @@ def _finish(builder: Builder, layer: Any, x: Node) -> Node:
 
 def conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv1D: convolution, bias, activation."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.node(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
         return _finish(builder, layer, builder.add("conv", x, kernel, groups=layer.groups, **attrs))
 
@@ -63,10 +57,9 @@ def _geometry(layer: Any, length: int, taps: int, axis: int = 0) -> dict[str, An
 
 def depthwise_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """DepthwiseConv1D: kernel `[k, C, multiplier]`."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.node(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
         return _finish(builder, layer, builder.add("depthwise_conv", x, kernel, **attrs))
 
@@ -75,7 +68,6 @@ def depthwise_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
 
 def separable_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """SeparableConv1D: depthwise, then pointwise; `canonicalize` splits it."""
-    _plain(layer)
     if layer.padding == "causal":
         raise Decline("causal separable convolutions are left to Keras")
 
@@ -105,10 +97,9 @@ def _transposed_attrs(layer: Any, length: int, taps: int, axis: int) -> dict[str
 
 def conv1d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv1DTranspose: kernel `[k, Cout, Cin]`."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.node(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _transposed_attrs(layer, x.type.extent(1), kernel.type.extent(0), 0)
         return _finish(builder, layer, builder.add("conv_transpose", x, kernel, **attrs))
 
@@ -126,12 +117,11 @@ def _spare_axis(x: Node, kernel: Node, valid: bool) -> int:
 
 def conv2d(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv2D over `(L, 1, C)`, `(1, L, C)`, or `(L, C, 1)` with a kernel as wide as C."""
-    _plain(layer)
     if layer.groups != 1:
         raise Decline("a grouped 2D convolution")
 
     def body(x: Node) -> Node:
-        kernel = builder.node(layer.kernel)
+        kernel = kernel_node(builder, layer)
         spare = _spare_axis(x, kernel, layer.padding == "valid")
         along = 3 - spare
         taps, filters = kernel.type.extent(along - 1), kernel.type.extent(3)
@@ -151,10 +141,9 @@ def conv2d(builder: Builder, layer: Any, x: Node) -> Node:
 
 def conv2d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv2DTranspose over `(L, 1, C)` or `(1, L, C)` with a kernel of 1 across."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.node(layer.kernel)
+        kernel = kernel_node(builder, layer)
         spare = 2 if x.type.extent(2) == 1 and kernel.type.extent(1) == 1 and layer.strides[1] == 1 else 1
         if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1 or layer.strides[spare - 1] != 1:
             raise Decline("a transposed 2D kernel that moves along both axes")

@@ -14,6 +14,7 @@ import numpy as np
 from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch, widened
 from fastism_compiler.frontend.keras.activations import apply_activation
 from fastism_compiler.frontend.keras.contractions import einsum
+from fastism_compiler.frontend.keras.kernels import kernel_node, quantized, whole_layer
 from fastism_compiler.ir import Node
 
 L = keras.layers
@@ -24,21 +25,21 @@ def nothing(builder: Builder, layer: Any, x: Node) -> Node:
     return builder.add("identity", x)
 
 
-def dense(builder: Builder, layer: Any, x: Node) -> Node:
+def dense(builder: Builder, layer: Any, x: Node) -> Any:
     """Dense: contraction of the last axis, bias, activation."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
-    x = builder.add("dense", x, builder.parameter(layer.kernel))
+    if quantized(layer):
+        return whole_layer(builder, layer, x)
+    x = builder.add("dense", x, kernel_node(builder, layer))
     if layer.use_bias:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
 
 
-def einsum_dense(builder: Builder, layer: Any, x: Node) -> Node:
+def einsum_dense(builder: Builder, layer: Any, x: Node) -> Any:
     """EinsumDense: a product with its kernel over any axes, bias, activation."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
-    x = einsum(builder, SimpleNamespace(subscripts=layer.equation), x, builder.parameter(layer.kernel))
+    if quantized(layer):
+        return whole_layer(builder, layer, x)
+    x = einsum(builder, SimpleNamespace(subscripts=layer.equation), x, kernel_node(builder, layer))
     if layer.bias is not None:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
@@ -56,11 +57,11 @@ def spectral_normalization(builder: Builder, layer: Any, x: Node) -> Any:
 
 def embedding(builder: Builder, layer: Any, tokens: Node) -> Node:
     """Embedding: a row of its table per token."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised tables are left to Keras")
+    if quantized(layer):
+        raise Decline(f"its table is quantized to {quantized(layer)}")
     if tokens.type.dtype not in ("int32", "int64"):
         tokens = builder.add("cast", tokens, dtype="int32")
-    y = builder.add("embedding", tokens, builder.parameter(layer.embeddings))
+    y = builder.add("embedding", tokens, kernel_node(builder, layer, "embeddings"))
     return builder.add("cast", y, dtype=widened(str(layer.compute_dtype)))
 
 

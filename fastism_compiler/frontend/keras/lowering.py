@@ -124,6 +124,10 @@ def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node
     return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
 
 
+_IGNORE_MASKS = (keras.layers.BatchNormalization,)
+"""Layers that take a mask and have no use for it in inference."""
+
+
 class _Lowering:
     """Walks functional graphs, nested ones included."""
 
@@ -163,6 +167,8 @@ class _Lowering:
         self.builder.layer = name
         self._refuse(operation, kwargs)
         kwargs = private.given(operation, kwargs)
+        if isinstance(operation, _IGNORE_MASKS):
+            kwargs.pop("mask", None)
         inner = private.function_of(operation)
         if inner is not None and not kwargs:
             nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
@@ -284,11 +290,13 @@ class _Lowering:
         spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
         key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
+        declined = self.declined.get(str(self.builder.layer), "")
+        why = {} if declined.startswith(("no rule", "not registered")) or not declined else {"why": declined}
         return [
             self.builder.graph.add(
                 "keras_call",
                 nodes,
-                {"call": key, "output": i, "what": what},
+                {"call": key, "output": i, "what": what, **why},
                 type=TensorType((BATCH, *_fixed(t.shape[1:], what)), widened(dtype_name(t.dtype))),
                 layer=self.builder.layer,
                 name=f"{self.builder.layer}.call",
