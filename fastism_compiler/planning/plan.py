@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
+from fastism_compiler.ir.facts import Facts
 from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
 from fastism_compiler.planning.memory import predict_bytes
 from fastism_compiler.runtime.engine import Engine
@@ -52,7 +53,6 @@ class Plan:
         ranges: how many change ranges.
         layers: per op, in order.
         stops: layers from which on everything is recomputed, with the reason.
-        resumes: recurrent layers, which go on from the reference's state in front of the first change.
         naive_multiply_adds: per mutation, by naive ISM.
         multiply_adds: per mutation, by this program: of what changes alone, less what `winograd` does without.
         batch_size: sequences per block.
@@ -61,13 +61,13 @@ class Plan:
         notes: everything else a user should know.
         speed_up: predicted, over naive ISM, in time; 1 where the program is naive.
         naive: the model itself is predicted to be faster, so it scores every mutant whole.
+        resumes: recurrent layers, which go on from the reference's state in front of the first change.
     """
 
     model: str
     ranges: int
     layers: tuple[PlannedLayer, ...]
     stops: tuple[tuple[str, str], ...]
-    resumes: tuple[tuple[str, str], ...]
     naive_multiply_adds: int
     multiply_adds: float
     batch_size: int
@@ -76,6 +76,7 @@ class Plan:
     notes: tuple[str, ...]
     speed_up: float
     naive: bool
+    resumes: tuple[tuple[str, str], ...] = ()
 
     @property
     def less_arithmetic(self) -> float:
