@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
+    from fastism_compiler.runs.check import StoreReport, check_store
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
     from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
@@ -53,8 +54,10 @@ _LAZY = {
     "load": "export.load",
     "Execution": "runs.settings",
     "ScanSettings": "runs.settings",
+    "StoreReport": "runs.check",
     "Summary": "runs.run",
     "VariantSettings": "runs.settings",
+    "check_store": "runs.check",
     "compile": "compiler",
     "convert": "formats",
     "FastISM": "drop_in",
@@ -106,11 +109,13 @@ __all__ = [
     "ScoreBlock",
     "SparseDeltas",
     "StoreError",
+    "StoreReport",
     "Summary",
     "UnsupportedError",
     "VariantSettings",
     "VerificationError",
     "__version__",
+    "check_store",
     "compile",
     "convert",
     "default_pipeline",

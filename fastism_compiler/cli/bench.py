@@ -12,7 +12,6 @@ import click
 import numpy as np
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class Timing:
 
 @click.command()
 @model_options
-@click.option("--sequences", type=click.IntRange(1), default=4, show_default=True, help="Sequences per call.")
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Calls that are timed.")
+@click.option("--sequences", type=click.IntRange(1, 1 << 16), default=4, show_default=True, help="Sequences per call.")
+@click.option("--repeats", type=click.IntRange(1, 1000), default=3, show_default=True, help="Calls that are timed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(model: ModelOptions, sequences: int, repeats: int, as_json: bool) -> None:
     """Time a saturation scan of random sequences: the compiled MODEL against the model itself.
@@ -56,8 +55,7 @@ def bench(model: ModelOptions, sequences: int, repeats: int, as_json: bool) -> N
 
     Example: fastism-compiler bench model.keras --sequences 8
     """
-    with explained():
-        timing = measure(model, sequences, repeats)
+    timing = measure(model, sequences, repeats)
     if as_json:
         click.echo(json.dumps(asdict(timing), indent=2))
         return

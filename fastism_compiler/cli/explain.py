@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 
 
@@ -40,13 +39,11 @@ def _check(path: str) -> None:
     # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot.style import check_target
 
-    with explained():
-        check_target(path)
+    check_target(path)
 
 
 def _draw(graph: Any, path: str) -> None:
     # late, as above
     from fastism_compiler.plot import graph_figure, save
 
-    with explained():
-        save(graph_figure(graph), path)
+    save(graph_figure(graph), path)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
+from fastism_compiler.genomics.fields import index_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,16 @@ class ModelOptions:
     stop_at: tuple[str, ...]
 
     def compile(self, **options: Any) -> fc.CompiledISM:
-        """Compile the model; what `fc.compile` refuses ends the command with its message."""
+        """Compile the model."""
         options = {"verify": False, **options}
-        with explained():
-            return fc.compile(self.path, seq_input=self.seq_input, length=self.length, stop_at=self.stop_at, **options)
+        return fc.compile(self.path, seq_input=self.seq_input, length=self.length, stop_at=self.stop_at, **options)
 
 
 def model_options(command: Any) -> Any:
     """Give a command its MODEL argument and options; they arrive as one `model: ModelOptions`."""
 
     def run(*, model: str, seq_input: str, length: int | None, stop_at: tuple[str, ...], **others: Any) -> Any:
-        chosen: int | str = int(seq_input) if seq_input.isdigit() else seq_input
+        chosen: int | str = seq_input if (number := index_number(seq_input)) is None else number
         return command(model=ModelOptions(model, chosen, length, stop_at), **others)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__

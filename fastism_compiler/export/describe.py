@@ -61,6 +61,7 @@ def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None
         graph_text="\n".join(to_text(e.graph) for e in engines),
         notes=tuple(program.notes),
         functions=function_names(program),
+        vocabularies=inputs.vocabularies,
     )
 
 

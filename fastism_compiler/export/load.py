@@ -179,6 +179,10 @@ class LoadedISM(Program):
                 pack_bundle(source, manifest, scratch.artifact)
         return manifest
 
+    def __reduce__(self) -> Any:
+        """A loaded program is pickled as its place and its manifest; it is loaded again where it is unpickled."""
+        return _load_again, (str(self.path), self.manifest.to_json())
+
     def to_keras_layer(self) -> Any:
         """Refused: the weights are in the functions of the artifact, and no layer can own them.
 
@@ -186,6 +190,18 @@ class LoadedISM(Program):
             UnsupportedError: always.
         """
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
+
+
+def _load_again(path: str, manifest: str) -> LoadedISM:
+    """A pickled program from its place.
+
+    Raises:
+        ArtifactError: nothing is there any more, or another program.
+    """
+    program = load(path)
+    if program.manifest.to_json() != manifest:
+        raise ArtifactError("another program lies where the pickled one was loaded from", got=path)
+    return program
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +222,7 @@ def _inputs(manifest: Manifest) -> InputSpec:
         sequence=manifest.sequence,
         keys=manifest.keys,
         vocabulary=manifest.vocabulary,
+        vocabularies=manifest.vocabularies,
     )
 
 

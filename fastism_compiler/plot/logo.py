@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.style import MISSING, check_shape, letter_colour, new_figure, width_for
+from fastism_compiler.plot.style import MISSING, as_written, check_shape, letter_colour, new_figure, width_for
 
 
 def logo_figure(
@@ -40,11 +40,12 @@ def logo_figure(
     axes = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (title, track) in zip(axes, scores.items(), strict=True):
         draw_logo(ax, track, alphabet, first)
-        ax.set_title(title, loc="left", fontsize=10)
-        ax.set_ylabel(ylabel)
+        ax.set_title(as_written(title), loc="left", fontsize=10)
+        ax.set_ylabel(as_written(ylabel))
         for label, (start, end) in (spans or {}).get(title, {}).items():
             ax.axvspan(start - 0.5, end - 0.5, color="#dddddd", zorder=0)
-            ax.annotate(label, ((start + end - 1) / 2, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top")
+            place = ((start + end - 1) / 2, 0.97)
+            ax.annotate(as_written(label), place, xycoords=("data", "axes fraction"), ha="center", va="top")
     axes[-1].set_xlabel("position")
     return figure
 

@@ -9,7 +9,16 @@ import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.style import DIVERGING, MISSING, check_shape, missing, new_figure, symmetric_limit, width_for
+from fastism_compiler.plot.style import (
+    DIVERGING,
+    MISSING,
+    as_written,
+    check_shape,
+    missing,
+    new_figure,
+    symmetric_limit,
+    width_for,
+)
 
 
 def outputs_figure(
@@ -53,9 +62,9 @@ def outputs_figure(
     image = ax.imshow(
         np.ma.masked_invalid(shown), cmap=_colours(), vmin=-limit, vmax=limit, aspect="auto", interpolation="none"
     )
-    ax.set_yticks(range(len(rows)), [names[k] for k in rows], fontsize=8)
+    ax.set_yticks(range(len(rows)), [as_written(names[k]) for k in rows], fontsize=8)
     ax.set_xlabel("position" + ("" if np.isfinite(shown).all() else "; grey: not computed"))
-    ax.set_title(title, loc="left", fontsize=10)
+    ax.set_title(as_written(title), loc="left", fontsize=10)
     _label_columns(ax, columns)
     if tree is not None:
         _draw_tree(ax, tree, len(rows))

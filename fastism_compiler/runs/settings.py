@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -62,8 +63,10 @@ class Settings:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
             raise OptionError("no such reduction", expected=f"one of {list(REDUCTIONS)}", got=repr(self.reduce))
-        if self.pseudocount < 0:
-            raise OptionError("a pseudocount is 0 or more", got=self.pseudocount)
+        if not 0 <= self.pseudocount < math.inf:
+            raise OptionError("a pseudocount is 0 or more, and finite", got=self.pseudocount)
+        if self.unknown_token is not None and not -(1 << 31) <= self.unknown_token < 1 << 31:
+            raise OptionError("a token is an int32", got=self.unknown_token)
 
     def change_ranges(self, length: int) -> list[tuple[int, int]] | None:
         """What the program is compiled for, in a model input of this length; None: every position."""

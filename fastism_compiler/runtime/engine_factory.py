@@ -13,20 +13,9 @@ from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
+from fastism_compiler.passes.cost.model import FITTED, CostModel
 from fastism_compiler.runtime.devices import ShardedEngine
 from fastism_compiler.runtime.engine import Engine
-
-SLICE_BYTES = 4 << 20
-"""Bytes of a dense kernel that a CPU copies and multiplies at once (47 rows by a slice of 103 MB: 13.5 ms at once,
-9.3 ms in parts of 2 to 10 MB, 10.3 ms of 1 MB)."""
-SHARED_CACHE = 4 << 20
-"""A lane's part of the cache that cores share. It is not theirs alone: tiles of 4 MB are as fast as of 16 MB where
-both fit (Basset, Factorized Basset, DeepSTARR, scBasset), and SpliceAI takes 0.67 s a sequence with them, for 0.98.
-(A Beluga tile of 45 MB is faster than one of 11 MB all the same, 1.49 s for 1.64 s, as it reads its dense kernel for
-128 rows and not for 32: `benchmarks.tiles`.)"""
-CORE_CACHE = 2 << 20
-"""Bytes of a tile's widest step that stay near one core (measured in two lanes on cores with 1 MB of L2, seconds a
-sequence: BPNet 0.16 with tiles of 2 MB, 0.205 with 16 MB; Factorized Basset 0.118 and 0.097)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +31,7 @@ class Resources:
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
         measure: times kernels; None: the cost model decides.
+        cost: what was fitted to measurements.
     """
 
     most_rows: int
@@ -49,9 +39,10 @@ class Resources:
     devices: tuple[str, ...] = ()
     lanes: int = 1
     machine: Machine = TWO_CORES
-    shared_cache: int | None = SHARED_CACHE
-    core_cache: int | None = CORE_CACHE
+    shared_cache: int | None = FITTED.shared_cache
+    core_cache: int | None = FITTED.core_cache
     measure: Measure | None = None
+    cost: CostModel = FITTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +92,11 @@ class EngineFactory:
             tile_bytes=has.tile_bytes,
             shared_cache=None if has.machine.gpu else has.shared_cache,
             core_cache=has.core_cache if has.lanes > 1 and not has.devices else None,
-            slice_bytes=None if has.devices or has.machine.gpu else SLICE_BYTES,
+            slice_bytes=None if has.devices or has.machine.gpu else has.cost.slice_bytes,
             precision=self.precision,
             sparse=sparse,
             machine=has.machine,
+            cost=has.cost,
             measure=has.measure,
         )
         finish = list if sparse else self.narrowed.left
@@ -112,15 +104,10 @@ class EngineFactory:
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)
         engine = Engine(*parts, has.lanes)
-        if _starves(engine.tiling, sequences, own):
+        if self._starves(engine.tiling, sequences, own):
             return self.with_resources(lanes=1)(ranges, sequences, sparse)
         return engine
 
-
-_STARVED = 0.75
-"""Tiles this much smaller read slices of a dense kernel too often (Beluga, batch 4: 47 rows in 1.88 s, 32 in 1.91)."""
-
-
-def _starves(tiling: Tiling, sequences: int, own: int) -> bool:
-    """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
-    return bool(tiling.groups.any()) and tiling.rows(own) < _STARVED * tiling.rows(sequences)
+    def _starves(self, tiling: Tiling, sequences: int, own: int) -> bool:
+        """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
+        return bool(tiling.groups.any()) and tiling.rows(own) < self.resources.cost.starved * tiling.rows(sequences)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import RangeError
@@ -63,6 +65,7 @@ class Program:
         self._scorer_for, self._most_rows = scorer_for, most_rows
         self._sparse: Scorer | None = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     # Scoring
 
@@ -88,7 +91,7 @@ class Program:
             OptionError: `sparse` where `outputs=` picks more than slices, or `reduce=` is not made of Keras operations.
             MemoryBudgetError: a result that does not fit into free memory.
         """
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         table = self.read_replacement(replace_with, len(arrays[0]))
         self._check_fits(len(arrays[0]), sparse)
         return self._join(self._scored(arrays, table, delta, sparse, self.ranges.count), sparse)
@@ -109,7 +112,7 @@ class Program:
             OptionError, MemoryBudgetError: as in a call.
         """
         self._check_single_letters()
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         self._check_fits(len(arrays[0]) * self.letters.count, sparse)
         return self._join(self._scored(arrays, None, delta, sparse, self.ranges.count), sparse)
 
@@ -136,7 +139,7 @@ class Program:
         """
         if saturate:
             self._check_single_letters()
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         table = None if saturate else self.read_replacement(replace_with, len(arrays[0]))
         self._scorer(sparse)
         per_range = self.batch_size * (self.letters.count if saturate else 1)
@@ -160,7 +163,7 @@ class Program:
             ReplacementError: an `alt` outside the alphabet.
             InputError: no variants, or a sequence that does not exist.
         """
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
         for _, _, alternate in variants:
             if not isinstance(alternate, str | int | np.integer):
@@ -179,7 +182,7 @@ class Program:
 
     def reference(self, x: Any) -> Any:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""
-        arrays = self.inputs.read(x)
+        arrays = self._read(x)
         return self._finish(self.scorer.references(arrays))
 
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
@@ -261,6 +264,28 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name!r}: {self.ranges.count} ranges>"
+
+    def __reduce__(self) -> Any:
+        raise UnsupportedError(
+            "a compiled program is not pickled or copied; export it, and load it where it is needed",
+            expected='program.export("program.ism", "ism"), then fastism_compiler.load("program.ism")',
+            got=repr(self),
+        )
+
+    def _read(self, x: Any) -> list[Array]:
+        """The flat inputs, checked.
+
+        Raises:
+            InputError, InputTypeError: see `InputSpec.read`.
+            UnsupportedError: a forked child of the process that compiled, where TensorFlow hangs.
+        """
+        if os.getpid() != self._process:
+            raise UnsupportedError(
+                "a program runs in the process that compiled it: TensorFlow does not survive a fork",
+                expected='processes started by "spawn", each with a program of its own (compile or load it there)',
+                got=f"process {os.getpid()}, forked from {self._process}",
+            )
+        return self.inputs.read(x)
 
     # Blocks
 

@@ -17,7 +17,7 @@ from fastism_compiler.frontend.keras.lowering import Lowered, functional_graph, 
 from fastism_compiler.frontend.keras.origin import KerasOrigin
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.mutations.letters import vocabulary
+from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
 class KerasFrontend(Frontend):
@@ -32,8 +32,10 @@ class KerasFrontend(Frontend):
         known, function = _described(model, options)
         lowered = lower(known.model, known.inputs.sequence, options.length, function)
         inputs = known.inputs
+        rows = private.embedding_rows(known.model)
+        inputs = replace(inputs, vocabularies=vocabularies(lowered.graph, rows))
         if inputs.types[inputs.sequence].rank == 2:
-            inputs = replace(inputs, vocabulary=vocabulary(lowered.graph) or private.embedding_rows(known.model))
+            inputs = replace(inputs, vocabulary=vocabulary(lowered.graph) or rows)
         return SourceModel(
             model=known.model,
             name=known.name,

@@ -11,7 +11,7 @@ from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.frontend.builder import dtype_name, widened
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.ir import BATCH, TensorType
-from fastism_compiler.mutations.inputs import InputSpec
+from fastism_compiler.mutations.inputs import InputSpec, check_length
 
 
 def find_sequence(function: Any, seq_input: int | str) -> int:
@@ -37,9 +37,11 @@ def input_spec(function: Any, position: int, length: int | None = None) -> Input
 
     Raises:
         InputError: a sequence of another rank than 2 or 3, or of booleans.
+        OptionError: a length that is none, or another than the model's own.
         UnsupportedError: an extent that stays open.
     """
     names = tuple(t.name for t in function.inputs)
+    check_length(length, function.inputs[position].shape)
     types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]
     sequence = types[position]
     if sequence.rank not in (2, 3) or sequence.dtype == "bool":
