@@ -25,6 +25,7 @@ from fastism_compiler.errors import (
     UnsupportedError,
     VerificationError,
 )
+from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.host.xla_cache import use_compilation_cache
 from fastism_compiler.ir.errors import FastISMError, IRError, OptionError, PassError, RangeError
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
@@ -73,10 +74,19 @@ _LAZY = {
 }
 
 
+_WITH_KERAS = {
+    "CompiledISM", "FastISM", "NaiveISM", "ReceptiveField", "compile", "load", "models", "register_layer",
+    "unregister_layer",
+}  # fmt: skip
+"""Names whose modules import Keras."""
+
+
 def __getattr__(name: str) -> Any:
     """TensorFlow is imported with the first name that needs it."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _WITH_KERAS:
+        check_backend()
     if name == "models":
         return import_module(f"{__name__}.models")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

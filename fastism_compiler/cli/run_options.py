@@ -58,7 +58,7 @@ class RunOptions:
 
     def settings(self, model: ModelOptions) -> dict[str, Any]:
         """Fields of `Settings`, those of the model included."""
-        return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
+        return {**self.scoring, **model.settings}
 
     def check(self, output: str, kind: str) -> None:
         """Refuse, before anything is computed, formats that could not be written afterwards.

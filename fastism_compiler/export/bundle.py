@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from fastism_compiler.archives import check_unpacked_size
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
@@ -41,10 +42,12 @@ def unpack_bundle(path: Path, folder: Path) -> Manifest:
     """Unpack a bundle into a SavedModel directory; only the files its manifest names.
 
     Raises:
-        ArtifactError: not a bundle, a truncated one, or one of a newer version.
+        ArtifactError: not a bundle, a truncated one, one of a newer version, or one that unpacks to far more than it
+            holds.
     """
     try:
         with zipfile.ZipFile(path) as bundle:
+            check_unpacked_size(bundle, path, ArtifactError)
             manifest = Manifest.from_json(bundle.read(_MANIFEST), str(path))
             for name in manifest.files:
                 _extract(bundle, name, folder, path)

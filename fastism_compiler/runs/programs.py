@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
@@ -152,7 +153,8 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
     Raises:
         ModelError, OptionError, InputError, RangeError: what `compile` refuses; ModelError also for a file that
             changes while it is read.
-        OptionError: an alphabet with another number of letters than the model has channels.
+        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters
+            than the model has channels.
     """
     # TensorFlow is imported late: the command line reads these modules, and starts without it
     from fastism_compiler.frontend.nest import keys_of
@@ -183,7 +185,8 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
     before = model_digest(model) if is_file else None
     path = os.fspath(model) if isinstance(model, os.PathLike) else model
-    source = read_model(path, ReadOptions(seq_input=settings.seq_input, length=settings.length))
+    custom = load_custom(settings.imports, settings.custom)
+    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode))
     digest = model_digest(model)
     if before not in (None, digest):
         raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))
