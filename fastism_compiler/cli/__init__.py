@@ -14,6 +14,7 @@ from fastism_compiler.cli.convert import convert
 from fastism_compiler.cli.demo import demo
 from fastism_compiler.cli.explain import explain
 from fastism_compiler.cli.export import export
+from fastism_compiler.cli.failures import DEBUG, Commands
 from fastism_compiler.cli.plot import plot
 from fastism_compiler.cli.report import report
 from fastism_compiler.cli.scan import scan
@@ -21,9 +22,10 @@ from fastism_compiler.cli.variants import variants
 from fastism_compiler.cli.verify import verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.option("--debug", is_flag=True, envvar=DEBUG, help="Print the traceback of an error too.")
+def main(debug: bool) -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 

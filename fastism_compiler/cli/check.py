@@ -7,7 +7,6 @@ import sys
 import click
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 
 _DAMAGED = 1
 
@@ -23,7 +22,6 @@ def check(store: str) -> None:
 
     Exit codes: 0 complete and whole, 1 damaged or not complete, 2 no store.
     """
-    with explained():
-        report = fc.check_store(store)
-        click.echo(str(report))
-        sys.exit(0 if report.whole else _DAMAGED)
+    report = fc.check_store(store)
+    click.echo(str(report))
+    sys.exit(0 if report.whole else _DAMAGED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.run_options import FORMATS
 
 
@@ -24,5 +23,4 @@ def convert(store: str, output: str, to: str, track: str | None, overwrite: bool
 
     Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track, or a damaged store.
     """  # noqa: D301 (click reads the character)
-    with explained():
-        fc.convert(store, output, to, track, overwrite=overwrite)
+    fc.convert(store, output, to, track, overwrite=overwrite)

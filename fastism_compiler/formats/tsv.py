@@ -11,6 +11,7 @@ import numpy as np
 
 from fastism_compiler.formats.source import Array, Source
 from fastism_compiler.genomics.alphabet import UNKNOWN
+from fastism_compiler.genomics.fields import table_cell
 from fastism_compiler.host.files import write_text
 
 _NO_END = sys.maxsize
@@ -24,7 +25,8 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     A scan has `name chrom pos strand ref alt`, without the letters that are
     there already; a scan of ranges `name start end` (0-based, in the model's
     input); variants `chrom pos id ref alt kind`. Then a column for every
-    number of every output.
+    number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
+    (`table_cell`).
 
     Raises:
         OptionError: no such track.
@@ -39,7 +41,7 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
             for columns, cell in lines(source, rows):
                 values = [scores[name][cell + index] for name, index in chosen]
-                yield "\t".join([*map(str, columns), *(str(v) for v in values)]) + "\n"
+                yield "\t".join([*map(table_cell, columns), *(str(v) for v in values)]) + "\n"
 
     write_text(path, text())
 

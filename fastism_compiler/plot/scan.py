@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.errors import InputError
+from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
@@ -151,8 +152,9 @@ class Scan:
             raise InputError("several sequences have this name: give a number", expected=several, got=sequence)
         if rows:
             return rows[0]
-        if sequence.isdigit() and int(sequence) < self.count:
-            return int(sequence)
+        number = index_number(sequence)
+        if number is not None and number < self.count:
+            return number
         known = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise InputError(
             "no such sequence in the store", expected=f"a name ({known}) or 0 .. {self.count - 1}", got=sequence
@@ -190,7 +192,7 @@ class Scan:
             alone = int(np.prod(shape)) == 1
             return Output(name, (0,) * len(shape) if alone else None, alone)
         parts = re.split("[:,]", numbers)
-        number = tuple(int(n) for n in parts if n.strip().isdigit())
+        number = tuple(n for n in map(index_number, map(str.strip, parts)) if n is not None)
         places = self._numbered(name)
         if len(number) != len(parts) or number not in places:
             raise OptionError("an index chooses one number of the output", expected=span(places), got=text)

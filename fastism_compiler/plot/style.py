@@ -41,7 +41,7 @@ def new_figure(width: float, height: float) -> Any:
         UnsupportedError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # an extra, not always installed
     except ImportError as error:
         raise missing("pictures need matplotlib", "plot") from error
     return Figure(figsize=(width, height), layout="constrained")
@@ -55,6 +55,11 @@ def width_for(columns: int, per_column: float) -> float:
 def missing(rule: str, extra: str) -> UnsupportedError:
     """The error for a library that is not installed."""
     return UnsupportedError(rule, expected=f"pip install 'fastism-compiler[{extra}]'", got="not installed")
+
+
+def as_written(text: str) -> str:
+    """A name for a picture: matplotlib would read what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
 
 
 def check_shape(name: str, values: Array, expected: Sequence[int | None]) -> Array:
@@ -83,6 +88,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     Raises:
         OptionError: another extension, or a file that cannot be written.
     """
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     target = check_target(path)

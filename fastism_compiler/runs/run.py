@@ -300,12 +300,12 @@ def writing(path: Path) -> Iterator[None]:
 def _fill(job: Job, store: Store, scorer: Scorer) -> Input:
     """Read the input into a new store."""
     found, layout = Input(Refusals(job.settings.skip)), scorer.layout()
-    block = scorer.programs.block
     with writing(store.path):
         manifest_path(store.path).unlink(missing_ok=True)  # of a store that was here before
         store.journal.restore({})  # nothing is finished: creating takes results away too
         count, digest = store.create(layout, job.rows(scorer.programs, found))
         _check_count(count, found)
+        block = scorer.programs.block_for(count)
         per_task = rows_per_task(layout, block, count)
         store.make_room(layout, count, per_task)
         programs = scorer.programs

@@ -20,8 +20,8 @@ from fastism_compiler.host.children import child_environment, end_with_parent
 from fastism_compiler.host.hardware import usable_cores
 from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
-from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.settings import Execution
 from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
 
@@ -143,6 +143,7 @@ def _devices(environment: dict[str, str]) -> list[str]:
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [d for d in visible.split(",") if d and d != "-1"]
+    # TensorFlow is imported late: a parent process often has no other use for it
     import tensorflow as tf
 
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]

@@ -44,6 +44,9 @@ class Programs:
         self.numbers: dict[str, Any] = {}
         self.digest = {"name": "model.keras", "sha256": "0"}
 
+    def block_for(self, rows: int) -> int:
+        return self.block
+
 
 class Scorer(ScanScorer):
     """Scores that depend on the letters alone."""

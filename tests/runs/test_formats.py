@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -190,7 +191,8 @@ def test_every_result_has_a_manifest(data: Data, tmp_path: Path) -> None:
     for key in ("settings", "model", "input", "versions", "counts"):
         assert of_file[key] == of_store[key]
     assert (of_file["to"], of_file["store"]) == ("hdf5", "scan.zarr")
-    assert of_store["sources"] == {"sequences": "in.bed", "genome": "genome.fa"}
+    read = hashlib.sha256((data.scan.parent / "in.bed").read_bytes()).hexdigest()
+    assert of_store["sources"] == {"sequences": "in.bed", "sequences sha256": read, "genome": "genome.fa"}
     assert of_store["counts"]["sequences"] == 5
 
 
