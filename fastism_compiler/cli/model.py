@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
+from fastism_compiler.genomics.fields import index_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +41,38 @@ class ModelOptions:
         return {name: value for name, value in asdict(self).items() if name != "path"}
 
     def compile(self, **options: Any) -> fc.CompiledISM:
-        """Compile the model; what `fc.compile` refuses ends the command with its message."""
+        """Compile the model."""
         options = {"verify": False, **options}
-        with explained():
-            return fc.compile(
-                self.path,
-                seq_input=self.seq_input,
-                length=self.length,
-                stop_at=self.stop_at,
-                custom_objects=load_custom(self.imports, self.custom),
-                safe_mode=self.safe_mode,
-                **options,
-            )
+        return fc.compile(
+            self.path,
+            seq_input=self.seq_input,
+            length=self.length,
+            stop_at=self.stop_at,
+            custom_objects=load_custom(self.imports, self.custom),
+            safe_mode=self.safe_mode,
+            **options,
+        )
 
-    def load(self) -> Any:
-        """The Keras model.
+    @property
+    def reading(self) -> Any:
+        """How a frontend reads the model (`ReadOptions`).
 
         Raises:
-            ModelError, OptionError: what the file or a module of the user is refused for.
+            OptionError: a module or class of the user that cannot be imported.
         """
-        from fastism_compiler.frontend.loading import load_model  # imports Keras
+        # TensorFlow is imported late: the command line starts without it
+        from fastism_compiler.frontend.source import ReadOptions
 
-        return load_model(self.path, load_custom(self.imports, self.custom), self.safe_mode)
+        custom = load_custom(self.imports, self.custom)
+        return ReadOptions(self.seq_input, self.length, custom, self.safe_mode)
 
 
 def model_options(command: Any) -> Any:
     """Give a command its MODEL argument and options; they arrive as one `model: ModelOptions`."""
 
     def run(*, model: str, seq_input: str, unsafe_load: bool, **others: Any) -> Any:
-        with explained():
-            check_backend()
-        chosen: int | str = int(seq_input) if seq_input.isdigit() else seq_input
+        check_backend()
+        chosen: int | str = seq_input if (number := index_number(seq_input)) is None else number
         own = {name: others.pop(name) for name in ("length", "stop_at", "imports", "custom")}
         return command(model=ModelOptions(model, chosen, safe_mode=not unsafe_load, **own), **others)
 

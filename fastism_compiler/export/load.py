@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
@@ -27,6 +27,7 @@ from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.engine import AnyEngine, Engine
+from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer
 
 
@@ -83,8 +84,6 @@ def _open_folder(path: Path) -> Manifest:
 
 
 def _restore(folder: Path, path: Path, safe_mode: bool) -> Any:
-    import tensorflow as tf
-
     if safe_mode:
         check_savedmodel(folder, str(path))
     try:
@@ -93,8 +92,11 @@ def _restore(folder: Path, path: Path, safe_mode: bool) -> Any:
         raise ArtifactError("this version of TensorFlow cannot load the program", got=f"{path}: {error}") from error
 
 
-class LoadedISM(CompiledISM):
+class LoadedISM(Program):
     """A program that came from an artifact. Made by `fastism_compiler.load`.
+
+    It scores as every `Program` does. Its plan and graph are those of the
+    program that was exported.
 
     Attributes:
         manifest: what the artifact says about itself.
@@ -123,16 +125,18 @@ class LoadedISM(CompiledISM):
             return Scorer(parts, buckets, engines, make_engine, manifest.batch_size)
 
         super().__init__(
+            name=manifest.model,
             scorer_for=scorer_for,
             alphabet=manifest.alphabet,
             batch_size=manifest.batch_size,
             most_rows=rows_within(parts.selection, parse_budget(None)),
+            precision=str(manifest.details["precision"]),
             output_dtypes=manifest.model_dtypes,
             notes=manifest.notes,
         )
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> GraphText:
         """The annotated graph of the program, as text."""
         return GraphText(self.manifest.model, self.manifest.graph_text)
 
@@ -140,11 +144,6 @@ class LoadedISM(CompiledISM):
     def function(self) -> Any:
         """The artifact's `scan` function."""
         return self._module.signatures["scan"]
-
-    @property
-    def precision(self) -> str:
-        """As the program was compiled."""
-        return str(self.manifest.details["precision"])
 
     @property
     def engines(self) -> list[Engine]:
@@ -185,13 +184,29 @@ class LoadedISM(CompiledISM):
                 pack_bundle(source, manifest, scratch.artifact)
         return manifest
 
+    def __reduce__(self) -> Any:
+        """A loaded program is pickled as its place and its manifest; it is loaded again where it is unpickled."""
+        return _load_again, (str(self.path), self.manifest.to_json())
+
     def to_keras_layer(self) -> Any:
-        """A loaded program has no layers.
+        """Refused: the weights are in the functions of the artifact, and no layer can own them.
 
         Raises:
             UnsupportedError: always.
         """
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
+
+
+def _load_again(path: str, manifest: str) -> LoadedISM:
+    """A pickled program from its place.
+
+    Raises:
+        ArtifactError: nothing is there any more, or another program.
+    """
+    program = load(path)
+    if program.manifest.to_json() != manifest:
+        raise ArtifactError("another program lies where the pickled one was loaded from", got=path)
+    return program
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +227,7 @@ def _inputs(manifest: Manifest) -> InputSpec:
         sequence=manifest.sequence,
         keys=manifest.keys,
         vocabulary=manifest.vocabulary,
+        vocabularies=manifest.vocabularies,
     )
 
 

@@ -21,7 +21,7 @@ from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names
 from fastism_compiler.frontend.keras.file_config import FileConfig, check_links
 from fastism_compiler.frontend.keras.lowering import refuse_training
-from fastism_compiler.frontend.keras.private import producer
+from fastism_compiler.frontend.keras.private import input_structure, producer
 from fastism_compiler.ir.errors import FastISMError
 
 ops = keras.ops
@@ -48,7 +48,7 @@ def load(config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode
         ImportError: `tf_keras` is not installed.
         ModelError: refused by `safe_mode`, or custom layers are missing.
     """
-    import tf_keras  # an extra, and slow to import
+    import tf_keras  # an extra, not always installed, and slow to import
 
     known = known_names(custom_objects, tf_keras)
     if safe_mode:
@@ -319,7 +319,7 @@ def _compare(model: Any, converted: Any) -> None:
     given = [_sample(rng, tensor.shape, tensor.dtype.name) for tensor in model.inputs]
     results = []
     for each in (model, converted):
-        nest = each._nested_inputs if each is model else each._inputs_struct
+        nest = each._nested_inputs if each is model else input_structure(each)
         results.append(tf.nest.flatten(each(tf.nest.pack_sequence_as(nest, given), training=False)))
     for old, new in zip(*results, strict=True):
         difference = _difference(old, new)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from fastism_compiler.errors import ModelError
-from fastism_compiler.frontend.backend import check_backend
-
-if TYPE_CHECKING:
-    from fastism_compiler.frontend.keras.file_config import FileConfig
+from fastism_compiler.frontend.keras import keras2
+from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names
+from fastism_compiler.frontend.keras.file_config import FileConfig, check_links, read_config
 
 
 def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
@@ -31,13 +32,8 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
 
     Raises:
         ModelError: a file that is missing, damaged, not a model, without the model's layers, or refused by
-            `safe_mode`; an object that is not a Keras model; another backend than TensorFlow.
+            `safe_mode`; an object that is not a Keras model.
     """
-    check_backend()
-    import keras  # only now: another backend would be imported with it
-
-    from fastism_compiler.frontend.keras import keras2  # imports Keras
-
     if isinstance(model, str | os.PathLike):
         model = _from_file(Path(model), custom_objects, safe_mode)
     if keras2.is_keras2(model):
@@ -49,11 +45,6 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
 
 def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
     """A Keras 3 model, or a Keras 2 model where Keras 3 cannot read the file."""
-    import keras  # imported by `load_model`, which has looked at the backend
-
-    from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names  # imports Keras
-    from fastism_compiler.frontend.keras.file_config import check_links, read_config  # h5py, which comes with Keras
-
     if not path.is_file():
         raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
     config = read_config(path)
@@ -75,8 +66,6 @@ def _from_keras_2(
     config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode: bool, newer: Exception
 ) -> Any:
     """A Keras 2 model, from a file that Keras 3 cannot read."""
-    from fastism_compiler.frontend.keras import keras2  # imports Keras
-
     advice = "not a Keras 2 file either"
     try:
         return keras2.load(config, custom_objects, safe_mode)
