@@ -16,6 +16,7 @@ from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.classify_layers import ClassifyLayersPass
 from fastism_compiler.passes.demand import DemandPass
 from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
+from fastism_compiler.passes.place_windows import PlaceWindowsPass
 from fastism_compiler.passes.plan_tiles import PlanTilesPass
 from fastism_compiler.passes.promises import Ledger
 from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
@@ -121,6 +122,7 @@ DEFAULT = (
     SegmentPass(),
     InsertSliceAssignPass(),
     SelectKernelsPass(),
+    PlaceWindowsPass(),
     PlanTilesPass(),
     ChooseProgramPass(),
 )

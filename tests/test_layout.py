@@ -9,6 +9,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+from fastism_compiler.ir.kernels import KERNELS
 
 import fastism_compiler as fc
 
@@ -151,3 +152,11 @@ def test_the_rules_on_imports_find_what_breaks_them() -> None:
         "fastism_compiler.ir.graph",
         "fastism_compiler.ir",
     }
+
+
+def test_kernels_are_named_in_their_own_folders_only() -> None:
+    """Everyone else asks the kernel's spec: adding a kernel is a file and a line in each of the two folders."""
+    for path in LIBRARY:
+        if path.parent.name != "kernels":
+            found = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
+            assert not found & set(KERNELS), path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -23,6 +24,22 @@ Rounding = Callable[[Tensor], Tensor]
 
 _TF32_DIGITS = 10
 """Bits of a TensorFloat-32 mantissa; bfloat16 has 7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How a precision multiplies: GEMMs, and the operands of everything else."""
+
+    product: Product
+    rounding: Rounding
+    cpu_only: bool = False
+    """XLA compiles the program, and on a CPU: what is planned for its cache holds, and values are updated in place.
+    (A program loaded from an `.ism` file keeps what it was made with.)"""
+
+
+def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
+    """How deltas meet weights at a precision, in programs with or without XLA."""
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), cpu_only)
 
 
 def product_of(precision: str, jit: bool) -> Product:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.kernels.table import arithmetic_of
+from fastism_compiler.emit.precision import arithmetic_of
 from fastism_compiler.emit.program import Reference
 from fastism_compiler.emit.reference import whole
 from fastism_compiler.emit.rows import Rows, stored

@@ -95,7 +95,8 @@ class Tuner:
 
     def kernel_seconds(self, candidate: Candidate) -> float:
         """Seconds of one tile of a convolution; a `Context.measure`."""
-        return self.timings.get(self._key("kernel", *astuple(candidate)), lambda: self._time_kernel(candidate))
+        key = self._key("kernel", candidate.kernel, *astuple(candidate.shape))
+        return self.timings.get(key, lambda: self._time_kernel(candidate))
 
     def machine(self) -> Machine:
         """The rates of the machine at hand, for the cost models."""
@@ -137,26 +138,30 @@ class Tuner:
 
         return " ".join(map(str, (processor(), tf.__version__, __version__, self.jit, self.precision, *what)))
 
-    def _time_kernel(self, c: Candidate) -> float:
+    def _time_kernel(self, candidate: Candidate) -> float:
+        # TensorFlow is imported late: `import fastism_compiler` stays quick
         import tensorflow as tf
 
+        # these import TensorFlow
         from fastism_compiler.emit.functions import traced
-        from fastism_compiler.emit.kernels.table import KERNELS, arithmetic_of
+        from fastism_compiler.emit.kernels.table import KERNELS
+        from fastism_compiler.emit.precision import arithmetic_of
 
+        kernel, c = KERNELS[candidate.kernel], candidate.shape
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
-        kernel = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
+        taps = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
-        node = graph.add("conv", [x, kernel], attrs)
+        node = graph.add("conv", [x, taps], attrs)
         arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.target.cpu_only(self.jit))
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)
-        arranged = KERNELS[c.kernel].prepare(node, weights, c.width)
+        arranged = kernel.prepare(node, weights, c.width)
 
         def apply(rows: Any, arranged: Any) -> Any:
-            return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)
+            return kernel.apply(node, rows, arranged, arithmetic, lambda: tf.constant(0))
 
         run = traced(apply, self.jit)
         return least_seconds(lambda: run(rows, arranged).numpy())

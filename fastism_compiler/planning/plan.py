@@ -10,6 +10,7 @@ import numpy as np
 
 from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
+from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
 from fastism_compiler.planning.memory import predict_bytes
 
@@ -117,7 +118,7 @@ def make_plan(program: CompiledISM) -> Plan:
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / program.ranges.count,
         batch_size=program.batch_size,
-        rows=engines[0].tiling.rows(-(-program.batch_size // engines[0].lanes)),
+        rows=engines[0].tiling.rows(ceil_div(program.batch_size, engines[0].lanes)),
         bytes=max(predict_bytes(e, program.selection, program.batch_size, program.naive.rows) for e in engines),
         notes=tuple(program.notes),
         **_prediction(engines),

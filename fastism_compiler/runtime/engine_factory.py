@@ -13,19 +13,8 @@ from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
+from fastism_compiler.passes.cost.model import FITTED, CostModel
 from fastism_compiler.runtime.engine import Engine
-
-SLICE_BYTES = 4 << 20
-"""Bytes of a dense kernel that a CPU copies and multiplies at once (47 rows by a slice of 103 MB: 13.5 ms at once,
-9.3 ms in parts of 2 to 10 MB, 10.3 ms of 1 MB)."""
-SHARED_CACHE = 4 << 20
-"""A lane's part of the cache that cores share. It is not theirs alone: tiles of 4 MB are as fast as of 16 MB where
-both fit (Basset, Factorized Basset, DeepSTARR, scBasset), and SpliceAI takes 0.67 s a sequence with them, for 0.98.
-(A Beluga tile of 45 MB is faster than one of 11 MB all the same, 1.49 s for 1.64 s, as it reads its dense kernel for
-128 rows and not for 32: `benchmarks.tiles`.)"""
-CORE_CACHE = 2 << 20
-"""Bytes of a tile's widest step that stay near one core (measured in two lanes on cores with 1 MB of L2, seconds a
-sequence: BPNet 0.16 with tiles of 2 MB, 0.205 with 16 MB; Factorized Basset 0.118 and 0.097)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +38,7 @@ class EngineFactory:
         shared_cache: bytes that a tile had better not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
         measure: times kernels; None: the cost model decides.
+        cost: what was fitted to measurements.
     """
 
     lowered: Lowered
@@ -64,9 +54,10 @@ class EngineFactory:
     devices: tuple[str, ...] = ()
     lanes: int = 1
     machine: Machine = TWO_CORES
-    shared_cache: int | None = SHARED_CACHE
-    core_cache: int | None = CORE_CACHE
+    shared_cache: int | None = FITTED.shared_cache
+    core_cache: int | None = FITTED.core_cache
     measure: Measure | None = None
+    cost: CostModel = FITTED
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """An engine for blocks of this many sequences.
@@ -90,10 +81,11 @@ class EngineFactory:
             tile_bytes=self.tile_bytes,
             shared_cache=None if self.machine.gpu else self.shared_cache,
             core_cache=self.core_cache if self.lanes > 1 and not self.devices else None,
-            slice_bytes=None if self.devices or self.machine.gpu else SLICE_BYTES,
+            slice_bytes=None if self.devices or self.machine.gpu else self.cost.slice_bytes,
             precision=self.precision,
             sparse=sparse,
             machine=self.machine,
+            cost=self.cost,
             measure=self.measure,
         )
         finish = list if sparse else self.finish
@@ -101,13 +93,10 @@ class EngineFactory:
         if self.devices:
             return ShardedEngine(*parts, devices=self.devices)
         engine = Engine(*parts, self.lanes)
-        return replace(self, lanes=1)(ranges, sequences, sparse) if _starves(engine.tiling, sequences, own) else engine
+        if self._starves(engine.tiling, sequences, own):
+            return replace(self, lanes=1)(ranges, sequences, sparse)
+        return engine
 
-
-_STARVED = 0.75
-"""Tiles this much smaller read slices of a dense kernel too often (Beluga, batch 4: 47 rows in 1.88 s, 32 in 1.91)."""
-
-
-def _starves(tiling: Tiling, sequences: int, own: int) -> bool:
-    """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
-    return bool(tiling.groups.any()) and tiling.rows(own) < _STARVED * tiling.rows(sequences)
+    def _starves(self, tiling: Tiling, sequences: int, own: int) -> bool:
+        """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
+        return bool(tiling.groups.any()) and tiling.rows(own) < self.cost.starved * tiling.rows(sequences)

@@ -8,7 +8,8 @@ import pytest
 from fastism_compiler.ir import to_text
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
-from fastism_compiler.passes.choose_program import ChooseProgramPass, row_cost
+from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.passes.cost.programs import row_cost
 from fastism_compiler.passes.pipeline import DEFAULT
 
 import fastism_compiler as fc
