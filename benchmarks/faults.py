@@ -11,7 +11,6 @@ import tensorflow as tf
 from fastism_compiler.ir import Carrier
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.passes import demand
-from fastism_compiler.passes.select_kernels import SCATTER_GEMM
 
 from fastism_compiler.emit import rows, tile
 from fastism_compiler.emit.kernels import overlap_add, scatter_gemm, table, winograd
@@ -86,16 +85,17 @@ def _not_assigned(right: Any, step: Any, node: Any, delta: Any, reference: Any) 
 
 @contextmanager
 def _taps_not_reversed() -> Iterator[None]:
-    right = table.KERNELS[SCATTER_GEMM]
+    name = "scatter-gemm"
+    right = table.KERNELS[name]
 
     def prepare(node: Any, weights: Any, width: int) -> Any:
         return right.prepare(node, weights[::-1], width)
 
-    table.KERNELS[SCATTER_GEMM] = table.Kernel(prepare, right.apply)
+    table.KERNELS[name] = table.Kernel(prepare, right.apply)
     try:
         yield
     finally:
-        table.KERNELS[SCATTER_GEMM] = right
+        table.KERNELS[name] = right
 
 
 def _subtracted_from_the_second(right: Any, *args: Any) -> Any:

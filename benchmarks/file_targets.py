@@ -162,8 +162,8 @@ def _write_bcf(path: Path) -> list[int]:
     import cyvcf2
 
     text = path.with_suffix(".text.vcf")
-    text.write_bytes(_VCF.replace(b"#CHROM", b"##contig=<ID=chr1>\n##INFO=<ID=DP,Number=1,Type=Integer,Description=\"\">\n#CHROM")
-                     + b"".join(_variant_lines(vcf=True)))  # fmt: skip
+    declared = b'##contig=<ID=chr1>\n##INFO=<ID=DP,Number=1,Type=Integer,Description="">\n'
+    text.write_bytes(_VCF.replace(b"#CHROM", declared + b"#CHROM") + b"".join(_variant_lines(vcf=True)))
     reader = cyvcf2.VCF(str(text))
     writer = cyvcf2.Writer(str(path), reader, mode="wb")
     for record in reader:
@@ -217,7 +217,7 @@ def _write_model(path: Path) -> list[int]:
 
 
 def _read_model(path: Path, _: bool) -> Iterator[Any]:
-    from fastism_compiler.frontend.loading import load_model
+    from fastism_compiler.frontend.keras.loading import load_model
 
     model = load_model(path)
     yield tuple(w.tobytes() for w in model.get_weights())

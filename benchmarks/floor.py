@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastism_compiler.ir import Form, Graph, Node, Section
+from fastism_compiler.ir import Graph, Node, Section
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
-from fastism_compiler.ir.queries import rule_of
-from fastism_compiler.passes.cost.rows import stored_size
+from fastism_compiler.ir.kernels import Contraction
+from fastism_compiler.ir.queries import geometry_of, rule_of, weights_of
+from fastism_compiler.passes.cost.rows import kernel_shape, stored_size
 
 from benchmarks.machine import bandwidth, gemm_rate, peak_gemm_rate
 
@@ -35,7 +36,7 @@ def _engine_floor(engine: Any, sequences: int) -> float:
     work, total = _least_work(engine), 0.0
     for node in graph.nodes(Section.TILE):
         traffic = 4 * count * stored_size(node)
-        if node.op in ("conv", "dense", "conv_transpose", "depthwise_conv") and node.facts.form is not Form.REFERENCE:
+        if weights_of(node) is not None:
             macs = _work_of(graph, node, work)
             compute = macs / gemm_rate(*_gemm_shape(node, rows)) if macs else 0.0
             total += max(compute, traffic / bandwidth())
@@ -64,23 +65,9 @@ def _work_of(graph: Graph, node: Node, work: dict[str, int]) -> int:
 
 
 def _gemm_shape(node: Node, rows: int) -> tuple[int, int, int]:
-    operand, kernel = node.operands
-    inner = kernel.type.extent(0) if node.op == "dense" else kernel.type.extent(1)
-    if node.op == "dense":
-        width = stored_size(operand)
-        if operand.type.rank == 2:
-            return rows, min(width, inner), kernel.type.extent(1)
-        return rows * (width // inner), inner, kernel.type.extent(1)
-    if node.op == "conv_transpose":
-        inner = kernel.type.extent(2)
-    columns = kernel.type.row_size // inner
-    return (
-        rows * max(stored_size(operand) // operand.type.row_size * operand.type.extent(1), _width(operand)),
-        inner,
-        columns,
-    )
-
-
-def _width(node: Node) -> int:
-    carrier = node.facts.carrier
-    return carrier.width if carrier else node.type.extent(1)
+    """Rows, inner length and columns of a contraction as one product."""
+    geometry, shape = geometry_of(node), kernel_shape(node)
+    if geometry.kind is Contraction.POSITIONS:
+        return rows * shape.out_width, shape.width // shape.out_width, shape.filters
+    inner = geometry.channels * geometry.groups
+    return rows * shape.width, inner, geometry.taps * geometry.filters // geometry.groups

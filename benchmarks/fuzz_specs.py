@@ -24,7 +24,7 @@ def _convolution(draw: Any) -> Spec:
     return {
         "layer": "Conv1D",
         "config": {
-            # few and many filters and taps: `passes.banding` tells them apart
+            # few and many filters and taps: `ir.kernels.scatter_gemm` tells them apart
             "filters": 2 * draw(st.integers(1, 4)),
             "kernel_size": draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 14])),
             "padding": draw(st.sampled_from(["valid", "same", "same", "causal"])),

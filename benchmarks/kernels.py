@@ -27,8 +27,9 @@ class Timed:
 
 
 def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
-    """Every kernel of every plain convolution on deltas that is not hopeless."""
-    from fastism_compiler.passes.select_kernels import SelectKernelsPass, candidate_for, predicted_cost
+    """Every kernel that is not hopeless of every contraction on deltas that has a choice."""
+    from fastism_compiler.ir.queries import kernels_for
+    from fastism_compiler.passes.cost.kernels import candidate_for, predicted_cost
 
     import fastism_compiler as fc
     from fastism_compiler.planning.autotune import Timings, Tuner
@@ -39,15 +40,17 @@ def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
     tuner = Tuner(jit=True, precision="float32", timings=Timings(Path("/dev/null")))
     done: dict[Any, Timed] = {}
     for node in graph.nodes(fc.ir.Section.TILE):
-        if node.op != "conv" or node.facts.kernel is None or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
+        names = kernels_for(node) if node.facts.kernel is not None else ()
+        if len(names) < 2:
             continue
-        candidates = [candidate_for(node, k, context) for k in SelectKernelsPass().kernels]
+        candidates = [candidate_for(node, k, context) for k in names]
         costs = {c: predicted_cost(c, context) for c in candidates}
         for c, cost in costs.items():
             if cost <= limit * min(costs.values()) and c not in done:
                 window = node.operands[0].window.ranges.max_width
-                shape = f"{window}x{c.channels} k{c.taps} d{c.dilation} -> {c.filters}"
-                done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(c) / c.rows)
+                s = c.shape
+                shape = f"{window}x{s.channels} k{s.taps} d{s.dilation} -> {s.filters}"
+                done[c] = Timed(shape, c.kernel, cost, tuner.kernel_seconds(c) / s.rows)
     return list(done.values())
 
 

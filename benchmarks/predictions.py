@@ -64,7 +64,8 @@ def transformer(length: int, channels: int) -> Any:
 def measure(name: str, jit: bool = True) -> Predicted:
     """Compile one model, time it and its naive loop, and ask the cost model for both."""
     from fastism_compiler.passes import default_pipeline
-    from fastism_compiler.passes.choose_program import ChooseProgramPass, naive_cost, tile_cost
+    from fastism_compiler.passes.choose_program import ChooseProgramPass
+    from fastism_compiler.passes.cost.programs import naive_cost, tile_cost
 
     import fastism_compiler as fc
 

@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,10 +38,12 @@ class Choice:
 
 def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
     """Programs of one model with the tiles that were chosen, and with others."""
+    from fastism_compiler.ir.position_map import ceil_div
     from fastism_compiler.passes import TWO_CORES
+    from fastism_compiler.passes.cost.model import FITTED
 
     import fastism_compiler as fc
-    from fastism_compiler.runtime import engine_factory
+    from fastism_compiler import compiler
 
     case = CASES[name]
 
@@ -51,7 +54,7 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
                 e.graph.tiling = replace(e.tiling, near_rows=rows, most_rows=max(rows, e.tiling.most_rows))
         first = program.engines[0]
         parts = max((n.facts.parts for n in first.graph.nodes()), default=1)
-        used = first.tiling.rows(-(-case.batch // first.lanes))
+        used = first.tiling.rows(ceil_div(case.batch, first.lanes))
         return Choice(name, used, parts, rows is None), program
 
     choice, program = compiled(None)
@@ -63,7 +66,8 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
             tried.add(other[0].rows)
             yield other
     for size in _SLICE_MIB if choice.parts > 1 else ():
-        with mock.patch.object(engine_factory, "SLICE_BYTES", size << 20):
+        factory = partial(compiler.EngineFactory, cost=replace(FITTED, slice_bytes=size << 20))
+        with mock.patch.object(compiler, "EngineFactory", factory):
             other = compiled(choice.rows)
         if other[0].parts != choice.parts:
             yield other

@@ -4,7 +4,7 @@
 
 A pass is a frozen dataclass with a name; its fields are its options. It goes
 into a pipeline by the name of a neighbour, and the graph is verified after
-it as after every other.
+it as after every other, with whatever the pass promises of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir import Graph, Node, StageSpec
 from fastism_compiler.passes import Kind
 
 import fastism_compiler as fc
+
+
+def _is_pointwise(node: Node) -> bool:
+    if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
+        return False
+    return node.operands[1].type.extent(0) == 1
+
+
+def is_folded(node: Node) -> str | None:
+    """What is wrong with a node after `fold-pointwise`; None if nothing is."""
+    unfolded = _is_pointwise(node) and _is_pointwise(node.operands[0])
+    return "a convolution of width 1 reads another" if unfolded else None
 
 
 @dataclass(frozen=True)
@@ -24,32 +36,24 @@ class FoldPointwisePass(fc.Pass):
 
     The product is a node of the graph: it is computed once per block, from
     the weights as they are then. A first convolution that something else
-    reads, or that has a bias, is left alone.
+    reads stays for it; one that has a bias is left alone. No such pair is
+    left: `ensures` says so, and the pipeline checks it after every later pass.
     """
 
     name: ClassVar[str] = "fold-pointwise"
     requires: ClassVar[tuple[str, ...]] = ("canonicalize",)
+    ensures: ClassVar[StageSpec] = StageSpec(reference=(is_folded,))
 
     def run(self, graph: Graph, context: fc.Context) -> None:
         for second in graph.nodes():
-            if not _is_pointwise(second):
+            if is_folded(second) is None:
                 continue
             first, outer = second.operands
-            if not _is_pointwise(first) or len(first.users) > 1:
-                continue
             x, inner = first.operands
             outer = graph.add("reshape", [outer], {"shape": outer.type.shape[1:]})
             kernel = graph.add("dense", [inner, outer])
-            folded = graph.add("conv", [x, kernel], second.attrs, layer=second.layer)
-            graph.replace(second, folded)
-            graph.remove(second)
-            graph.remove(first)
-
-
-def _is_pointwise(node: Node) -> bool:
-    if node.op != "conv" or node.attrs["stride"] != 1 or node.attrs["groups"] != 1:
-        return False
-    return node.operands[1].type.extent(0) == 1
+            graph.replace(second, graph.add("conv", [x, kernel], second.attrs, layer=second.layer))
+        graph.prune()
 
 
 @dataclass(frozen=True)

@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
-    from fastism_compiler.runs.execution import Execution
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
-    from fastism_compiler.runs.settings import ScanSettings, VariantSettings
+    from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
     from fastism_compiler.runs.variants import scan_variants
+    from fastism_compiler.runtime.program import Program
 
 _LAZY = {
     "CompiledISM": "compiled",
     "ScoreBlock": "results.blocks",
     "SparseDeltas": "results.blocks",
     "load": "export.load",
-    "Execution": "runs.execution",
+    "Execution": "runs.settings",
     "ScanSettings": "runs.settings",
     "Summary": "runs.run",
     "VariantSettings": "runs.settings",
@@ -59,6 +59,7 @@ _LAZY = {
     "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
+    "Program": "runtime.program",
     "ReceptiveField": "frontend.keras.registry",
     "models": "",
     "open_scan": "formats.view",
@@ -96,6 +97,7 @@ __all__ = [
     "Pass",
     "PassError",
     "Pipeline",
+    "Program",
     "RangeError",
     "ReceptiveField",
     "ReplacementError",

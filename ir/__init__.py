@@ -8,7 +8,7 @@ from fastism_compiler.ir.position_map import PositionMap, identity, same_padding
 from fastism_compiler.ir.printer import node_line, to_text
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, State, Window
 from fastism_compiler.ir.types import BATCH, TensorType
-from fastism_compiler.ir.verifier import verify
+from fastism_compiler.ir.verifier import StageSpec, verify
 
 __all__ = [
     "BATCH",
@@ -23,6 +23,7 @@ __all__ = [
     "Node",
     "PositionMap",
     "Section",
+    "StageSpec",
     "State",
     "TensorType",
     "Window",

@@ -19,6 +19,7 @@ from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import infer_type
 from fastism_compiler.ir.printer import excerpt, to_text
+from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.ir.tiling import Prediction, Tiling
 from fastism_compiler.ir.types import TensorType
 
@@ -34,6 +35,7 @@ class Graph:
         outputs: the model's outputs, in order.
         tile_outputs: what a lowered graph returns per row of a tile, one for each output; empty until then.
         sequence: the mutated input.
+        ranges: the change ranges that windows and carriers belong to, once they are known.
         tiling: how rows form tiles, once planned.
         prediction: what the program is expected to gain, once predicted.
     """
@@ -44,6 +46,7 @@ class Graph:
         self.outputs: list[Node] = []
         self.tile_outputs: list[Node] = []
         self.sequence: Node | None = None
+        self.ranges: ChangeRanges | None = None
         self.tiling: Tiling | None = None
         self.prediction: Prediction | None = None
         self._nx: nx.DiGraph[Node] = nx.DiGraph()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Facts, Section
-from fastism_compiler.ir.ranges import Carrier, Constant, Full, Window
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 from fastism_compiler.ir.tiling import Prediction
 from fastism_compiler.ir.types import TensorType
 
@@ -115,6 +115,8 @@ class GraphView(Protocol):
 
     name: str
     inputs: list[Node]
+    sequence: Node | None
+    ranges: ChangeRanges | None
     prediction: Prediction | None
 
     @property

@@ -56,6 +56,8 @@ class PositionMap:
     def forward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
     def forward(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         """Output positions that a change of inputs `[lo, hi)` can reach."""
+        if self.is_identity:
+            return lo, hi
         start, stop = self._expand(lo, hi) if self.scatter else self._contract(lo, hi)
         return (self.out_length - stop, self.out_length - start) if self.reverse else (start, stop)
 
@@ -65,6 +67,8 @@ class PositionMap:
     def backward(self, lo: Table, hi: Table) -> tuple[Table, Table]: ...
     def backward(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         """Input positions that outputs `[lo, hi)` depend on."""
+        if self.is_identity:
+            return lo, hi
         if self.reverse:
             lo, hi = self.out_length - hi, self.out_length - lo
         return self._contract(lo, hi) if self.scatter else self._expand(lo, hi)
@@ -85,6 +89,12 @@ class PositionMap:
         start = min(max(int(start), 0), self.in_length)
         return start, min(max(int(stop), start), self.in_length)
 
+    @property
+    def is_identity(self) -> bool:
+        """Each position maps to itself."""
+        plain = self.taps == 1 and self.stride == 1 and self.pad == 0 and not self.reverse
+        return plain and self.in_length == self.out_length
+
     def contacts(self, lo: int = 0, hi: int | None = None) -> Table:
         """How many (tap, output in `[lo, hi)`) pairs touch each input position.
 
@@ -97,6 +107,8 @@ class PositionMap:
         return (self.taps - 1) * self.dilation
 
     def _contract(self, lo: Any, hi: Any) -> tuple[Any, Any]:
+        if self.stride == 1:  # the usual case, and dividing a table takes long
+            return lo + self.pad - self._reach(), hi + self.pad
         start = -((self._reach() - lo - self.pad) // self.stride)  # ceiling division
         stop = (hi - 1 + self.pad) // self.stride + 1
         return start, stop
@@ -125,6 +137,7 @@ def _contacts(position_map: PositionMap, lo: int, hi: int) -> Table:
     return counts
 
 
+@lru_cache(maxsize=1024)
 def identity(length: int) -> PositionMap:
     """Each position maps to itself (element-wise ops)."""
     return PositionMap(length, length)

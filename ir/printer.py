@@ -67,7 +67,7 @@ def _facts(node: Node) -> list[str]:
     parts = []
     if facts.layer_class is not None:
         parts.append(f"class={facts.layer_class}")
-    if facts.demand is not None:
+    if facts.demand is not None and not node.in_tile:  # that of the model's node it stands for
         parts.append(f"demand=[{facts.demand[0]}, {facts.demand[1]})")
     if facts.state is not None and not isinstance(facts.state, Constant):
         parts.append(f"range={facts.state}")

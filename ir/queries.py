@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Section
+from fastism_compiler.ir.kernels import KERNELS, Geometry, KernelSpec
 from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
@@ -40,6 +41,34 @@ def map_of(node: Node, operand: int, axis: int) -> PositionMap:
 def is_linear(node: Node, changed: list[bool]) -> bool:
     """Whether deltas of these operands pass `node` without the reference."""
     return rule_of(node).linear(call_of(node), changed)
+
+
+def geometry_of(node: Node) -> Geometry:
+    """The sizes of a contraction that runs on deltas.
+
+    Raises:
+        IRError: the op is none.
+    """
+    geometry, rows = rule_of(node).geometry, node.operands[0]
+    if geometry is None:
+        raise IRError("only a contraction that runs on deltas has a geometry", got=node.op, node=node)
+    return geometry(call_of(node), rows.window.axis if rows.has_window else None)
+
+
+def kernels_for(node: Node) -> tuple[str, ...]:
+    """The kernels that compute a contraction."""
+    kind = geometry_of(node).kind
+    return tuple(name for name, spec in KERNELS.items() if kind in spec.computes)
+
+
+def kernel_of(node: Node) -> KernelSpec | None:
+    """The kernel that `select-kernels` chose; None for what runs by value, or whole."""
+    return KERNELS[node.facts.kernel] if node.facts.kernel is not None else None
+
+
+def weights_of(node: Node) -> Node | None:
+    """What a contraction on deltas multiplies them with; None for an average, which only adds, and for other ops."""
+    return node.operands[1] if node.facts.kernel is not None and len(node.operands) > 1 else None
 
 
 def hiding_nan(graph: GraphView, section: Section) -> list[Node]:

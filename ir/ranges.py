@@ -45,10 +45,14 @@ class ChangeRanges:
 
     def through(self, position_map: PositionMap) -> ChangeRanges:
         """The output positions these changes reach."""
+        if position_map.is_identity:
+            return self
         return ChangeRanges(*position_map.reached(self.lo, self.hi))
 
     def union(self, other: ChangeRanges) -> ChangeRanges:
         """The hull of two changes; an empty one does not count."""
+        if other is self:
+            return self
         lo = np.minimum(self.lo, other.lo)
         hi = np.maximum(self.hi, other.hi)
         lo = np.where(self.widths == 0, other.lo, np.where(other.widths == 0, self.lo, lo))
@@ -57,9 +61,23 @@ class ChangeRanges:
 
     def clip(self, start: int, stop: int) -> ChangeRanges:
         """The part of each change inside `[start, stop)`."""
+        if start <= self.lo.min(initial=start) and self.hi.max(initial=stop) <= stop:
+            return self
         lo = np.clip(self.lo, start, stop)
         hi = np.clip(self.hi, lo, stop)
         return ChangeRanges(np.where(lo == hi, 0, lo), np.where(lo == hi, 0, hi))
+
+    def cut(self, start: Table, stop: Table) -> ChangeRanges:
+        """The part of each change `r` inside `[start[r], stop[r])`."""
+        lo, hi = np.maximum(self.lo, start), np.minimum(self.hi, stop)
+        return ChangeRanges(np.where(hi <= lo, 0, lo), np.where(hi <= lo, 0, hi))
+
+    def contains(self, other: ChangeRanges) -> bool:
+        """Whether each change holds the other's; an empty one holds nothing but another empty one."""
+        if other is self:
+            return True
+        inside = (self.lo <= other.lo) & (other.hi <= self.hi)
+        return bool(np.all(inside | (other.hi <= other.lo)))
 
     @staticmethod
     def of(ranges: Sequence[tuple[int, int]] | None, length: int) -> ChangeRanges:
@@ -161,12 +179,14 @@ class Carrier:
 
     def hull(self, other: Carrier) -> Carrier:
         """The narrowest carrier that covers both in every row."""
+        if other.same_as(self):
+            return self
         start = np.minimum(self.start, other.start)
         stop = np.maximum(self.stop, other.stop)
         return Carrier(start, max(int((stop - start).max()), 1))
 
     def same_as(self, other: Carrier) -> bool:
-        return self.width == other.width and bool(np.array_equal(self.start, other.start))
+        return other is self or (self.width == other.width and bool((self.start == other.start).all()))
 
     def overhangs(self, length: int) -> bool:
         """Whether any row is stored partly outside `[0, length)`."""
@@ -188,11 +208,15 @@ class Carrier:
 
     def forward(self, position_map: PositionMap) -> Carrier:
         """The carrier that holds everything this one can reach."""
+        if position_map.is_identity:
+            return self
         start, stop = position_map.forward(self.start, self.stop)
         return Carrier(start, max(int((stop - start).max()), 1))
 
     def backward(self, position_map: PositionMap) -> Carrier:
         """The carrier that holds everything this one reads."""
+        if position_map.is_identity:
+            return self
         start, stop = position_map.backward(self.start, self.stop)
         return Carrier(start, max(int((stop - start).max()), 1))
 

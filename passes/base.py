@@ -9,12 +9,15 @@ from enum import StrEnum
 from typing import ClassVar
 
 from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.kernels.spec import KernelShape
 from fastism_compiler.ir.ranges import ChangeRanges
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
+from fastism_compiler.passes.cost.model import FITTED, CostModel
 
 
 class Kind(StrEnum):
-    """Analyses record facts and never touch edges; transforms rewrite."""
+    """Transforms rewrite the graph; analyses record facts, and are refused if they change anything else."""
 
     ANALYSIS = "analysis"
     TRANSFORM = "transform"
@@ -22,29 +25,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One lowering of one plain convolution, at the shape it would run at.
-
-    Attributes:
-        kernel: its name (see `select-kernels`).
-        rows: mutated rows per tile.
-        width: positions of a window as the kernel reads it.
-        out_width: positions it computes.
-        taps: kernel size.
-        channels: input channels.
-        filters: output channels.
-        dilation: distance between taps.
-        stride: of a transposed convolution, distance between the outputs of neighbouring positions.
-    """
+    """A kernel (a key of `ir.kernels.KERNELS`) for one contraction, at the shape it would run at."""
 
     kernel: str
-    rows: int
-    width: int
-    out_width: int
-    taps: int
-    channels: int
-    filters: int
-    dilation: int
-    stride: int = 1
+    shape: KernelShape
 
 
 Measure = Callable[[Candidate], float]
@@ -61,8 +45,8 @@ class Context:
         jit: whether the program will be compiled by XLA.
         batch_size: sequences per block the tiling is planned for.
         tile_bytes: memory that the widest step of a tile should stay below.
-        shared_cache: a lane's part of the cache that cores share, in bytes, which tiles had better stay in; None:
-            there is none to speak of.
+        shared_cache: a lane's part of the cache that cores share, in bytes. Tiles should fit in it. None: there is no
+            shared cache.
         core_cache: cache of one core, in bytes, for tiles that run beside each other on a core
             each; None: one tile at a time, on all cores.
         slice_bytes: slices of dense kernels larger than this are read in parts, which stay in a cache; None:
@@ -70,6 +54,7 @@ class Context:
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
         machine: its rates, for the cost models.
+        cost: what was fitted to measurements, for the cost models.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -84,6 +69,7 @@ class Context:
     precision: str = "float32"
     sparse: bool = False
     machine: Machine = TWO_CORES
+    cost: CostModel = FITTED
     measure: Measure | None = None
 
     @property
@@ -96,14 +82,22 @@ class Context:
 class Pass(ABC):
     """One step of the pipeline.
 
-    Subclasses set `name` (kebab case; a built-in pass lives in the module of
-    that name) and `kind`, and list in `requires` the passes that must have
-    run before. Fields of the dataclass are the pass's options.
+    Subclasses set class variables. Fields of the dataclass are the pass's options.
+
+    Attributes:
+        name: in kebab case; a built-in pass lives in the module of that name.
+        kind: whether it records facts only, or rewrites the graph.
+        requires: names of the passes that must have run before it.
+        ensures: what holds after it. The pipeline checks it after this pass and after every later one.
+        invalidates: names of the passes whose promises and facts do not hold any more after this one, where they have
+            run. They, and the passes that require them, must run again before another pass may require them.
     """
 
     name: ClassVar[str] = ""
     kind: ClassVar[Kind] = Kind.TRANSFORM
     requires: ClassVar[tuple[str, ...]] = ()
+    ensures: ClassVar[StageSpec] = StageSpec()
+    invalidates: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import is_no_macro
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.classify_layers import is_stopped
 
@@ -25,6 +27,8 @@ class CanonicalizePass(Pass):
 
     name: ClassVar[str] = "canonicalize"
     kind: ClassVar[Kind] = Kind.TRANSFORM
+    ensures: ClassVar[StageSpec] = StageSpec(reference=(is_no_macro,))
+    invalidates: ClassVar[tuple[str, ...]] = ("classify-layers", "demand", "propagate-ranges", "segment")
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph.nodes():

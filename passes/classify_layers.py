@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_class, stop_has_reason
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import Aggregates, Effect, Moves, Resumes, Stops
 from fastism_compiler.ir.queries import effect_on, rule_of
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -28,6 +30,7 @@ class ClassifyLayersPass(Pass):
     name: ClassVar[str] = "classify-layers"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("canonicalize",)
+    ensures: ClassVar[StageSpec] = StageSpec(reference=(has_class, stop_has_reason))
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in graph:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_demand, operands_are_demanded, outputs_are_demanded
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import Moves
 from fastism_compiler.ir.queries import effect_on
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -23,6 +25,9 @@ class DemandPass(Pass):
     name: ClassVar[str] = "demand"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("classify-layers",)
+    ensures: ClassVar[StageSpec] = StageSpec(
+        reference=(has_demand, operands_are_demanded), graph=(outputs_are_demanded,)
+    )
 
     def run(self, graph: Graph, context: Context) -> None:
         for node in reversed(graph.nodes()):

@@ -19,6 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fastism_compiler.ir.checks import (
+    deltas_meet_linear_ops,
+    forms_agree,
+    has_form,
+    has_range,
+    has_tile_outputs,
+    operands_are_demanded,
+    range_holds_what_arrives,
+)
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Form, LayerClass, Section
 from fastism_compiler.ir.graph import Graph
@@ -27,6 +36,7 @@ from fastism_compiler.ir.ops import RULES
 from fastism_compiler.ir.ops.rule import DeltaLowering
 from fastism_compiler.ir.queries import map_of, rule_of
 from fastism_compiler.ir.ranges import Full, State, Window
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -49,6 +59,18 @@ class InsertSliceAssignPass(Pass):
     name: ClassVar[str] = "insert-slice-assign"
     kind: ClassVar[Kind] = Kind.TRANSFORM
     requires: ClassVar[tuple[str, ...]] = ("segment",)
+    ensures: ClassVar[StageSpec] = StageSpec(
+        tile=(
+            has_form,
+            has_range,
+            operands_are_demanded,
+            range_holds_what_arrives,
+            deltas_meet_linear_ops,
+            forms_agree,
+        ),
+        graph=(has_tile_outputs,),
+        lowered=True,
+    )
 
     def run(self, graph: Graph, context: Context) -> None:
         tile = _TileBuilder(graph)
@@ -306,7 +328,9 @@ class _TileBuilder:
         made.facts.state = state or node.facts.state
         made.facts.segment = node.facts.segment
         made.facts.layer_class = node.facts.layer_class
-        made.facts.axis = made.window.axis if made.has_window else None
+        if made.has_window:
+            axis = made.facts.axis = made.window.axis
+            made.facts.demand = node.facts.demand or (0, made.type.extent(axis))
         return made
 
 

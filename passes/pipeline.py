@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 
 from fastism_compiler.ir.errors import FastISMError, OptionError, PassError
 from fastism_compiler.ir.graph import Graph
-from fastism_compiler.ir.verifier import verify
-from fastism_compiler.passes.base import Context, Pass
+from fastism_compiler.ir.snapshot import Structure
+from fastism_compiler.ir.verifier import Verifier
+from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.canonicalize import CanonicalizePass
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.classify_layers import ClassifyLayersPass
 from fastism_compiler.passes.demand import DemandPass
 from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
+from fastism_compiler.passes.place_windows import PlaceWindowsPass
 from fastism_compiler.passes.plan_tiles import PlanTilesPass
+from fastism_compiler.passes.promises import Ledger
 from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
 from fastism_compiler.passes.segment import SegmentPass
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
@@ -30,7 +33,7 @@ class Pipeline:
 
     Attributes:
         passes: the passes, in order.
-        check: verify the graph after every pass.
+        check: verify the graph after every pass, with the promises of all that have run.
         observers: callbacks between passes, to time or print.
     """
 
@@ -42,29 +45,37 @@ class Pipeline:
         """Run every pass over `graph`, in place; return it.
 
         Raises:
-            PassError: a pass failed or left a graph that does not verify; the
-                message names it, the passes before it, and the cause.
+            PassError: a pass failed, or left a graph that does not verify, or one that it requires is missing or
+                out of date. The message names it, the passes before it, and the cause.
         """
-        done: tuple[str, ...] = ()
+        ledger, verifier = Ledger(), Verifier(graph)
         for step in self.passes:
-            missing = [name for name in step.requires if name not in done]
-            if missing:
-                raise PassError(
-                    f"pass {step.name} needs others before it",
-                    expected=", ".join(missing),
-                    got=", ".join(done) or "nothing",
-                )
+            ledger.admit(step)
+            before = ledger.names
             started = time.perf_counter()
             try:
-                step.run(graph, context)
-                done = (*done, step.name)
+                self._take(step, graph, context)
+                ledger.enter(step)
                 if self.check:
-                    verify(graph, done)
-            except FastISMError as error:
-                raise PassError(f"pass {step.name} failed after {', '.join(done) or 'no pass'}:\n{error}") from error
+                    verifier.verify(ledger.promises)
+            except Exception as error:
+                cause = str(error) if isinstance(error, FastISMError) else f"{type(error).__name__}: {error}"
+                raise PassError(f"pass {step.name} failed after {before or 'no pass'}:\n{cause}") from error
             for observe in self.observers:
                 observe(step, graph, time.perf_counter() - started)
         return graph
+
+    def _take(self, step: Pass, graph: Graph, context: Context) -> None:
+        """Run one pass; an analysis must leave all but facts as it is."""
+        if not self.check or step.kind is not Kind.ANALYSIS:
+            step.run(graph, context)
+            return
+        before = Structure.of(graph)
+        step.run(graph, context)
+        change = before.change_to(Structure.of(graph))
+        if change is not None:
+            what, node = change
+            raise PassError("an analysis records facts and changes nothing else", got=f"it {what}", node=node)
 
     def names(self) -> list[str]:
         """The names of the passes, in order."""
@@ -111,6 +122,7 @@ DEFAULT = (
     SegmentPass(),
     InsertSliceAssignPass(),
     SelectKernelsPass(),
+    PlaceWindowsPass(),
     PlanTilesPass(),
     ChooseProgramPass(),
 )

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_range, knows_ranges, range_holds_what_arrives
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import map_of
 from fastism_compiler.ir.ranges import ChangeRanges, Constant, Full, State, Window
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -26,7 +28,10 @@ class PropagateRangesPass(Pass):
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("classify-layers", "demand")
 
+    ensures: ClassVar[StageSpec] = StageSpec(reference=(has_range, range_holds_what_arrives), graph=(knows_ranges,))
+
     def run(self, graph: Graph, context: Context) -> None:
+        graph.ranges = context.ranges
         for node in graph:
             node.facts.state = _state(node, context.ranges)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir.checks import has_segment
 from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import call_of, rule_of
+from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
 
@@ -31,6 +33,7 @@ class SegmentPass(Pass):
     name: ClassVar[str] = "segment"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("propagate-ranges",)
+    ensures: ClassVar[StageSpec] = StageSpec(reference=(has_segment,))
 
     def run(self, graph: Graph, context: Context) -> None:
         changed = [n for n in graph if n.changes]

@@ -70,6 +70,7 @@ def run_demo(folder: Path) -> None:
 
 def motif_model() -> Any:
     """A model that scores how well its motif is matched anywhere in 200 bases."""
+    # Keras is imported late: the command line starts without it
     import keras
 
     inputs = keras.Input((_LENGTH, 4), name="sequence")

@@ -36,12 +36,14 @@ def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None) -
 
 def _check(path: str) -> None:
     """Refuse a file that cannot be drawn before compiling for it."""
+    # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot.style import check_target
 
     check_target(path)
 
 
 def _draw(graph: Any, path: str) -> None:
+    # late, as above
     from fastism_compiler.plot import graph_figure, save
 
     save(graph_figure(graph), path)

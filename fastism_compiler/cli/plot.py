@@ -40,6 +40,7 @@ def plot(
     fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
     fastism-compiler plot effects.zarr effects.svg --kind lollipop --sequence chr1
     """  # noqa: D301 (click reads the character)
+    # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot import save
     from fastism_compiler.plot.scan import open_store, read_scan
     from fastism_compiler.plot.scanned import Choice, draw

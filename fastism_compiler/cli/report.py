@@ -21,6 +21,7 @@ def report(scores: str, output_file: str, top: int, output: str | None) -> None:
 
     Example: fastism-compiler report scores.zarr report.html --top 20
     """
+    # late: the command line starts without what only some commands draw with
     from fastism_compiler.report import write_report
 
     write_report(scores, output_file, top, output)

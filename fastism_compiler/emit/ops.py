@@ -17,7 +17,7 @@ from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
 from fastism_compiler.emit.positions import pad_positions, taps_of
 from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
-from fastism_compiler.ir.kernels.banding import Banding
+from fastism_compiler.ir.kernels.scatter_gemm import Banding
 from fastism_compiler.ir.ops.elementwise import COMPARISONS, UNARY
 
 Emitter = Callable[..., Tensor]
@@ -96,6 +96,19 @@ def depthwise_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tenso
     for tap, seen in enumerate(taps_of(x, taps, attrs["stride"], attrs["dilation"])):
         total = total + seen[..., None] * kernel[tap]
     return tf.reshape(total, [-1, total.shape[1], channels * multiplier])
+
+
+def _valid_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
+    if attrs["groups"] != 1:
+        return grouped_conv(x, kernel, attrs)
+    return tf.nn.conv1d(x, kernel, stride=attrs["stride"], padding="VALID", dilations=attrs["dilation"])
+
+
+VALID: dict[str, Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]] = {
+    "conv": _valid_conv,
+    "depthwise_conv": depthwise_conv,
+}
+"""Convolutions that pad nothing, whatever their attributes say: `(x, kernel, attrs) -> rows`."""
 
 
 def _depthwise(node: Node, x: Tensor, kernel: Tensor) -> Tensor:

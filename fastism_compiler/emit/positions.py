@@ -1,4 +1,4 @@
-"""Positions of a tensor (axis 1): padding, cropping, and what each tap of a window sees."""
+"""Positions of `[rows, positions, ...]`: padded, spread out, or as each tap of a window sees them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def taps_of(x: Tensor, taps: int, stride: int, dilation: int) -> list[Tensor]:
     out_length = (x.shape[1] - (taps - 1) * dilation - 1) // stride + 1
     span = (out_length - 1) * stride + 1
     return [x[:, t * dilation : t * dilation + span : stride] for t in range(taps)]
+
+
+def spread_out(x: Tensor, stride: int) -> Tensor:
+    """Put `stride - 1` zeros between neighbouring positions of `[rows, positions, n, m]`."""
+    if stride == 1:
+        return x
+    width = x.shape[1]
+    wide = tf.pad(x[:, :, None], [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
+    wide = tf.reshape(wide, [-1, width * stride, *x.shape[2:]])
+    return wide[:, : (width - 1) * stride + 1]

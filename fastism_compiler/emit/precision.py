@@ -10,8 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
 
 from fastism_compiler.emit.functions import Tensor
 
@@ -23,6 +26,22 @@ Rounding = Callable[[Tensor], Tensor]
 
 _TF32_DIGITS = 10
 """Bits of a TensorFloat-32 mantissa; bfloat16 has 7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How a precision multiplies: GEMMs, and the operands of everything else."""
+
+    product: Product
+    rounding: Rounding
+    cpu_only: bool = False
+    """XLA compiles the program, and on a CPU: what is planned for its cache holds, and values are updated in place.
+    (A program loaded from an `.ism` file keeps what it was made with.)"""
+
+
+def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
+    """How deltas meet weights at a precision, in programs with or without XLA."""
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), cpu_only)
 
 
 def product_of(precision: str, jit: bool) -> Product:
@@ -48,9 +67,6 @@ def rounding_of(precision: str, jit: bool) -> Rounding:
 
 def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
     """What accelerators, and CPUs with AVX512-BF16, have an instruction for."""
-    from tensorflow.compiler.tf2xla.python import xla
-    from tensorflow.compiler.xla import xla_data_pb2
-
     axes = xla_data_pb2.DotDimensionNumbers(
         lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[1 if transpose_b else 0]
     )
@@ -59,8 +75,6 @@ def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor
 
 
 def _reduced(mantissa_bits: int) -> Rounding:
-    from tensorflow.compiler.tf2xla.python import xla
-
     return lambda x: xla.reduce_precision(x, 8, mantissa_bits)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, traced
-from fastism_compiler.emit.kernels.table import Arithmetic, arithmetic_of
+from fastism_compiler.emit.precision import Arithmetic, arithmetic_of
 from fastism_compiler.emit.reference import Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step

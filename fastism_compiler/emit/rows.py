@@ -27,15 +27,16 @@ class Rows:
 
     def __init__(self, sequence: Tensor, change: Tensor, store: Callable[[Tensor], Tensor]) -> None:
         self.sequence, self.change, self.store = sequence, change, store
-        self._starts: dict[int, Tensor] = {}
+        self._starts: dict[bytes, Tensor] = {}
 
     def start(self, carrier: Carrier) -> Tensor:
         """First stored position of each row: `[T]`, or a scalar if the same for all ranges."""
         if (carrier.start == carrier.start[0]).all():
             return tf.constant(int(carrier.start[0]), tf.int32)
-        if id(carrier) not in self._starts:
-            self._starts[id(carrier)] = tf.gather(tf.constant(carrier.start, tf.int32), self.change)
-        return self._starts[id(carrier)]
+        key = carrier.start.tobytes()
+        if key not in self._starts:
+            self._starts[key] = tf.gather(tf.constant(carrier.start, tf.int32), self.change)
+        return self._starts[key]
 
     def positions(self, carrier: Carrier) -> Tensor:
         """Stored positions, unclipped: `[T, width]` or `[1, width]`."""

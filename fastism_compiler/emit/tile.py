@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor, layer_scope
-from fastism_compiler.emit.kernels.table import KERNELS, Arithmetic, product_with_slice
+from fastism_compiler.emit.kernels.table import KERNELS
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
+from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.emit.recurrent import scan
 from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
-from fastism_compiler.ir import Carrier, Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, hiding_nan, rule_of
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS, WINOGRAD
+from fastism_compiler.ir import Form, Graph, Node, Section, Window
+from fastism_compiler.ir.queries import call_of, geometry_of, hiding_nan, kernel_of, rule_of, weights_of
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
@@ -38,10 +38,11 @@ class Prepared:
         self.guarded = _after_ill_conditioned_ops(graph)
         self.hiding = set(hiding_nan(graph, Section.TILE))
         for node in graph.nodes(Section.TILE):
-            if node.facts.kernel in KERNELS and _is_convolution(node):
-                rows, kernel = node.operands
-                width = rows.facts.carrier.width if rows.facts.carrier else rows.type.extent(1)
-                self.arranged[node] = KERNELS[node.facts.kernel].prepare(node, values[kernel], width)
+            weights = weights_of(node)
+            if weights is not None:
+                rows = node.operands[0]
+                width = rows.carrier.width if rows.has_window else rows.type.extent(1)
+                self.arranged[node] = KERNELS[str(node.facts.kernel)].prepare(node, values[weights], width)
             if node.op in COMBINATIONS:
                 self.running[node] = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
 
@@ -60,22 +61,19 @@ def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
     return guarded
 
 
-def _is_convolution(node: Node) -> bool:
-    return node.op in ("conv", "depthwise_conv", "conv_transpose") and node.has_window
-
-
 def _kept(node: Node) -> bool:
     """Windows that XLA had better compute once, into memory.
 
-    It would compute them anew for each of several readers, and `winograd` reads
-    and is read at many places. A value that is to be flattened it computes
+    It would compute them anew for each of several readers, and some kernels read
+    and are read at many places. A value that is to be flattened it computes
     element by element, with a division for each (Basset's last pool: 566 us a tile, 79 us if stored first).
     """
     if not node.has_window:
         return False
     readers = [n for n in node.users if _reads(n, node)]  # shape-only users are not readers
-    winograd = any(n.facts.kernel == WINOGRAD for n in (node, *readers))
-    return winograd or len(readers) > 1 or any(_mixes_channels(node, n) for n in readers)
+    specs = [kernel_of(n) for n in (node, *readers)]
+    many_places = any(spec is not None and spec.stores_operands for spec in specs)
+    return many_places or len(readers) > 1 or any(_mixes_channels(node, n) for n in readers)
 
 
 def _reads(user: Node, node: Node) -> bool:
@@ -115,12 +113,12 @@ class Step:
         operands = [self._operand(o) for o in node.operands]
         if node in self.prepared.hiding:
             self.lost.append(~all_finite([operands[0]]))
+        if node in self.prepared.arranged:
+            return self._contraction(node, operands[0])
         if emit is not None:
             return emit(self, node, *operands)
         if rule_of(node).opaque:
             return self._opaque(node, operands, call)
-        if _is_convolution(node):
-            return self._convolution(node, operands[0])
         return OPS[node.op](node, *operands)
 
     def _operand(self, node: Node) -> Tensor:
@@ -214,9 +212,12 @@ class Step:
 
     # Ops on windows that are not what they are on whole values
 
-    def _convolution(self, node: Node, x: Tensor) -> Tensor:
-        kernel = KERNELS[node.facts.kernel or ""]
-        return self.masked(node, kernel.apply(node, x, self.prepared.arranged[node], self.prepared.arithmetic))
+    def _contraction(self, node: Node, x: Tensor) -> Tensor:
+        """Rows by their kernel; several taps reach beyond the ends of the sequence."""
+        kernel, rows = KERNELS[str(node.facts.kernel)], node.operands[0]
+        weights, arithmetic = self.prepared.arranged[node], self.prepared.arithmetic
+        y = kernel.apply(node, x, weights, arithmetic, lambda: self.rows.start(rows.carrier))
+        return self.masked(node, y) if geometry_of(node).taps > 1 else y
 
     def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
         """A call on whole values; or a registered layer on a window: zeros outside, what it pads itself cut off."""
@@ -227,23 +228,6 @@ class Step:
         left, right = node.attrs["pad"]
         y = y[:, left : y.shape[1] - right]
         return self.masked(node, y) if node.facts.form is Form.DELTA else y
-
-    def dense(self, node: Node, x: Tensor, kernel: Tensor) -> Tensor:
-        if node.facts.form is not Form.DELTA:
-            return OPS["dense"](node, x, kernel)
-        if node.facts.kernel == KERNEL_ROWS:
-            carrier = node.operands[0].carrier
-            if not carrier.spans(kernel.shape[0]):
-                return self._dense_on_slice(node, x, kernel, carrier)
-        rows = self.prepared.arithmetic.product(tf.reshape(x, [-1, kernel.shape[0]]), kernel)
-        return tf.reshape(rows, [-1, *x.shape[1:-1], kernel.shape[1]])
-
-    def _dense_on_slice(self, node: Node, x: Tensor, kernel: Tensor, carrier: Carrier) -> Tensor:
-        """A flattened window meets its rows of the kernel, which are the same for the whole tile."""
-        start = tf.reshape(self.rows.start(carrier), [-1])[0]
-        arithmetic = self.prepared.arithmetic
-        parts = node.facts.parts if arithmetic.cpu_only else 1
-        return product_with_slice(tf.reshape(x, [-1, carrier.width]), kernel, start, parts, arithmetic.product)
 
     def max_pool(self, node: Node, x: Tensor) -> Tensor:
         if not node.has_window:
@@ -350,7 +334,6 @@ TILE: dict[str, Callable[..., Tensor]] = {
     "realign": Step.realign,
     **dict.fromkeys(COMBINATIONS, Step.combine),
     "resume": Step.resume,
-    "dense": Step.dense,
     "max_pool": Step.max_pool,
     "avg_pool": Step.avg_pool,
     "reduce_mean": Step.reduce_mean,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
@@ -26,6 +26,7 @@ from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.engine import AnyEngine, Engine
+from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer
 
 
@@ -80,16 +81,17 @@ def _open_folder(path: Path) -> Manifest:
 
 
 def _restore(folder: Path, path: Path) -> Any:
-    import tensorflow as tf
-
     try:
         return tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds; the files are those that were written
         raise ArtifactError("this version of TensorFlow cannot load the program", got=f"{path}: {error}") from error
 
 
-class LoadedISM(CompiledISM):
+class LoadedISM(Program):
     """A program that came from an artifact. Made by `fastism_compiler.load`.
+
+    It scores as every `Program` does. Its plan and graph are those of the
+    program that was exported.
 
     Attributes:
         manifest: what the artifact says about itself.
@@ -118,16 +120,18 @@ class LoadedISM(CompiledISM):
             return Scorer(parts, buckets, engines, make_engine, manifest.batch_size)
 
         super().__init__(
+            name=manifest.model,
             scorer_for=scorer_for,
             alphabet=manifest.alphabet,
             batch_size=manifest.batch_size,
             most_rows=rows_within(parts.selection, parse_budget(None)),
+            precision=str(manifest.details["precision"]),
             output_dtypes=manifest.model_dtypes,
             notes=manifest.notes,
         )
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> GraphText:
         """The annotated graph of the program, as text."""
         return GraphText(self.manifest.model, self.manifest.graph_text)
 
@@ -135,11 +139,6 @@ class LoadedISM(CompiledISM):
     def function(self) -> Any:
         """The artifact's `scan` function."""
         return self._module.signatures["scan"]
-
-    @property
-    def precision(self) -> str:
-        """As the program was compiled."""
-        return str(self.manifest.details["precision"])
 
     @property
     def engines(self) -> list[Engine]:
@@ -185,7 +184,7 @@ class LoadedISM(CompiledISM):
         return _load_again, (str(self.path), self.manifest.to_json())
 
     def to_keras_layer(self) -> Any:
-        """A loaded program has no layers.
+        """Refused: the weights are in the functions of the artifact, and no layer can own them.
 
         Raises:
             UnsupportedError: always.

@@ -18,7 +18,7 @@ def write_bigwig(source: Source, path: Path, track: str | None) -> None:
         OptionError: pyBigWig is not installed; or see `importance_by_chromosome`.
     """
     try:
-        import pyBigWig
+        import pyBigWig  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("bigWig", "pyBigWig", "genomics") from error
     found = importance_by_chromosome(source, track)

@@ -26,7 +26,7 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
             is called like another dataset, or scores that float16 cannot hold.
     """
     try:
-        import h5py
+        import h5py  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("HDF5", "h5py", "genomics") from error
     positions = source.need_letters("this HDF5 layout")

@@ -44,7 +44,7 @@ class Source:
             raise StoreError("not a store of a scan or of variants", got=str(path))
         if not store.complete:
             raise StoreError("the store is not complete; run its command again", got=str(path))
-        import zarr
+        import zarr  # an extra, not always installed
 
         self.group: Any = zarr.open_group(str(path), mode="r")
         self.outputs: list[str] = self.attributes["outputs"]

@@ -34,7 +34,7 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         OptionError: xarray is not installed.
     """
     try:
-        import xarray
+        import xarray  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("a view of a store", "xarray", "genomics") from error
     attributes = Store(Path(path)).attributes

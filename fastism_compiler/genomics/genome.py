@@ -75,7 +75,7 @@ class Genome:
 
     def _open(self) -> Any:
         try:
-            import pyfaidx
+            import pyfaidx  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
         local = self._source.local

@@ -158,7 +158,7 @@ def _tsv_rows(path: Source) -> Iterator[_Row | FileError]:
 
 def _bcf_rows(path: Source) -> Iterator[_Row | FileError]:
     try:
-        import cyvcf2
+        import cyvcf2  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("reading BCF", "cyvcf2", "genomics") from error
     if not path.first_unpacked(len(_BCF_BEGINS)).startswith(_BCF_BEGINS):

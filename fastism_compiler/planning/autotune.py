@@ -10,11 +10,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from fastism_compiler._version import __version__
+from fastism_compiler.emit.functions import traced
+from fastism_compiler.emit.kernels.table import KERNELS
+from fastism_compiler.emit.precision import arithmetic_of
 from fastism_compiler.host import calibration
 from fastism_compiler.host.calibration import least_seconds
 from fastism_compiler.host.hardware import processor
@@ -22,9 +26,7 @@ from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
-
-if TYPE_CHECKING:
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine import Engine
 
 TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20, 256 << 20, 1 << 30)
 """Sizes of the widest step of a tile that are tried."""
@@ -95,7 +97,8 @@ class Tuner:
 
     def kernel_seconds(self, candidate: Candidate) -> float:
         """Seconds of one tile of a convolution; a `Context.measure`."""
-        return self.timings.get(self._key("kernel", *astuple(candidate)), lambda: self._time_kernel(candidate))
+        key = self._key("kernel", candidate.kernel, *astuple(candidate.shape))
+        return self.timings.get(key, lambda: self._time_kernel(candidate))
 
     def machine(self) -> Machine:
         """The rates of the machine at hand, for the cost models."""
@@ -133,30 +136,24 @@ class Tuner:
         return min(distinct.values(), key=seconds)
 
     def _key(self, *what: Any) -> str:
-        import tensorflow as tf
-
         return " ".join(map(str, (processor(), tf.__version__, __version__, self.jit, self.precision, *what)))
 
-    def _time_kernel(self, c: Candidate) -> float:
-        import tensorflow as tf
-
-        from fastism_compiler.emit.functions import traced
-        from fastism_compiler.emit.kernels.table import KERNELS, arithmetic_of
-
+    def _time_kernel(self, candidate: Candidate) -> float:
+        kernel, c = KERNELS[candidate.kernel], candidate.shape
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))
-        kernel = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
+        taps = graph.add("parameter", type=TensorType((c.taps, c.channels, c.filters), "float32"))
         reach = (c.taps - 1) * c.dilation
         attrs = {"stride": 1, "dilation": c.dilation, "groups": 1, "pad": (reach, reach)}
-        node = graph.add("conv", [x, kernel], attrs)
+        node = graph.add("conv", [x, taps], attrs)
         arithmetic = arithmetic_of(self.precision, self.jit, cpu_only=self.target.cpu_only(self.jit))
         rng = np.random.default_rng(0)
         rows = tf.constant(rng.standard_normal((c.rows, c.width, c.channels)), tf.float32)
         weights = tf.constant(rng.standard_normal((c.taps, c.channels, c.filters)), tf.float32)
-        arranged = KERNELS[c.kernel].prepare(node, weights, c.width)
+        arranged = kernel.prepare(node, weights, c.width)
 
         def apply(rows: Any, arranged: Any) -> Any:
-            return KERNELS[c.kernel].apply(node, rows, arranged, arithmetic)
+            return kernel.apply(node, rows, arranged, arithmetic, lambda: tf.constant(0))
 
         run = traced(apply, self.jit)
         return least_seconds(lambda: run(rows, arranged).numpy())

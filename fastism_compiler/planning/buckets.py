@@ -10,11 +10,10 @@ from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes.base import Context
-from fastism_compiler.passes.choose_program import reference_cost, row_cost
+from fastism_compiler.passes.cost.model import FITTED
+from fastism_compiler.passes.cost.programs import reference_cost, row_cost
 from fastism_compiler.passes.cost.rows import row_work
 
-_PROGRAM = 0.05
-"""What one more program must save of a scan's cost to be worth compiling."""
 _MOST = 4
 _FEWEST = 64
 """Ranges of a bucket that is worth splitting."""
@@ -55,7 +54,7 @@ def _split(by_room: Table, cost: Callable[[Table], float]) -> list[Table]:
     if len(by_room) < _FEWEST:
         return [np.sort(by_room)]
     ways = [[np.sort(part) for part in np.array_split(by_room, count)] for count in range(1, _MOST + 1)]
-    return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + _PROGRAM * (len(parts) - 1)))
+    return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + FITTED.program * (len(parts) - 1)))
 
 
 def scan_cost(graph: Graph, context: Context) -> float:

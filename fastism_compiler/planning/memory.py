@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastism_compiler.errors import MemoryBudgetError
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.hardware import free_memory, gpu_memory
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.ir.position_map import ceil_div
+from fastism_compiler.ir.queries import kernel_of, rule_of, weights_of
 from fastism_compiler.passes.cost.machine import Machine
-from fastism_compiler.passes.cost.rows import lowering
-from fastism_compiler.passes.select_kernels import KERNEL_ROWS, SCATTER_GEMM, TOEPLITZ, WINOGRAD, arranged
-
-if TYPE_CHECKING:
-    from fastism_compiler.frontend.selection import Packer
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.passes.cost.model import FITTED
+from fastism_compiler.passes.cost.rows import kernel_shape
+from fastism_compiler.runtime.engine import Engine
 
 LARGEST_BLOCK = 1 << 16
 """Most sequences per block, however much memory there is: larger blocks are no faster."""
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_LIVE_BUFFERS = 3
-"""Values of the model's largest layer that exist at once when it runs whole (measured)."""
 _LARGEST_BUDGET = 1 << 60
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
@@ -67,10 +63,10 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
     graph, tiling = engine.graph, engine.tiling
     if engine.naive:
         mutants = sequences * engine.ranges.count
-        whole = _LIVE_BUFFERS * naive_rows * _largest(graph)
+        whole = FITTED.live_buffers * naive_rows * _largest(graph)
         return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
-    own = -(-sequences // engine.lanes)
-    lanes = engine.sharing if sequences == 1 else -(-sequences // own)
+    own = ceil_div(sequences, engine.lanes)
+    lanes = engine.sharing if sequences == 1 else ceil_div(sequences, own)
     size = tiling.rows(own)
     # the widest step: XLA reuses the buffers of all others
     tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
@@ -85,19 +81,21 @@ def _kernel_slice_bytes(graph: Graph) -> int:
     """The most of a dense kernel that a tile cuts out at once: XLA copies it in front of the product."""
     sizes = [0]
     for node in graph.nodes(Section.TILE):
-        if node.facts.kernel == KERNEL_ROWS:
-            rows, kernel = node.operands
-            cut_out = 0 if rows.carrier.spans(kernel.type.extent(0)) else rows.carrier.width // node.facts.parts
-            sizes.append(cut_out * kernel.type.extent(1) * np.dtype(kernel.type.dtype).itemsize)
+        spec, weights = kernel_of(node), weights_of(node)
+        if spec is not None and spec.contracts_positions and weights is not None:
+            carrier = node.operands[0].carrier
+            cut_out = 0 if carrier.spans(weights.type.extent(0)) else carrier.width // node.facts.parts
+            sizes.append(cut_out * weights.type.extent(1) * np.dtype(weights.type.dtype).itemsize)
     return max(sizes)
 
 
 def _arranged_bytes(graph: Graph) -> int:
-    """Kernels of convolutions in the order in which their products read them."""
+    """Weights as the products of kernels read them."""
     total = 0
     for node in graph.nodes(Section.TILE):
-        if node.facts.kernel in (SCATTER_GEMM, TOEPLITZ, WINOGRAD):
-            total += arranged(lowering(node)) * np.dtype(node.type.dtype).itemsize
+        spec = kernel_of(node)
+        if spec is not None:
+            total += spec.arranged(kernel_shape(node)) * np.dtype(node.type.dtype).itemsize
     return total
 
 
@@ -160,7 +158,7 @@ def tile_bytes(budget: int, lanes: int, machine: Machine) -> int:
 def naive_rows(graph: Graph, budget: int, machine: Machine) -> int:
     """Whole mutants per call of the model itself that fit `budget` bytes, and that the machine has use for."""
     share = int(_SHARE_OF_WHOLE * budget)
-    return int(np.clip(share // (_LIVE_BUFFERS * _largest(graph)), 1, machine.whole_rows))
+    return int(np.clip(share // (FITTED.live_buffers * _largest(graph)), 1, machine.whole_rows))
 
 
 def _largest(graph: Graph) -> int:
@@ -186,10 +184,7 @@ def check_result_fits(selection: Packer, results: int) -> None:
 
 def result_bytes(selection: Packer) -> int:
     """Bytes of one mutant's results."""
-    import keras
-
-    leaves: list[Any] = keras.tree.flatten(selection.structure)  # of one sequence
-    return sum(np.asarray(y).nbytes for y in leaves)
+    return sum(np.asarray(y).nbytes for y in selection.samples)
 
 
 def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
+from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
 from fastism_compiler.planning.memory import predict_bytes
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +104,30 @@ class Plan:
         return lines + [f"note: {n}" for n in self.notes]
 
 
-def make_plan(program: CompiledISM) -> Plan:
-    """Read the plan off a program's annotated graphs."""
-    engines = program.engines
-    graph = engines[0].graph
+def make_plan(
+    engines: Sequence[Engine], selection: Packer, batch_size: int, naive_rows: int, notes: Sequence[str]
+) -> Plan:
+    """Read the plan off the annotated graphs of a program.
+
+    Args:
+        engines: one per bucket of ranges.
+        selection: which outputs are returned.
+        batch_size: sequences per block.
+        naive_rows: whole mutants per call of the model itself.
+        notes: what else users should know.
+    """
+    graph, ranges = engines[0].graph, sum(e.ranges.count for e in engines)
     return Plan(
         model=graph.name,
-        ranges=program.ranges.count,
+        ranges=ranges,
         layers=_layers(engines),
         stops=_stops(engines),
         naive_multiply_adds=naive_total(graph),
-        multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / program.ranges.count,
-        batch_size=program.batch_size,
-        rows=engines[0].tiling.rows(-(-program.batch_size // engines[0].lanes)),
-        bytes=max(predict_bytes(e, program.selection, program.batch_size, program.naive.rows) for e in engines),
-        notes=tuple(program.notes),
+        multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / ranges,
+        batch_size=batch_size,
+        rows=engines[0].tiling.rows(ceil_div(batch_size, engines[0].lanes)),
+        bytes=max(predict_bytes(e, selection, batch_size, naive_rows) for e in engines),
+        notes=tuple(notes),
         **_prediction(engines),
     )
 

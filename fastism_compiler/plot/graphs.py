@@ -83,6 +83,7 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _box(ax: Any, x: float, number: int, row: Row, first: str, second: str) -> None:
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import FancyBboxPatch
 
     y = number * _STEP - _HEIGHT / 2
@@ -128,6 +129,7 @@ def _arrow(
 
 def _draw_windows(ax: Any, rows: Sequence[Row], change: int | None) -> None:
     """A strip per row: the output's positions, and in it those that one change reaches."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import Polygon, Rectangle
 
     before: tuple[int, float, float] | None = None
@@ -171,6 +173,7 @@ def _changed_input(row: Row, change: int | None) -> tuple[float, float, str] | N
 
 
 def _legend(figure: Any, rows: Sequence[Row]) -> None:
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -76,6 +76,7 @@ def draw_heatmap(ax: Any, effects: Array, blank: Array, first: int = 0, limit: f
         first: number of the first position.
         limit: effect of the strongest colours.
     """
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.colors import ListedColormap
 
     shown = np.where(blank, np.nan, effects)
@@ -93,6 +94,7 @@ def draw_heatmap(ax: Any, effects: Array, blank: Array, first: int = 0, limit: f
 
 def draw_letters(ax: Any, reference: Array, alphabet: str, first: int = 0) -> None:
     """The row of reference letters: written where they can be read, else coloured stripes; N where unknown."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.colors import to_rgb
 
     names = [alphabet[i] if i < len(alphabet) else "N" for i in reference.tolist()]

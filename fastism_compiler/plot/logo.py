@@ -70,6 +70,7 @@ def draw_logo(ax: Any, scores: Array, alphabet: str = "ACGT", first: int = 0) ->
 
 def _draw_column(ax: Any, position: int, column: Array, alphabet: str) -> None:
     """The letters of one position, the smallest next to the line."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import PathPatch
     from matplotlib.transforms import Affine2D
 
@@ -93,6 +94,7 @@ def _draw_column(ax: Any, position: int, column: Array, alphabet: str) -> None:
 @cache
 def _glyph(letter: str) -> tuple[Any, tuple[float, float, float, float]]:
     """A letter's outline and its box (x, y, width, height)."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 

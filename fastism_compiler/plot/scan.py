@@ -333,7 +333,7 @@ def open_store(path: str | os.PathLike[str]) -> Any:
         UnsupportedError: zarr is not installed.
     """
     try:
-        import zarr
+        import zarr  # an extra, not always installed
     except ImportError as error:
         raise missing("stores need zarr", "plot") from error
     if not Path(path).exists():

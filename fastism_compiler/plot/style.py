@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Any:
         UnsupportedError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # an extra, not always installed
     except ImportError as error:
         raise missing("pictures need matplotlib", "plot") from error
     return Figure(figsize=(width, height), layout="constrained")
@@ -84,6 +84,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     Raises:
         OptionError: another extension, or a file that cannot be written.
     """
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     target = check_target(path)

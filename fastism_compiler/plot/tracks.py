@@ -85,6 +85,7 @@ def top_outputs(effects: Array, top: int) -> Array:
 
 
 def _colours() -> Any:
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     return mpl.colormaps[DIVERGING].with_extremes(bad=MISSING)
@@ -93,7 +94,7 @@ def _colours() -> Any:
 def _tree(effects: Array) -> dict[str, Any]:
     """scipy's dendrogram of the columns of `[P, k]`; cells not computed count as no effect."""
     try:
-        from scipy.cluster.hierarchy import dendrogram, linkage
+        from scipy.cluster.hierarchy import dendrogram, linkage  # an extra, not always installed
     except ImportError as error:
         raise missing("clustering needs scipy; cluster=False leaves it out", "plot") from error
     rows = np.where(np.isfinite(effects), effects, 0.0).T
@@ -113,6 +114,7 @@ def _draw_tree(ax: Any, tree: dict[str, Any], rows: int) -> None:
 
 def _label_columns(ax: Any, positions: Array) -> None:
     """Ticks at columns, labelled with their positions: round numbers where positions rise by 1."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.ticker import MaxNLocator
 
     count = len(positions)

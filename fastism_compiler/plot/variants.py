@@ -93,6 +93,7 @@ def _write_labels(ax: Any, positions: Array, effects: Array, labels: Sequence[st
 
 def _legend(ax: Any, letters: Sequence[str]) -> None:
     """Which colour is which alternate letter; nothing where letters are not told apart by colour."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.lines import Line2D
 
     shown = [c for c in sorted(set(letters)) if letter_colour(c) != OTHER]

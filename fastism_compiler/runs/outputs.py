@@ -101,10 +101,13 @@ def reduction(name: str) -> Callable[[Any], Any]:
     """`reduce=` of `compile`: this reduction over all axes of every output but the first."""
 
     def reduce(outputs: Any) -> Any:
-        import keras
+        # TensorFlow is imported late: the command line reads this module, and starts without it
+        import tensorflow as tf
 
-        over = getattr(keras.ops, name)
-        return keras.tree.map_structure(
+        from fastism_compiler.emit.functions import function_named  # with TensorFlow
+
+        over = function_named(name)
+        return tf.nest.map_structure(
             lambda y: over(y, axis=tuple(range(1, len(y.shape)))) if len(y.shape) > 1 else y, outputs
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.arrays import is_array_file, read_arrays
 from fastism_compiler.genomics.fasta import read_fasta
@@ -16,12 +17,12 @@ from fastism_compiler.genomics.records import Record
 from fastism_compiler.genomics.regions import Windows, read_regions
 from fastism_compiler.genomics.sources import Source
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
-from fastism_compiler.runs.settings import ScanSettings
+from fastism_compiler.runs.settings import Execution, ScanSettings
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,6 @@ def scan(
     )
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

@@ -1,10 +1,11 @@
-"""Settings: everything besides the model and the input that decides the numbers of a run."""
+"""Settings: what decides the numbers of a run besides the model and the input, and who computes them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from fastism_compiler.genomics.alphabet import find_alphabet
@@ -142,3 +143,44 @@ class VariantSettings(Settings):
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Who computes what. Nothing here changes a number.
+
+    Attributes:
+        join: share the work with other runs of the same command on the same store.
+        shard: `(i, n)`: only the `i`-th of `n` parts of the tasks (from 1); shards join by themselves.
+        workers: local processes; with GPUs, one on each.
+        threads: threads of each process (equal bits need equal threads); None:
+            TensorFlow's choice, or the cores divided among local workers.
+        client: a `distributed.Client`, or the address of a scheduler.
+        verify: compare a few ranges with naive ISM first.
+    """
+
+    join: bool = False
+    shard: tuple[int, int] | None = None
+    workers: int = 1
+    threads: int | None = None
+    client: Any = None
+    verify: bool = True
+
+    def check(self, model: Any) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            OptionError: no worker, a shard that does not exist, or a model that other processes cannot load.
+        """
+        if self.workers < 1 or (self.threads is not None and self.threads < 1):
+            raise OptionError("at least one worker and one thread are needed", got=(self.workers, self.threads))
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise OptionError("a shard is i/n, i from 1 to n", expected="such as 1/8", got="{}/{}".format(*self.shard))
+        if self.client is not None and self.workers > 1:
+            raise OptionError("a cluster brings its own workers", expected="workers or a client", got="both")
+        if (self.client is not None or self.workers > 1) and not isinstance(model, str | Path):
+            raise OptionError("other processes load the model from a file", expected="a path", got=type(model).__name__)
+
+    def tasks(self, tasks: Sequence[int]) -> Sequence[int]:
+        """This shard's part of the tasks."""
+        return tasks if self.shard is None else tasks[self.shard[0] - 1 :: self.shard[1]]

@@ -42,7 +42,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         try:
-            import zarr
+            import zarr  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("a store", "zarr", "genomics") from error
         self._zarr: Any = zarr

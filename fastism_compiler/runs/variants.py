@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
 from fastism_compiler.genomics.sources import Source
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scan import check_strands
-from fastism_compiler.runs.settings import VariantSettings
+from fastism_compiler.runs.settings import Execution, VariantSettings
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,6 @@ def scan_variants(
     job = VariantJob(model, settings or VariantSettings(), Path(variants), Path(genome))
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

@@ -21,8 +21,8 @@ from typing import IO, Any
 from fastism_compiler.host.hardware import usable_cores
 from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
-from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.settings import Execution
 from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
 
@@ -131,9 +131,7 @@ def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worke
 
 def _environment(number: int) -> dict[str, str]:
     """One GPU each, where there are GPUs."""
-    import fastism_compiler
-
-    root = str(Path(fastism_compiler.__file__).parent.parent)
+    root = str(Path(__file__).resolve().parent.parent.parent)
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
     environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
@@ -148,6 +146,7 @@ def _devices(environment: dict[str, str]) -> list[str]:
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [d for d in visible.split(",") if d and d != "-1"]
+    # TensorFlow is imported late: a parent process often has no other use for it
     import tensorflow as tf
 
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]

@@ -1,4 +1,4 @@
-"""Winograd's minimal convolution: how a window is paired, a kernel grouped, and how many products are left.
+"""The winograd kernel: pairs of positions meet groups of taps in a third fewer products, then overlap-add.
 
 Two positions `d0 + d1 z` meet a group of taps `g0 + g1 z + g2 z^2` as polynomials do, `z` being a step of one
 dilation. Their product has one coefficient more than the group has taps, and is known from its values at as many
@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastism_compiler.ir.kernels.spec import Contraction, KernelShape, KernelSpec
+
 _MOST_TAPS = 3
 """Taps of a group: more would need points beyond 0, 1, -1 and infinity, and round worse."""
+
+_MOVED = 2.2
+"""Cost of an element that is moved, over one of `scatter-gemm`: every product is read for two or three outputs
+(`python -m benchmarks.kernels`)."""
+
+_STARTS = 9
+"""Three products instead of one, and sums around all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +62,35 @@ class Pairing:
     def products(self) -> int:
         """Products of one position's channels with such a matrix; a position alone needs one per tap."""
         return self.second * self.matrices + (self.first - self.second) * self.taps
+
+
+def _pairing(shape: KernelShape) -> Pairing:
+    return Pairing(shape.width, shape.taps, shape.dilation)
+
+
+def _applies(shape: KernelShape, precision: str) -> bool:
+    """There must be pairs. float32 only: values at 1 and -1 cancel, and fewer digits would be lost in it."""
+    return precision == "float32" and _pairing(shape).second > 0
+
+
+def _scratch(shape: KernelShape) -> int:
+    """The pairs at four points, and the products."""
+    return 2 * shape.width * shape.channels + _pairing(shape).products * shape.filters
+
+
+def _moved(shape: KernelShape) -> float:
+    return _MOVED * (_scratch(shape) + shape.out_width * shape.filters)
+
+
+SPEC = KernelSpec(
+    name="winograd",
+    computes=frozenset({Contraction.CONVOLUTION}),
+    multiply_adds=lambda shape: _pairing(shape).products * shape.channels * shape.filters,
+    scratch=_scratch,
+    arranged=lambda shape: _pairing(shape).matrices * shape.channels * shape.filters,
+    moved=_moved,
+    starts=_STARTS,
+    applies=_applies,
+    stores_operands=True,
+    spares_products=True,
+)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.kernels.spec import Contraction, Geometry
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Geometries, Infer, Moves, OpRule, Stops, always
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -69,8 +70,32 @@ def _tap_work(call: Call, axis: int) -> int:
     return call.operands[1].row_size // call.operands[1].extent(0)
 
 
+def _conv_geometry(call: Call, axis: int | None) -> Geometry:
+    attrs = call.attrs
+    plain = axis is not None and attrs["stride"] == 1 and attrs["groups"] == 1
+    kind = Contraction.CONVOLUTION if plain else Contraction.OTHER
+    taps, channels, filters = (call.operands[1].extent(i) for i in range(3))
+    return Geometry(kind, taps, channels, filters, attrs["dilation"], groups=attrs["groups"])
+
+
+def _depthwise_geometry(call: Call, axis: int | None) -> Geometry:
+    """A group for each channel."""
+    taps, channels, multiplier = (call.operands[1].extent(i) for i in range(3))
+    return Geometry(Contraction.OTHER, taps, 1, channels * multiplier, call.attrs["dilation"], groups=channels)
+
+
+def _transposed_geometry(call: Call, axis: int | None) -> Geometry:
+    kind = Contraction.OTHER if axis is None else Contraction.TRANSPOSED
+    taps, filters, channels = (call.operands[1].extent(i) for i in range(3))
+    return Geometry(kind, taps, channels, filters, call.attrs["dilation"], call.attrs["stride"])
+
+
+def _rule(kind: str, infer: Infer, geometry: Geometries) -> OpRule:
+    return OpRule(kind, LayerClass.LOCAL, infer, _track, always, _tap_work, contraction=True, geometry=geometry)
+
+
 RULES = (
-    OpRule("conv", LayerClass.LOCAL, _conv, _track, always, _tap_work, contraction=True),
-    OpRule("depthwise_conv", LayerClass.LOCAL, depthwise_type, _track, always, _tap_work, contraction=True),
-    OpRule("conv_transpose", LayerClass.LOCAL, _transpose, _track, always, _tap_work, contraction=True),
+    _rule("conv", _conv, _conv_geometry),
+    _rule("depthwise_conv", depthwise_type, _depthwise_geometry),
+    _rule("conv_transpose", _transpose, _transposed_geometry),
 )

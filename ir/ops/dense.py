@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.kernels.spec import Contraction, Geometry
 from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Moves, OpRule, Stops, always
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote
@@ -40,4 +41,13 @@ def _work(call: Call, axis: int) -> int:
     return per_position * math.prod(value.extent(i) for i in range(1, last) if i != axis)
 
 
-RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, _work, contraction=True),)
+def _geometry(call: Call, axis: int | None) -> Geometry:
+    """Over positions, each of them a channel of its own; or over the channels of one position at a time."""
+    value, kernel = call.operands
+    inputs, outputs = kernel.extent(0), kernel.extent(1)
+    if axis == value.rank - 1:
+        return Geometry(Contraction.POSITIONS, inputs, 1, outputs)
+    return Geometry(Contraction.OTHER, 1, inputs, outputs)
+
+
+RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, _work, contraction=True, geometry=_geometry),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.kernels.spec import Contraction, Geometry
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
@@ -26,7 +27,13 @@ def _track(call: Call, operand: int, axis: int) -> Effect:
     return Moves(1, PositionMap(*lengths, stride=attrs["stride"], taps=attrs["size"], pad=attrs["pad"][0]))
 
 
+def _geometry(call: Call, axis: int | None) -> Geometry:
+    """Every channel by itself."""
+    channels = call.result.extent(2)
+    return Geometry(Contraction.OTHER, call.attrs["size"], 1, channels, groups=channels)
+
+
 RULES = (
     OpRule("max_pool", LayerClass.POOLING, _infer, _track, drops_nan=True),
-    OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, contraction=True),
+    OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, contraction=True, geometry=_geometry),
 )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from fastism_compiler.ir.facts import Form, LayerClass
+from fastism_compiler.ir.kernels.spec import Geometry
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 
@@ -75,6 +76,8 @@ Track = Callable[[Call, int, int], Effect]
 Linear = Callable[[Call, Sequence[bool]], bool]
 Work = Callable[[Call, int], int]
 Vocabulary = Callable[[Call], int]
+Geometries = Callable[[Call, int | None], Geometry]
+"""`(call, axis of the window on operand 0; None where there is none) -> geometry`"""
 
 
 def always(call: Call, changed: Sequence[bool]) -> bool:
@@ -107,6 +110,7 @@ class OpRule:
         work: multiply-adds, for positions on `axis` of operand 0, of one contact between an input position and an
             output position, of one step of a recurrence, or of all of an op that stops.
         contraction: multiplies and adds over operand 0; cheaper on deltas, so it always gets them.
+        geometry: of a contraction that runs on deltas: its sizes, and so the kernels that compute it.
         delta_only: rewrites positions in a way that overhanging values would not survive; deltas are 0 there.
         elementwise: result positions depend on equal operand positions only.
         rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
@@ -122,6 +126,7 @@ class OpRule:
         opaque: runs a call that the frontend bound (attribute `call`).
         macro: written by the frontend, expanded by `canonicalize`.
         tile: lives in the tile section only.
+        enters: its rows are the change ranges themselves.
         delta_lowering: how it is written on deltas.
         negated: operands that a sum subtracts.
         over_windows: the tile op that aggregates a window with the reference's values before and after it.
@@ -142,6 +147,7 @@ class OpRule:
     linear: Linear = never
     work: Work = no_work
     contraction: bool = False
+    geometry: Geometries | None = None
     delta_only: bool = False
     elementwise: bool = False
     rematerialize: bool = False
@@ -153,6 +159,7 @@ class OpRule:
     opaque: bool = False
     macro: bool = False
     tile: bool = False
+    enters: bool = False
     delta_lowering: DeltaLowering = DeltaLowering.SAME
     negated: tuple[int, ...] = ()
     over_windows: str | None = None

@@ -61,7 +61,7 @@ def _aggregate(kind: str, **options: Any) -> OpRule:
 
 
 RULES = (
-    _rule("input_delta", plumbing=True),
+    _rule("input_delta", plumbing=True, enters=True),
     _rule("zero_delta", shape_only=(1,)),
     _rule("slice_assign", converts=(Form.DELTA, Form.VALUE), plumbing=True),
     _rule("difference", converts=(Form.VALUE, Form.DELTA), plumbing=True),

@@ -8,20 +8,13 @@ import numpy as np
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
 from fastism_compiler.ir.facts import Form, Section
 from fastism_compiler.ir.graph import Graph
+from fastism_compiler.ir.kernels import KernelShape
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.ir.queries import geometry_of, kernel_of, rule_of, weights_of
 from fastism_compiler.ir.ranges import Window
-from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.select_kernels import (
-    GATHER_GEMM,
-    SCATTER_GEMM,
-    WINOGRAD,
-    multiply_adds,
-    pairing_of,
-    scratch,
-)
 
 ITEM_BYTES = 4
+"""Bytes of a number: what is planned for is float32."""
 
 
 def row_work(graph: Graph, count: int) -> float:
@@ -34,10 +27,11 @@ def row_work(graph: Graph, count: int) -> float:
 
 def kernel_share(node: Node | None) -> float:
     """Multiply-adds of a tile op's kernel, over those of every position with every tap: below 1 for `winograd`."""
-    if node is None or node.facts.kernel != WINOGRAD:
+    spec = None if node is None else kernel_of(node)
+    if node is None or spec is None or not spec.spares_products:
         return 1.0
-    pairing = pairing_of(lowering(node))
-    return pairing.products / (pairing.width * pairing.taps)
+    shape = kernel_shape(node)
+    return spec.multiply_adds(shape) / (shape.width * shape.taps * shape.channels * shape.filters)
 
 
 def delta_ops(graph: Graph) -> dict[Node, Node]:
@@ -62,24 +56,16 @@ def _changing(graph: Graph) -> list[Node]:
 
 def row_bytes(node: Node) -> int:
     """Memory for one row of `node`, its operands, and its kernel's scratch space."""
-    total = stored_size(node)
-    for operand in node.operands:
-        if operand.in_tile:
-            total += stored_size(operand)
-    if node.facts.kernel in (SCATTER_GEMM, WINOGRAD, GATHER_GEMM):
-        total += scratch(lowering(node))
-    return total * ITEM_BYTES
+    total = stored_size(node) + sum(stored_size(o) for o in node.operands if o.in_tile)
+    spec = kernel_of(node)
+    return ITEM_BYTES * (total + (spec.scratch(kernel_shape(node)) if spec else 0))
 
 
-def lowering(node: Node) -> Candidate:
-    """A convolution of the tile, with the kernel it has got, at the shape it runs at for one row."""
-    rows, kernel = node.operands
-    channels, filters = rows.type.extent(rows.type.rank - 1), node.type.extent(node.type.rank - 1)
-    width, out_width = stored_size(rows) // channels, stored_size(node) // filters
-    taps = kernel.type.row_size // (channels * filters)
-    stride = node.attrs["stride"] if node.op == "conv_transpose" else 1
-    dilation = node.attrs.get("dilation", 1)
-    return Candidate(node.facts.kernel or "", 1, width, out_width, taps, channels, filters, dilation, stride)
+def kernel_shape(node: Node) -> KernelShape:
+    """The shape at which a tile op's kernel runs for one row, as its windows are stored."""
+    g = geometry_of(node)
+    width, out_width = stored_size(node.operands[0]) // (g.channels * g.groups), stored_size(node) // g.filters
+    return KernelShape(1, width, out_width, g.taps, g.channels, g.filters, g.dilation, g.stride)
 
 
 def stored_size(node: Node) -> int:
@@ -91,15 +77,17 @@ def stored_size(node: Node) -> int:
 
 
 def stored_work(node: Node) -> int:
-    """Multiply-adds of a linear op on one stored row, whatever part of it has changed."""
-    if not rule_of(node).contraction or node.facts.form is not Form.DELTA:
-        return 0
-    rows, *parameters = node.operands
-    if not parameters:  # sums of positions
-        return stored_size(rows)
-    kernel = parameters[0]
-    if node.op == "dense":
-        return stored_size(rows) * kernel.type.extent(1)
-    if node.facts.kernel in (SCATTER_GEMM, WINOGRAD, GATHER_GEMM):
-        return multiply_adds(lowering(node))
-    return stored_size(rows) // rows.type.extent(rows.type.rank - 1) * kernel.type.row_size
+    """Multiply-adds of a tile op on one stored row, whatever part of it has changed; 0 where it has no kernel."""
+    spec = kernel_of(node)
+    return spec.multiply_adds(kernel_shape(node)) if spec else 0
+
+
+def weights_read(node: Node) -> int:
+    """Elements of its weights that a contraction of the tile reads once per tile."""
+    spec, weights = kernel_of(node), weights_of(node)
+    if spec is not None and spec.contracts_positions and weights is not None:
+        # the rows that changes reach: which others are read with them is not known yet in `place-windows`
+        changed = min(max(node.operands[0].window.ranges.max_width, 1), weights.type.extent(0))
+        return changed * weights.type.extent(1)
+    arranged = spec.arranged(kernel_shape(node)) if spec is not None else 0
+    return arranged or sum(o.type.row_size for o in node.operands[1:] if not o.in_tile and not o.type.batched)

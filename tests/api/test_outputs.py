@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.api.models import model64
 from tests.oracle import make_inputs
 
@@ -113,3 +115,44 @@ def test_outputs_of_a_dict_in_any_order(outputs: dict[str, Any], reduced: bool) 
     assert set(scores) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(scores[name][:, 4], value, rtol=1e-4, atol=1e-5)
+
+
+def ordered_model() -> Any:
+    """Outputs in an OrderedDict that is not sorted: Keras keeps its order, TensorFlow would sort it."""
+    inputs = L.Input((9, 4), name="seq")
+    x = L.Conv1D(2, 3)(inputs)
+    head = L.Dense(3)(L.GlobalAveragePooling1D()(x))
+    return randomize(keras.Model(inputs, OrderedDict([("second", x), ("first", head)])))
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_outputs_in_an_ordered_dict_keep_their_names(reduced: bool, tmp_path: Path) -> None:
+    model = ordered_model()
+    x = make_inputs(model, 2)["seq"]
+    naive = model(x, training=False)
+    shapes = {"second": (2, 7, 2), "first": (2, 3)}
+    program = fc.compile(model, jit=False, reduce=(lambda y: y) if reduced else None)
+    result = program.reference(x)
+    assert {name: y.shape for name, y in result.items()} == shapes
+    for name, y in result.items():
+        np.testing.assert_allclose(y, naive[name], rtol=1e-5, atol=1e-6)
+    some = fc.compile(model, outputs={"first": [1]}, jit=False, reduce=(lambda y: y) if reduced else None)
+    np.testing.assert_allclose(some.reference(x)["first"], naive["first"][:, 1:2], rtol=1e-5, atol=1e-6)
+    some.export(tmp_path / "some")
+    np.testing.assert_allclose(fc.load(tmp_path / "some").reference(x)["first"], naive["first"][:, 1:2], rtol=1e-5)
+    program.export(tmp_path / "all")
+    loaded = fc.load(tmp_path / "all").reference(x)
+    assert {name: y.shape for name, y in loaded.items()} == shapes
+
+
+def test_inputs_in_an_ordered_dict_keep_their_names() -> None:
+    sequence, other = L.Input((9, 4), name="z"), L.Input((9, 4), name="a")
+    y = L.Conv1D(2, 3)(L.Concatenate()([sequence, 2 * other]))
+    model = randomize(keras.Model(OrderedDict([("z", sequence), ("a", other)]), L.GlobalAveragePooling1D()(y)))
+    program = fc.compile(model, seq_input="z", jit=False)
+    z, a = np.random.default_rng(0).random((2, 3, 9, 4), "float32")
+    changed = z.copy()
+    changed[:, 4] = 0
+    # Keras itself takes inputs in the order of the dict it is given, whatever their names
+    expected = model(OrderedDict([("z", changed), ("a", a)]), training=False)
+    np.testing.assert_allclose(program({"a": a, "z": z})[:, 4], expected, rtol=1e-5, atol=1e-6)

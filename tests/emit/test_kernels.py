@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from fastism_compiler.ir import Section
+from fastism_compiler.ir.kernels import KERNELS
+from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
-from fastism_compiler.emit.kernels.table import arithmetic_of, product_with_slice
+from fastism_compiler.emit.kernels import table
+from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
+from fastism_compiler.emit.precision import arithmetic_of
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
+from fastism_compiler.runtime.engine_factory import EngineFactory
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 from tests.programs import compile_tiles
@@ -21,6 +30,16 @@ GRAPHS_WITH_CONVOLUTIONS = [
     *(name for name in GRAPHS if name.startswith("conv")),
     *("residual_tower", "cropped_residuals", "dense_block", "u_net", "reverse_complement", "depthwise_and_separable"),
 ]
+
+
+def test_every_kernel_that_is_declared_is_computed_by_a_module_of_its_name() -> None:
+    assert list(table.KERNELS) == list(KERNELS)
+    for name, kernel in table.KERNELS.items():
+        module = f"fastism_compiler.emit.kernels.{name.replace('-', '_')}"
+        assert kernel.prepare.__module__ == kernel.apply.__module__ == module
+    helpers = {"__init__", "overlap_add", "table"}
+    modules = {path.stem for path in Path(str(table.__file__)).parent.glob("*.py")} - helpers
+    assert modules == {name.replace("-", "_") for name in KERNELS}
 
 
 @pytest.mark.parametrize("name", GRAPHS_WITH_CONVOLUTIONS)
@@ -58,7 +77,8 @@ def test_a_product_with_a_slice_in_parts(parts: int) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastism_compiler.runtime.engine_factory.SLICE_BYTES", 4 * 4 * 300)
+    factory = partial(EngineFactory, cost=replace(FITTED, slice_bytes=4 * 4 * 300))
+    monkeypatch.setattr("fastism_compiler.compiler.EngineFactory", factory)
     x = inputs = keras.Input((120, 4))
     x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
     model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
@@ -66,3 +86,14 @@ def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch)
     (dense,) = (n for n in program.engines[0].graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
     assert dense.facts.parts > 4
     program.verify(ranges=120)
+
+
+def test_a_dense_over_positions_of_several_channels_keeps_them_apart() -> None:
+    """`[B, 6, 400]` onto `[B, 6, 500]`, of whose kernel a tile reads a slice: not `[B * 6, 500]`."""
+    x = inputs = keras.Input((400, 4))
+    x = keras.layers.Permute((2, 1))(keras.layers.Conv1D(6, 3, padding="same")(x))
+    model = randomize(keras.Model(inputs, keras.layers.Dense(500)(x)))
+    program = compile_tiles(model, ranges=[(0, 1), (200, 202), (399, 400)], jit=False, verify=False)
+    (dense,) = (n for n in program.engines[0].graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
+    assert not dense.operands[0].carrier.spans(400)
+    program.verify(ranges=3)

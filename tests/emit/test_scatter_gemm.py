@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from fastism_compiler.ir.kernels.banding import Banding
+from fastism_compiler.ir.kernels.scatter_gemm import Banding
 
 from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
 from tests.oracle import spread

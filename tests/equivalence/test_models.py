@@ -10,7 +10,8 @@ from fastism_compiler.ir import Section
 
 import fastism_compiler as fc
 from benchmarks.compare import inputs_for
-from fastism_compiler.runtime.naive import NaiveRows, float64_clone
+from fastism_compiler.frontend.keras.float64 import float64_clone
+from fastism_compiler.frontend.keras.naive import NaiveRows
 from tests.oracle import assert_close
 from tests.programs import compile_tiles
 

@@ -107,7 +107,7 @@ def test_narrow_dtypes_are_cast_back(tmp_path: Path) -> None:
 
 
 def test_float64_runs_without_xla(tmp_path: Path) -> None:
-    from fastism_compiler.runtime.naive import float64_clone
+    from fastism_compiler.frontend.keras.float64 import float64_clone
 
     model = float64_clone(tiny())
     program = compiled(model, batch_size=2)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fastism_compiler.ir import BATCH, Graph, Node, Section, TensorType, to_dot, to_text, verify
+from fastism_compiler.ir import BATCH, Graph, Node, Section, StageSpec, TensorType, to_dot, to_text, verify
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import broadcast, promote
 
@@ -117,6 +117,12 @@ def test_dot_draws_every_edge() -> None:
     assert "cluster_reference" in dot
 
 
+def test_a_graph_lists_operands_and_users_of_a_node() -> None:
+    graph, x, y, z = small()
+    assert graph.operands(z) == [x, y]
+    assert graph.users(x) == [y, z]
+
+
 def test_types() -> None:
     t = TensorType((BATCH, 5, 3), "float64")
     assert (t.rank, t.batched, t.row_size, str(t)) == (3, True, 15, "f64[B,5,3]")
@@ -134,7 +140,7 @@ def test_verify_accepts_and_rejects() -> None:
     graph, x, y, z = small()
     verify(graph)
     graph.add("input_delta", [x], section=Section.TILE)
-    with pytest.raises(IRError, match="only after insert-slice-assign"):
+    with pytest.raises(IRError, match="only after a pass that promises a tile section"):
         verify(graph)
     graph, x, y, z = small()
     graph.add("realign", [x])
@@ -165,7 +171,7 @@ def test_verify_accepts_and_rejects() -> None:
     tile = graph.add("input_delta", [x], section=Section.TILE)
     graph.set_operand(z, 1, tile)
     with pytest.raises(IRError, match="must not read a tile node"):
-        verify(graph, ("insert-slice-assign",))
+        verify(graph, [("lowering", StageSpec(lowered=True))])
 
 
 def test_errors_have_four_parts_and_stay_short() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fastism_compiler.ir import BATCH, Graph, Node, PositionMap, TensorType
+from fastism_compiler.ir import BATCH, Graph, Node, PositionMap, Section, TensorType
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.ops import RULES, Call, Effect, Moves, Resumes, Stops, infer_type
 from fastism_compiler.ir.ops.leaves import RULES as LEAVES
-from fastism_compiler.ir.queries import map_of
+from fastism_compiler.ir.queries import hiding_nan, map_of
 
 
 def f32(*shape: int | None) -> TensorType:
@@ -38,6 +38,14 @@ def test_lookups_read_each_token_by_itself() -> None:
     assert effect("embedding", [TOKENS, f32(7, 3)], {}) == Moves(1, PositionMap(10, 10))
     assert effect("one_hot", [TOKENS], {"depth": 5, "dtype": "float32"}) == Moves(1, PositionMap(10, 10))
     assert isinstance(effect("embedding", [TOKENS, f32(7, 3)], {}, operand=1), Stops)
+
+
+def test_lookups_know_how_many_tokens_there_are() -> None:
+    table, depth = Call({}, (TOKENS, f32(7, 3)), X), Call({"depth": 5}, (TOKENS,), X)
+    embedding, one_hot = RULES["embedding"].vocabulary, RULES["one_hot"].vocabulary
+    assert embedding is not None
+    assert one_hot is not None
+    assert (embedding(table), one_hot(depth)) == (7, 5)
 
 
 def test_recurrences_resume_along_positions_only() -> None:
@@ -100,3 +108,16 @@ def test_windows_and_carriers_must_be_known_before_they_are_read() -> None:
         _ = node.window
     with pytest.raises(IRError, match="a carrier is needed"):
         _ = node.carrier
+
+
+def test_nan_may_hide_behind_a_maximum_of_what_makes_it() -> None:
+    graph = Graph()
+    x = graph.add("input", type=X, name="x")
+    over = {"axes": (1,), "keepdims": False}
+    plain = graph.add("reduce_max", [x], over)
+    log = graph.add("log", [x])
+    behind = graph.add("reduce_max", [graph.add("relu", [log])], over)
+    mean = graph.add("reduce_mean", [log], over)
+    assert hiding_nan(graph, Section.REFERENCE) == [behind]
+    assert hiding_nan(graph, Section.TILE) == []
+    assert {plain, mean} <= set(graph)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastism_compiler.ir import BATCH, ChangeRanges, Graph, Node, TensorType
+from fastism_compiler.ir.verifier import Promises
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
 
@@ -62,3 +63,9 @@ def run_until(graph: Graph, name: str, stop_at: frozenset[str] = frozenset()) ->
     passes = default_pipeline()
     last = passes.names().index(name) + 1
     return Pipeline(passes.passes[:last]).run(graph, context(graph, stop_at))
+
+
+def promises_until(name: str) -> Promises:
+    """What the default passes promise, up to and including the pass called `name`."""
+    passes = default_pipeline()
+    return [(p.name, p.ensures) for p in passes.passes[: passes.names().index(name) + 1]]

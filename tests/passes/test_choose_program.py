@@ -8,12 +8,13 @@ import pytest
 from fastism_compiler.ir import to_text
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
-from fastism_compiler.passes.choose_program import ChooseProgramPass, row_cost
+from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.passes.cost.programs import row_cost
 from fastism_compiler.passes.pipeline import DEFAULT
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.conftest import Golden
 from tests.oracle import assert_close, make_inputs, naive_scan
 from tests.passes.graphs import Tiny, conv_relu_pool_dense, run_until, wide_convolutions

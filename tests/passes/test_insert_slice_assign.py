@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from fastism_compiler.ir import Section, to_text
+from fastism_compiler.ir.errors import PassError
+from fastism_compiler.ir.ops import RULES
 
 from tests.conftest import Golden
 from tests.passes.graphs import Tiny, conv_relu_pool_dense, residual_with_stop, run_until
@@ -29,3 +34,11 @@ def test_a_constant_is_read_once_per_window() -> None:
     graph = run_until(t.finish(t.conv(y, 2)), "insert-slice-assign")
     reads = [n for n in graph.nodes(Section.TILE) if n.op == "reference_window" and n.operands[0] is table]
     assert len(reads) == 2  # on the window of the comparison, and on that of the choice, which reads it twice
+
+
+def test_an_aggregation_of_values_needs_an_op_over_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "reduce_max", replace(RULES["reduce_max"], over_windows=None))
+    t = Tiny(length=6)
+    graph = t.finish(t.op("reduce_max", t.op("relu", t.x), axes=(1,), keepdims=False))
+    with pytest.raises(PassError, match=r"(?s)a nonlinear aggregation needs a tile op over windows.*got: +reduce_max"):
+        run_until(graph, "insert-slice-assign")

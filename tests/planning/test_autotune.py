@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastism_compiler.ir.kernels import KernelShape
 from fastism_compiler.passes.base import Candidate
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
@@ -59,7 +60,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("jit", [False, True])
 def test_every_kernel_can_be_timed(tmp_path: Path, kernel: str, jit: bool) -> None:
     tuner = Tuner(jit, "float32", Timings(tmp_path / "timings.json"))
-    assert 0 < tuner.kernel_seconds(Candidate(kernel, 4, 7, 11, 3, 2, 6, 2)) < 60
+    assert 0 < tuner.kernel_seconds(Candidate(kernel, KernelShape(4, 7, 11, 3, 2, 6, 2))) < 60
 
 
 class FakeEngine:

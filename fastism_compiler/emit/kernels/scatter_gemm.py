@@ -1,14 +1,35 @@
-"""The `scatter-gemm` kernel: every position adds its products with all taps (see `passes.banding`)."""
+"""The `scatter-gemm` kernel: every position adds its products with all taps (see `ir.kernels.scatter_gemm`)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
-from fastism_compiler.emit.positions import pad_positions
-from fastism_compiler.emit.precision import Product
-from fastism_compiler.ir.kernels.banding import Banding
+from fastism_compiler.emit.positions import pad_positions, spread_out
+from fastism_compiler.emit.precision import Arithmetic, Product
+from fastism_compiler.ir import Node
+from fastism_compiler.ir.kernels.scatter_gemm import Banding
+from fastism_compiler.ir.kernels.spec import Contraction
+from fastism_compiler.ir.queries import geometry_of
+
+
+def prepare(node: Node, weights: Tensor, width: int) -> tuple[Tensor, Banding]:
+    """The matrix of all taps, and how windows of `width` positions meet it."""
+    g = geometry_of(node)
+    transposed = g.kind is Contraction.TRANSPOSED
+    weights = tf.transpose(weights, [0, 2, 1]) if transposed else tf.reverse(weights, [0])
+    banding = Banding(width, g.taps, g.filters, g.dilation, g.stride)
+    return arrange_taps(weights, banding), banding
+
+
+def apply(
+    node: Node, x: Tensor, weights: tuple[Tensor, Banding], arithmetic: Arithmetic, starts: Callable[[], Tensor]
+) -> Tensor:
+    """`[rows, w, Cin]` to `[rows, (w-1)*stride + (k-1)*dilation + 1, Cout]`."""
+    return spread_taps(x, *weights, arithmetic.product, arithmetic.cpu_only)
 
 
 def arrange_taps(weights: Tensor, banding: Banding) -> Tensor:
@@ -65,13 +86,3 @@ def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product,
 def _side_by_side(x: Tensor, dilation: int) -> Tensor:
     """Positions one dilation apart as neighbours, and back."""
     return x if dilation == 1 else tf.transpose(x, [0, 1, 3, 2, 4])
-
-
-def spread_out(x: Tensor, stride: int) -> Tensor:
-    """Put `stride - 1` zeros between neighbouring positions."""
-    if stride == 1:
-        return x
-    width = x.shape[1]
-    wide = tf.pad(x[:, :, None], [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
-    wide = tf.reshape(wide, [-1, width * stride, *x.shape[2:]])
-    return wide[:, : (width - 1) * stride + 1]

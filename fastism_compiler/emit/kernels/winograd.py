@@ -1,4 +1,4 @@
-"""The `winograd` kernel: pairs of positions meet groups of taps at a few points (see `passes.winograd`).
+"""The `winograd` kernel: pairs of positions meet groups of taps at a few points (see `ir.kernels.winograd`).
 
 At 0 a polynomial is its first coefficient, at infinity its last: what a
 position alone adds, and nothing beyond, is exact, and so are the zeros beside it.
@@ -14,8 +14,11 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
 from fastism_compiler.emit.positions import pad_positions
-from fastism_compiler.emit.precision import Product
+from fastism_compiler.emit.precision import Arithmetic, Product
+from fastism_compiler.ir import Node
 from fastism_compiler.ir.kernels.winograd import Pairing
+from fastism_compiler.ir.position_map import ceil_div
+from fastism_compiler.ir.queries import geometry_of
 
 Points = tuple[Tensor, ...]
 """Values at 0, infinity, 1 and -1; the last two only where some group has so many taps."""
@@ -27,6 +30,17 @@ _EVALUATIONS: tuple[tuple[int, Callable[..., Tensor]], ...] = (
     (3, lambda *g: (g[0] - g[1] + g[2]) / 2),
 )
 """Per point: the taps that a group needs to be asked for it, and its value there (halved, which saves a step later)."""
+
+
+def prepare(node: Node, weights: Tensor, width: int) -> Points:
+    """The groups of taps at every point."""
+    return arrange(tf.reverse(weights, [0]))
+
+
+def apply(node: Node, x: Tensor, weights: Points, arithmetic: Arithmetic, starts: Callable[[], Tensor]) -> Tensor:
+    """`[rows, w, Cin]` to `[rows, w + (k-1)*dilation, Cout]`."""
+    g = geometry_of(node)
+    return spread_pairs(x, weights, g.filters, g.dilation, arithmetic.product, arithmetic.cpu_only)
 
 
 def arrange(weights: Tensor) -> Points:
@@ -58,7 +72,7 @@ def spread_pairs(
     pairing = Pairing(x.shape[1], taps, dilation)
     width = x.shape[1] + (taps - 1) * dilation
     products = [_multiplied(d, g, filters, product) for d, g in zip(_evaluated(x, pairing), points, strict=False)]
-    half = -(-width // (2 * dilation)) * dilation
+    half = ceil_div(width, 2 * dilation) * dilation
     steps: defaultdict[int, list[Tensor]] = defaultdict(list)
     begin = 0
     for number, size in enumerate(pairing.groups):
@@ -81,7 +95,7 @@ def _added(coefficients: list[Tensor]) -> Tensor:
 def _evaluated(x: Tensor, pairing: Pairing) -> Points:
     """The pairs of a window at every point: `[rows, first, Cin]`, at infinity `[rows, second, Cin]`."""
     dilation, channels = pairing.dilation, x.shape[2]
-    blocks = -(-x.shape[1] // (2 * dilation))
+    blocks = ceil_div(x.shape[1], 2 * dilation)
     even = pad_positions(x, 0, 2 * blocks * dilation - x.shape[1])
     even = tf.reshape(even, [-1, blocks, 2, dilation, channels])
     first, second = (tf.reshape(even[:, :, k], [-1, blocks * dilation, channels])[:, : pairing.first] for k in range(2))

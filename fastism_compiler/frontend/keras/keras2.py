@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.keras.lowering import refuse_training
-from fastism_compiler.frontend.keras.private import producer
+from fastism_compiler.frontend.keras.private import input_structure, producer
 from fastism_compiler.ir.errors import FastISMError
 
 ops = keras.ops
@@ -37,7 +37,7 @@ def load(path: Any, custom_objects: Any, safe_mode: bool) -> Any:
     Raises:
         ImportError: `tf_keras` is not installed.
     """
-    import tf_keras
+    import tf_keras  # an extra, not always installed
 
     options = {"safe_mode": safe_mode} if str(path).endswith(".keras") else {}
     return tf_keras.models.load_model(path, custom_objects=custom_objects, compile=False, **options)
@@ -300,7 +300,7 @@ def _compare(model: Any, converted: Any) -> None:
     given = [_sample(rng, tensor.shape, tensor.dtype.name) for tensor in model.inputs]
     results = []
     for each in (model, converted):
-        nest = each._nested_inputs if each is model else each._inputs_struct
+        nest = each._nested_inputs if each is model else input_structure(each)
         results.append(tf.nest.flatten(each(tf.nest.pack_sequence_as(nest, given), training=False)))
     for old, new in zip(*results, strict=True):
         difference = _difference(old, new)

@@ -13,6 +13,7 @@ from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.inputs import input_type
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
@@ -35,7 +36,6 @@ class Lowered:
 
     graph: Graph
     bindings: Bindings
-    model: Any
     function: Any
     declined: dict[str, str]
     """Layer name -> why it stayed opaque."""
@@ -43,20 +43,21 @@ class Lowered:
     """Layers with values that were computed from their weights when they were traced."""
 
 
-def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
+def lower(model: Any, seq_input: int, length: int | None = None, function: Any = None) -> Lowered:
     """Lower `model` with its `seq_input`-th flat input as the sequence.
 
     Args:
-        model: a built functional or Sequential Keras 3 model.
+        model: a Keras 3 model.
         seq_input: position of the sequence among `model.inputs`.
         length: sequence length where the model leaves it open.
+        function: its functional graph, where that is known already.
 
     Raises:
         ModelError: not a Keras 3 model with a traceable graph.
         UnsupportedError: an input with an open extent that `length` does not fix.
     """
-    function = functional_graph(model)
-    graph = Graph(_identifier(model.name))
+    function = function or functional_graph(model)
+    graph = Graph(identifier(model.name))
     builder = Builder(graph, Bindings(), rule_for)
     lowering = _Lowering(builder)
     for position, tensor in enumerate(function.inputs):
@@ -68,12 +69,12 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
         graph.outputs = lowering.function(function, graph.inputs, prefix="")
     if private.function_of(model) is None:
         lowering.note_frozen(model, 0, model.name)
-    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
+    return Lowered(graph, builder.bindings, function, lowering.declined, lowering.frozen)
 
 
-def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
+def lower_onto(graph: Graph, bindings: Bindings, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
     """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
-    return _Lowering(Builder(lowered.graph, lowered.bindings, rule_for)).function(function, nodes, prefix)
+    return _Lowering(Builder(graph, bindings, rule_for)).function(function, nodes, prefix)
 
 
 def functional_graph(model: Any) -> Any:
@@ -110,31 +111,14 @@ def functional_graph(model: Any) -> Any:
             ) from symbolic
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """A name in letters, digits and underscores."""
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-
-
-def input_type(tensor: Any, length: int | None = None) -> TensorType:
-    """The type of a model input; `length` fills in an open sequence length.
-
-    Raises:
-        UnsupportedError: an extent that stays open.
-    """
-    shape = [BATCH, *tensor.shape[1:]]
-    if len(shape) > 1 and shape[1] is None and length is not None:
-        shape[1] = length
-    if any(n is None for n in shape[1:]):
-        raise UnsupportedError(
-            "every input extent but the batch must be known",
-            expected="a fixed shape, or compile(..., length=N) for the sequence",
-            got=f"input {tensor.name!r} of shape {tuple(tensor.shape)}",
-        )
-    return TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
 
 
 def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
     attrs = {"index": position, "input": tensor.name}
-    name = _identifier(tensor.name)
+    name = identifier(tensor.name)
     return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
 
 

@@ -141,6 +141,11 @@ def _has_its_mask(call: KerasNode) -> bool:
     return call.kwargs.get("mask") is not None and not isinstance(call.operation, several)
 
 
+def layers_of(model: Any) -> list[Any]:
+    """Every layer inside a model, those of nested layers and models too."""
+    return list(model._flatten_layers(include_self=False))
+
+
 def embedding_rows(model: Any) -> int | None:
     """Rows of the smallest embedding in a model; None if it has none."""
     embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.kernels import KernelShape
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.base import Candidate
+from fastism_compiler.passes.cost.kernels import cheapest
 from fastism_compiler.passes.cost.machine import ONE_GPU, Machine
-from fastism_compiler.passes.select_kernels import cheapest
 
 from tests.passes.graphs import conv_relu_pool_dense, wide_convolutions
 
@@ -33,7 +34,7 @@ def test_a_machine_does_something(wrong: dict[str, Any]) -> None:
 
 def test_where_memory_is_slow_the_overlap_add_is_avoided() -> None:
     """Basset's second convolution: scatter-GEMM moves more, Toeplitz multiplies more."""
-    candidates = [Candidate(k, 128, 7, 17, 11, 300, 200, 1) for k in ("scatter-gemm", "toeplitz")]
+    candidates = [Candidate(k, KernelShape(128, 7, 17, 11, 300, 200, 1)) for k in ("scatter-gemm", "toeplitz")]
     chosen = [cheapest(candidates, Context(RANGES, machine=Machine(bytes=b))).kernel for b in (30e9, 1e9)]
     assert chosen == ["scatter-gemm", "toeplitz"]
 

@@ -1,4 +1,4 @@
-"""Bands of the scatter-gemm kernel: how many neighbouring positions meet all taps as one row of its product.
+"""The scatter-gemm kernel: one product `[rows*w, Cin] x [Cin, k*Cout]`, or of a few positions together; overlap-add.
 
 A position of `C` channels and `k` taps of `F` filters are a product `[1, C] x [C, k*F]`, of which every output adds up
 `k` terms. `b` positions, one dilation apart, can be one row `[1, b*C]` instead; its matrix holds the taps `b` times,
@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastism_compiler.ir.kernels.spec import Contraction, KernelShape, KernelSpec
+from fastism_compiler.ir.position_map import ceil_div
+
 _MOST_TERMS = 12
-"""XLA's loop over a sum of more shifted terms is several times slower (measured: 21 taps of 32 filters, 166 us where 11
-taps take 12). Added in place they are no faster than bands, whose few terms stay in the cache (SpliceAI, 41 taps, two
-rows a tile, 0.85 s a sequence in bands and 1.07 s without)."""
+"""XLA's loop over a sum of more shifted terms is several times slower (`benchmarks/results/README.md`)."""
 
 _FEW_FILTERS = 8
-"""Below this, a product for one position is narrower than pays (measured: 7 taps of one filter, 12 us, two positions
-together 7)."""
+"""With fewer filters, the product of one position is too narrow for a vector unit (`benchmarks/results/README.md`)."""
 
 _VECTOR = 16
-"""Float32 numbers in the widest vector: products that end between two waste more than the zeros in between (25 taps
-of one filter, four positions together: 51 us with 28 columns, 33 with 32)."""
+"""Float32 numbers in the widest vector: products that end between two waste more than the zeros in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Banding:
     @property
     def together(self) -> int:
         """Positions of a band."""
-        steps = -(-self.width // self.dilation)
+        steps = ceil_div(self.width, self.dilation)
         terms = self.taps if self.dilation > 1 else min(self.width, self.taps)
         few = self.filters < _FEW_FILTERS and self.taps > 1
         if self.stride > 1 or not (few or terms > _MOST_TERMS):
@@ -46,12 +45,12 @@ class Banding:
         while _pieces(most, self.taps) > _MOST_TERMS:
             most *= 2
         # as even as they can be, or the last band would be mostly zeros
-        return -(-steps // -(-steps // most))
+        return ceil_div(steps, ceil_div(steps, most))
 
     @property
     def bands(self) -> int:
         """Bands of a window, for each of the `dilation` positions between two that meet the same taps."""
-        return -(-self.width // (self.together * self.dilation))
+        return ceil_div(self.width, self.together * self.dilation)
 
     @property
     def rows(self) -> int:
@@ -69,8 +68,36 @@ class Banding:
         if self.together == 1:
             return self.taps * self.filters
         reached = self.pieces * self.together * self.filters
-        return -(-reached // _VECTOR) * _VECTOR if self.filters < _FEW_FILTERS else reached
+        return ceil_div(reached, _VECTOR) * _VECTOR if self.filters < _FEW_FILTERS else reached
 
 
 def _pieces(together: int, taps: int) -> int:
-    return -(-(together + taps - 1) // together)
+    return ceil_div(together + taps - 1, together)
+
+
+def _banding(shape: KernelShape) -> Banding:
+    return Banding(shape.width, shape.taps, shape.filters, shape.dilation, shape.stride)
+
+
+def _scratch(shape: KernelShape) -> int:
+    banding = _banding(shape)
+    return banding.rows * banding.columns
+
+
+def _arranged(shape: KernelShape) -> int:
+    banding = _banding(shape)
+    return banding.together * shape.channels * banding.columns
+
+
+def _moved(shape: KernelShape) -> int:
+    return _scratch(shape) + shape.out_width * shape.filters
+
+
+SPEC = KernelSpec(
+    name="scatter-gemm",
+    computes=frozenset({Contraction.CONVOLUTION, Contraction.TRANSPOSED}),
+    multiply_adds=lambda shape: _banding(shape).rows * _arranged(shape),
+    scratch=_scratch,
+    arranged=_arranged,
+    moved=_moved,
+)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.kernels.banding import Banding
-from fastism_compiler.passes import Context
-from fastism_compiler.passes.base import Candidate
-from fastism_compiler.passes.select_kernels import arranged, multiply_adds, predicted_cost, scratch
+from fastism_compiler.ir.kernels import KernelShape
+from fastism_compiler.ir.kernels.scatter_gemm import SPEC, Banding
 
 SHAPES = [
     (w, k, f, d)
@@ -63,8 +60,8 @@ def test_products_of_few_filters_fill_vectors() -> None:
 
 def test_what_bands_cost() -> None:
     """250 bands of four positions with 28 columns in vectors: 32."""
-    profile = Candidate("scatter-gemm", 2, 1000, 1024, 25, 64, 1, 1)
-    assert scratch(profile) == 250 * 32
-    assert arranged(profile) == 4 * 64 * 32
-    assert multiply_adds(profile) == 250 * 4 * 64 * 32
-    assert predicted_cost(profile, Context(ChangeRanges.of(None, 1000))) > multiply_adds(profile)
+    profile = KernelShape(2, 1000, 1024, 25, 64, 1, 1)
+    assert SPEC.scratch(profile) == 250 * 32
+    assert SPEC.arranged(profile) == 4 * 64 * 32
+    assert SPEC.multiply_adds(profile) == 250 * 4 * 64 * 32
+    assert SPEC.moved(profile) == 250 * 32 + 1024

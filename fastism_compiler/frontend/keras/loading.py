@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.keras import keras2
 
 
 def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
@@ -18,10 +21,6 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
             object that is not a Keras model.
     """
     _check_backend()
-    import keras
-
-    from fastism_compiler.frontend.keras import keras2
-
     if isinstance(model, str | os.PathLike):
         model = _from_file(Path(model), custom_objects, safe_mode)
     if keras2.is_keras2(model):
@@ -33,10 +32,6 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
 
 def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
     """A Keras 3 model, or a Keras 2 model where Keras 3 cannot read the file."""
-    import keras
-
-    from fastism_compiler.frontend.keras import keras2
-
     if not path.is_file():
         raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
     try:
@@ -53,8 +48,6 @@ def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: 
 
 
 def _check_backend() -> None:
-    import keras
-
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
             "programs are emitted for TensorFlow",

@@ -1,0 +1,76 @@
+"""The fitted constants of the planner. Each names the command that fits or checks it.
+
+What was measured is told in `benchmarks/results/README.md`. Constants of a single kernel stand in its module under
+`ir/kernels`; rates of a machine in `Machine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """What measurements on 2 cores were fitted to; costs are in multiply-adds of a large product."""
+
+    # Which kernel: passes/cost/kernels.py
+
+    moved_fused: float = 1.08
+    """Cost of a byte in a loop that XLA fuses, in bytes from memory. `python -m benchmarks.kernels`"""
+    moved_unfused: float = 31.2
+    """The same without XLA. `python -m benchmarks.kernels`"""
+    hopeless: float = 4.0
+    """A kernel predicted to cost this many times the cheapest one is not timed. `python -m benchmarks.kernels`"""
+
+    # Where windows are stored: passes/place_windows.py
+
+    slack: float = 1.25
+    """Width of a stored window, over that of its changes, from which on its rows are shifted.
+    `python -m benchmarks.compare`"""
+    more_parts: int = 4
+    """Parts of a dense-kernel slice may be this many times smaller than need be, for all to be equal.
+    `python -m benchmarks.tiles`"""
+    slice_bytes: int = 4 << 20
+    """Bytes of a dense kernel that a CPU copies and multiplies at once. `python -m benchmarks.tiles --models beluga`"""
+
+    # How many rows a tile has: passes/cost/tiles.py
+
+    tile_starts: int = 300
+    """Small operations in the time that starting a tile takes. `python -m benchmarks.tiles`"""
+    lane_tile_starts: int = 50
+    """The same where another lane works meanwhile. `python -m benchmarks.tiles`"""
+    weight_bytes: float = 1.44
+    """Bytes moved for each byte of weights that a tile reads: they are packed for the product too.
+    `python -m benchmarks.tiles`"""
+    shared_cache: int = 4 << 20
+    """Bytes: a lane's part of the cache that cores share, which is not theirs alone. `python -m benchmarks.tiles`"""
+    core_cache: int = 2 << 20
+    """Bytes of a tile's widest step that stay near one core. `python -m benchmarks.tiles`"""
+    saved_in_cache: float = 0.36
+    """Part of the time of reading from memory that is saved by staying in the caches. `python -m benchmarks.tiles`"""
+    starved: float = 0.75
+    """Tiles smaller than this part of a whole block's read slices of a dense kernel too often: no lanes then.
+    `python -m benchmarks.tiles --models beluga`"""
+
+    # Whether the program pays, and how ranges share programs: passes/cost/programs.py, planning/buckets.py
+
+    from_memory: float = 0.78
+    """Part of the bytes of windows that costs the time of memory, where no cache holds a tile.
+    `python -m benchmarks.predictions`"""
+    passes: int = 9
+    """Memory passes over a full activation (op, bias, normalisation, activation, consumer).
+    `python -m benchmarks.predictions`"""
+    unfused: float = 3.5
+    """Cost of a byte of a window without XLA, element-wise steps among them, in bytes as above.
+    `python -m benchmarks.predictions --no-xla`"""
+    program: float = 0.05
+    """Part of a scan's cost that one more program must save to be worth compiling. `python -m benchmarks.compare`"""
+
+    # How much memory it takes: planning/memory.py
+
+    live_buffers: int = 3
+    """Values of the model's largest layer that exist at once when it runs whole. `python -m benchmarks.memory`"""
+
+
+FITTED = CostModel()
+"""The constants as they were fitted."""
