@@ -162,8 +162,8 @@ def _write_bcf(path: Path) -> list[int]:
     import cyvcf2
 
     text = path.with_suffix(".text.vcf")
-    declared = b'##contig=<ID=chr1>\n##INFO=<ID=DP,Number=1,Type=Integer,Description="">\n'
-    text.write_bytes(_VCF.replace(b"#CHROM", declared + b"#CHROM") + b"".join(_variant_lines(vcf=True)))
+    header = b'##contig=<ID=chr1>\n##INFO=<ID=DP,Number=1,Type=Integer,Description="">\n#CHROM'
+    text.write_bytes(_VCF.replace(b"#CHROM", header) + b"".join(_variant_lines(vcf=True)))
     reader = cyvcf2.VCF(str(text))
     writer = cyvcf2.Writer(str(path), reader, mode="wb")
     for record in reader:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.keras_layer import ISMLayer
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.write import export_program
@@ -44,18 +43,6 @@ class CompiledISM(EngineProgram):
             OptionError: no such format.
         """
         return export_program(self, Path(path), format, **options)
-
-    def __reduce__(self) -> Any:
-        """A compiled program is not pickled, or copied.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError(
-            "a compiled program is not pickled or copied; export it, and load it where it is needed",
-            expected='program.export("program.ism", "ism"), then fastism_compiler.load("program.ism")',
-            got=repr(self),
-        )
 
     def to_keras_layer(self) -> Any:
         """The program as a `keras.layers.Layer`: `layer(x, replacement=None)` scans, as tensors, with gradients.

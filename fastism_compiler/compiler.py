@@ -82,8 +82,10 @@ def compile(
             program will run). Results are the same but for rounding; name it for artifacts that another machine runs.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
-        custom_objects: for loading a model from a path.
-        safe_mode: refuse lambdas when loading a model from a path.
+        custom_objects: for loading a model from a path: classes and functions, by the names that the file has for
+            them. Those registered with Keras are known without.
+        safe_mode: for loading a model from a path: refuse files that hold Python code, or name anything but layers
+            of Keras that compute and what you gave. False: trust the file as you trust a program.
 
     Returns:
         The compiled program.

@@ -11,13 +11,16 @@ from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.inputs import check_length
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.cost.machine import Machine
-from fastism_compiler.planning.memory import LARGEST_BLOCK, parse_budget
+from fastism_compiler.planning.memory import parse_budget
 from fastism_compiler.runtime.devices import check_devices
 from fastism_compiler.runtime.verification import EFFECT_SHARE
 
 _MOST_SEQUENCES = 32
+_LARGEST_BLOCK = 1 << 16
+"""Most sequences per block, however much memory there is: larger blocks are no faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class CompileOptions:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
         if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
             raise OptionError("batch_size must be a positive integer", got=self.batch_size)
+        check_length(self.length)
         if self.memory_budget is not None:
             parse_budget(self.memory_budget)
         _ = self.machine  # refuses devices that are not here, and targets that do not exist
@@ -96,7 +100,7 @@ class CompileOptions:
     @property
     def most_sequences(self) -> int:
         """Most sequences per block."""
-        return min(self.batch_size or _MOST_SEQUENCES, LARGEST_BLOCK)
+        return min(self.batch_size or _MOST_SEQUENCES, _LARGEST_BLOCK)
 
     @property
     def local_devices(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import click
 
 from fastism_compiler._version import __version__
 from fastism_compiler.cli.bench import bench
+from fastism_compiler.cli.check import check
 from fastism_compiler.cli.convert import convert
 from fastism_compiler.cli.demo import demo
 from fastism_compiler.cli.explain import explain
@@ -28,5 +29,5 @@ def main(debug: bool) -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 
-for _command in (scan, variants, convert, plot, report, explain, verify, export, bench, demo):
+for _command in (scan, variants, check, convert, plot, report, explain, verify, export, bench, demo):
     main.add_command(_command)

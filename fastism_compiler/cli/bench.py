@@ -72,10 +72,9 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     """
     # TensorFlow is imported late: the command line starts without it
     from fastism_compiler.frontend.registry import describe_model
-    from fastism_compiler.frontend.source import ReadOptions
     from fastism_compiler.runtime.verification import random_inputs
 
-    source = describe_model(options.path, ReadOptions(seq_input=options.seq_input, length=options.length))
+    source = describe_model(options.path, options.reading)
     started = time.perf_counter()
     program = fc.compile(
         source.model,

@@ -58,7 +58,7 @@ class RunOptions:
 
     def settings(self, model: ModelOptions) -> dict[str, Any]:
         """Fields of `Settings`, those of the model included."""
-        return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
+        return {**self.scoring, **model.settings}
 
     def check(self, output: str, kind: str) -> None:
         """Refuse, before anything is computed, formats that could not be written afterwards.
@@ -74,7 +74,7 @@ class RunOptions:
             if name not in formats.HELD[kind]:
                 known = f"one of {', '.join(formats.HELD[kind])}"
                 raise OptionError("the format of --to does not hold this", expected=f"{known} for {kind}", got=name)
-            formats.check_target(converted_path(Path(output), name))
+            formats.check_target(converted_path(Path(output), name), name)
 
     def finish(self, summary: Summary) -> None:
         """Write the other formats, and say what was done."""
@@ -204,6 +204,8 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
 def _told(summary: Summary, verbose: bool) -> str:
     state = "complete" if summary.complete else "not complete yet: other parts are missing"
     lines = [f"{summary.output}: {state} ({summary.computed} of {summary.tasks} tasks computed now)"]
+    if summary.mended:
+        lines.append(f"  damaged or missing files, made anew: {summary.mended}")
     lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
     lines += [f"  first left out: {message}" for message in summary.messages if verbose]
     return "\n".join(lines)

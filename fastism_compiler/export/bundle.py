@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from fastism_compiler.archives import check_unpacked_size
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
@@ -30,16 +32,22 @@ def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
                 _entry(f"{_PAYLOAD}/{name}"), "w", force_zip64=True
             ) as target:  # fmt: skip
                 shutil.copyfileobj(source, target, 1 << 20)
+    with zipfile.ZipFile(path) as bundle:
+        damaged = bundle.testzip()
+    if damaged is not None:
+        raise OSError(errno.EIO, f"the written file does not read back: {damaged}", str(path))
 
 
 def unpack_bundle(path: Path, folder: Path) -> Manifest:
     """Unpack a bundle into a SavedModel directory; only the files its manifest names.
 
     Raises:
-        ArtifactError: not a bundle, a truncated one, or one of a newer version.
+        ArtifactError: not a bundle, a truncated one, one of a newer version, or one that unpacks to far more than it
+            holds.
     """
     try:
         with zipfile.ZipFile(path) as bundle:
+            check_unpacked_size(bundle, path, ArtifactError)
             manifest = Manifest.from_json(bundle.read(_MANIFEST), str(path))
             for name in manifest.files:
                 _extract(bundle, name, folder, path)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
+from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
@@ -30,15 +31,17 @@ from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer
 
 
-def load(path: str | os.PathLike[str]) -> LoadedISM:
+def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     """Load a program exported as `savedmodel` or `ism`: the same calls, plan and metadata as it had.
 
-    Nothing is unpickled and no Python code comes from the file. TensorFlow
-    runs the graphs in it, though: load programs from people you trust, as
-    you would any SavedModel.
+    Nothing is unpickled and no Python code comes from the file. The graphs
+    in it are read as data first: one that holds an operation that is not on
+    the list of what only computes (nothing there touches files, processes,
+    the network or Python) is refused.
 
     Args:
         path: a directory or an `.ism` file that `CompiledISM.export` wrote.
+        safe_mode: check the graphs. False: trust the file as you trust a program.
 
     Returns:
         The program. What only the model itself can score (rows that cannot be
@@ -46,13 +49,13 @@ def load(path: str | os.PathLike[str]) -> LoadedISM:
         the artifact's own reference function on whole mutants.
 
     Raises:
-        ArtifactError: no such program, a damaged one, or one of a newer format.
+        ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
     """
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
         manifest, folder = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(folder, path))
+        return LoadedISM(path, manifest, _restore(folder, path, safe_mode))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -80,7 +83,9 @@ def _open_folder(path: Path) -> Manifest:
     return manifest
 
 
-def _restore(folder: Path, path: Path) -> Any:
+def _restore(folder: Path, path: Path, safe_mode: bool) -> Any:
+    if safe_mode:
+        check_savedmodel(folder, str(path))
     try:
         return tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds; the files are those that were written

@@ -20,8 +20,6 @@ from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.cost.rows import kernel_shape
 from fastism_compiler.runtime.engine import Engine
 
-LARGEST_BLOCK = 1 << 16
-"""Most sequences per block, however much memory there is: larger blocks are no faster."""
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _LARGEST_BUDGET = 1 << 60
 _SHARE_OF_FREE = 0.5

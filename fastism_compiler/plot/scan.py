@@ -16,7 +16,9 @@ from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
+from fastism_compiler.runs.damage import recorded, refuse_damage
 from fastism_compiler.runs.outputs import numbered
+from fastism_compiler.runs.store import META, Store
 
 FORMAT, VERSION = "fastism-scan", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
@@ -95,7 +97,7 @@ class Scan:
     """A store of scores, opened for reading. Made by `open_scan`.
 
     Attributes:
-        group: the zarr group.
+        group: its arrays.
         alphabet: the letters.
         score: what the numbers are.
         model: what was scanned with, as the store says.
@@ -319,33 +321,40 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
         path: the zarr group.
 
     Raises:
-        InputError: not a store of this format and version, or parts of it are missing.
+        InputError: not a store of this format and version, or arrays are missing.
+        StoreError: files of the store are damaged or missing. Reading a file that is damaged raises it as well.
         UnsupportedError: zarr is not installed.
     """
     return read_scan(open_store(path), str(path))
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
-    """The zarr group of any store.
+    """The arrays of any store.
 
     Raises:
         InputError: nothing there, or no zarr group.
+        StoreError: files of the store are damaged or missing.
         UnsupportedError: zarr is not installed.
     """
     try:
-        import zarr  # an extra, not always installed
+        import zarr  # noqa: F401 (an extra: is it installed?)
     except ImportError as error:
         raise missing("stores need zarr", "plot") from error
-    if not Path(path).exists():
+    folder = Path(path)
+    if not folder.exists():
         raise InputError("the store does not exist", got=str(path))
-    try:
-        return zarr.open_group(Path(path), mode="r")
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError("not a store of scores", expected="a zarr group", got=f"{path}: {error}") from error
+    store = Store(folder)
+    attributes = store.attributes
+    if not (folder / META).is_file():
+        raise InputError("not a store of scores", expected="a zarr group", got=str(path))
+    refuse_damage(store)
+    from fastism_compiler.runs.reading import Arrays  # imports zarr
+
+    return Arrays(folder, attributes, recorded(store))
 
 
 def read_scan(group: Any, path: str = "") -> Scan:
-    """The same of an open zarr group."""
+    """The same of an opened store."""
     attributes = dict(group.attrs)
     found = (attributes.get("format"), attributes.get("version"))
     if found != (FORMAT, VERSION):

@@ -22,15 +22,16 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
     if execution.threads is not None and execution.workers == 1 and execution.client is None:
         set_threads(execution.threads)
     join = execution.join or execution.shard is not None
-    store, scorer, found = prepare(job, output, verify=execution.verify, join=join)
+    prepared = prepare(job, output, verify=execution.verify, join=join)
+    store, found = prepared.store, prepared.found
     computed = 0
     try:
         if not store.complete:
-            run = Run(store, scorer)
+            run = Run(store, prepared.scorer)
             if progress is not None:
                 progress(run.done(), run.rows)
             computed = _work(job, run, execution, progress)
-        counts = finish(store, found, job)
+        counts = finish(prepared, job)
     finally:
         store.journal.leave()
     rows, per_task = store.attributes["rows"], store.attributes["rows_per_task"]
@@ -41,6 +42,7 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
         computed=computed,
         counts=counts if counts is not None else dict(found.counts),
         messages=[found.refusals.first[rule] for rule in sorted(found.refusals.first)],
+        mended=prepared.mended,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
@@ -17,6 +20,7 @@ from fastism_compiler.host.hardware import free_memory
 from fastism_compiler.ir import TensorType
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.letters import Tokens
+from fastism_compiler.runs.digest import model_digest
 from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
 from fastism_compiler.runs.settings import Settings
 
@@ -36,6 +40,7 @@ class Programs:
 
     Attributes:
         source: the model as its frontend read it.
+        digest: what tells it apart (see `model_digest`).
         forward: for the sequences as they are.
         settings: of the run.
         outputs: what is scored, in order.
@@ -44,6 +49,7 @@ class Programs:
     """
 
     source: SourceModel
+    digest: dict[str, str]
     forward: CompiledISM
     settings: Settings
     outputs: list[Output]
@@ -57,7 +63,7 @@ class Programs:
 
     def block_for(self, rows: int) -> int:
         """Sequences per call of a run of so many: as asked for, but no more than there are, and than memory holds."""
-        # late: it imports TensorFlow, and the command line reads this module
+        # late: it imports TensorFlow
         from fastism_compiler.planning.memory import result_bytes
 
         scanned = self.forward.ranges.count * (self.forward.letters.count if self.ranges is None else 1)
@@ -145,24 +151,46 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         verify: compare a few ranges with naive ISM first.
 
     Raises:
-        ModelError, OptionError, InputError, RangeError: what `compile` refuses.
-        OptionError: an alphabet with another number of letters than the model has channels.
+        ModelError, OptionError, InputError, RangeError: what `compile` refuses; ModelError also for a file that
+            changes while it is read.
+        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters
+            than the model has channels.
     """
     # TensorFlow is imported late: the command line reads these modules, and starts without it
     from fastism_compiler.frontend.nest import keys_of
-    from fastism_compiler.frontend.registry import read_model
-    from fastism_compiler.frontend.source import ReadOptions
 
     settings.check()
-    source = read_model(model, ReadOptions(seq_input=settings.seq_input, length=settings.length))
+    source, digest = _read(model, settings)
     keys = keys_of(source.nest)
     outputs = choose_outputs(settings.outputs, source.output_names if keys is None else [str(k) for k in keys])
     _check_channels(source, settings)
     ranges = settings.change_ranges(_sequence_type(source).extent(1))
     program = _compile(source, settings, outputs, ranges, block, verify)
-    programs = Programs(source, program, settings, outputs, keys or list(range(len(source.output_names))), ranges)
+    shown = keys or list(range(len(source.output_names)))
+    programs = Programs(source, digest, program, settings, outputs, shown, ranges)
     _check_letters(programs)
     return programs
+
+
+def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
+    """A model as its frontend reads it, and the digest of the very bytes that it was loaded from.
+
+    Raises:
+        ModelError: the file changed meanwhile; or see `read_model`.
+    """
+    # late, as above
+    from fastism_compiler.frontend.registry import read_model
+    from fastism_compiler.frontend.source import ReadOptions
+
+    is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
+    before = model_digest(model) if is_file else None
+    path = os.fspath(model) if isinstance(model, os.PathLike) else model
+    custom = load_custom(settings.imports, settings.custom)
+    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode))
+    digest = model_digest(model)
+    if before not in (None, digest):
+        raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))
+    return source, digest
 
 
 def _compile(

@@ -34,6 +34,9 @@ class Settings:
         pad: unknown letters beyond the ends of chromosomes and around short records.
         skip: leave out and count what cannot be scored, instead of stopping there.
         batch_size: sequences per block; None: by memory.
+        imports: modules of the user that register layers, imported before a model file is loaded.
+        custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
+        safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
     """
 
     alphabet: str = "dna"
@@ -50,6 +53,9 @@ class Settings:
     pad: bool = False
     skip: bool = False
     batch_size: int | None = None
+    imports: tuple[str, ...] = ()
+    custom: tuple[str, ...] = ()
+    safe_mode: bool = True
 
     def check(self) -> None:
         """Refuse values outside their domain.

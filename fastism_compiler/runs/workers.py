@@ -6,11 +6,9 @@ tasks like any run that joins, and ends with its parent.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fastism_compiler.host.children import child_environment, end_with_parent
 from fastism_compiler.host.hardware import usable_cores
 from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
@@ -131,9 +130,7 @@ def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worke
 
 def _environment(number: int) -> dict[str, str]:
     """One GPU each, where there are GPUs."""
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
+    environment = child_environment()
     environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     devices = _devices(environment)
     if devices:
@@ -152,21 +149,9 @@ def _devices(environment: dict[str, str]) -> list[str]:
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
 
 
-def _end_with_parent() -> None:
-    """Leave when standard input is closed: the parent is gone."""
-
-    def wait() -> None:
-        # not sys.stdin, whose lock this thread would hold when Python ends, which aborts then
-        while os.read(0, 1 << 10):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main(store: str, model: str, shard: str, number: str, threads: str) -> int:
     """What a worker process does; its exit code."""
-    _end_with_parent()
+    end_with_parent()
     index, count = (int(n) for n in shard.split("/"))
     try:
         set_threads(int(threads))

@@ -265,6 +265,13 @@ class Program:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name!r}: {self.ranges.count} ranges>"
 
+    def __reduce__(self) -> Any:
+        raise UnsupportedError(
+            "a compiled program is not pickled or copied; export it, and load it where it is needed",
+            expected='program.export("program.ism", "ism"), then fastism_compiler.load("program.ism")',
+            got=repr(self),
+        )
+
     def _read(self, x: Any) -> list[Array]:
         """The flat inputs, checked.
 

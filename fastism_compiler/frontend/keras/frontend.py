@@ -31,8 +31,9 @@ class KerasFrontend(Frontend):
         """The model lowered call by call."""
         known, function = _described(model, options)
         lowered = lower(known.model, known.inputs.sequence, options.length, function)
+        inputs = known.inputs
         rows = private.embedding_rows(known.model)
-        inputs = replace(known.inputs, vocabularies=vocabularies(lowered.graph, rows))
+        inputs = replace(inputs, vocabularies=vocabularies(lowered.graph, rows))
         if inputs.types[inputs.sequence].rank == 2:
             inputs = replace(inputs, vocabulary=vocabulary(lowered.graph) or rows)
         return SourceModel(

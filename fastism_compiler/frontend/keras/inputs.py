@@ -37,7 +37,7 @@ def input_spec(function: Any, position: int, length: int | None = None) -> Input
 
     Raises:
         InputError: a sequence of another rank than 2 or 3, or of booleans.
-        OptionError: a length that is none, or not the model's.
+        OptionError: a length that is none, or another than the model's own.
         UnsupportedError: an extent that stays open.
     """
     names = tuple(t.name for t in function.inputs)
