@@ -62,6 +62,7 @@ def recurrent_states(node: Node, p: Array, kernel: Array, *bias: Array) -> Array
 
 
 def recurrence(node: Node, p: Array, kernel: Array, *bias: Array) -> Array:
-    """Every position's hidden state: `[n, L, u]`."""
-    states = recurrent_states(node, p, kernel, *bias)[:, :, : kernel.shape[0]]
+    """Every position's hidden state, `[n, L, u]`; all of its state where the carry is kept."""
+    states = recurrent_states(node, p, kernel, *bias)
+    states = states if node.attrs.get("carry") else states[:, :, : kernel.shape[0]]
     return states[:, :-1] if node.attrs["reverse"] else states[:, 1:]

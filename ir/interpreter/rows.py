@@ -129,6 +129,7 @@ TILE: dict[str, Callable[..., Array]] = {
     "window_max": _aggregate("reduce_max"),
     "window_min": _aggregate("reduce_min"),
     "window_logsumexp": _aggregate("reduce_logsumexp"),
+    "window_softmax_pool": _aggregate("softmax_pool"),
     "resume": _resume,
 }
 """Every op of the tile section only; the others compute what they compute in the model."""

@@ -131,6 +131,15 @@ def _batch_norm(node: Node, x: Array, mean: Array, variance: Array, *rest: Array
     return (x - mean.reshape(shape)) * scale.reshape(shape) + beta.reshape(shape)
 
 
+def _softmax_pool(node: Node, z: Array) -> Array:
+    """Values, the channels in front of `split`, weighted by the softmax of the others over `axis`."""
+    axis, split = node.attrs["axis"], node.attrs["split"]
+    weights = np.exp(z[..., split:] - z[..., split:].max(axis=axis, keepdims=True))
+    weighted = weights / weights.sum(axis=axis, keepdims=True) * z[..., :split]
+    total: Array = weighted.sum(axis=axis, keepdims=node.attrs["keepdims"])
+    return total
+
+
 # Structure
 
 
@@ -172,6 +181,7 @@ WHOLE: dict[str, Evaluator] = {
     "reduce_max": _over_axes(np.max),
     "reduce_min": _over_axes(np.min),
     "reduce_logsumexp": _over_axes(_logsumexp),
+    "softmax_pool": _softmax_pool,
     "softmax": lambda node, x: np.exp(_log_softmax(node, x)),
     "log_softmax": _log_softmax,
     "batch_norm": _batch_norm,
@@ -179,6 +189,9 @@ WHOLE: dict[str, Evaluator] = {
     "pad": lambda node, x: _padded(x, node.attrs["left"], node.attrs["right"], axis=node.attrs["axis"]),
     "flip": lambda node, x: np.flip(x, node.attrs["axis"]),
     "upsample": lambda node, x: np.repeat(x, node.attrs["size"], axis=node.attrs["axis"]),
+    "subsample": lambda node, x: np.take(
+        x, range(0, x.shape[node.attrs["axis"]], node.attrs["step"]), node.attrs["axis"]
+    ),
     "concat": lambda node, *parts: np.concatenate(parts, axis=node.attrs["axis"]),
     "transpose": lambda node, x: np.transpose(x, node.attrs["perm"]),
     "reshape": lambda node, x: np.reshape(x, _shape(node, x)),

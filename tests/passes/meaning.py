@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.interpreter import evaluate, evaluate_rows
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
@@ -104,10 +105,23 @@ def stand_ins(graph: Graph) -> dict[str, Callable[[list[Array]], list[Array]]]:
 
 def _stand_in(nodes: dict[int, Node]) -> Callable[[list[Array]], list[Array]]:
     def call(operands: list[Array]) -> list[Array]:
+        if rule_of(next(iter(nodes.values()))).layer_class is not LayerClass.STOP:
+            return [_beside(operands, nodes[i]) if i in nodes else operands[0] for i in range(max(nodes) + 1)]
         x = np.concatenate([o.reshape(len(operands[0]), -1) for o in operands], axis=1).astype(float)
         return [_mix(x, nodes[i]) if i in nodes else x for i in range(max(nodes) + 1)]
 
     return call
+
+
+def _beside(operands: list[Array], node: Node) -> Array:
+    """A nonlinear function that reads the axes that the node says, or each element by itself."""
+    x = np.sin(sum(o.astype(float) for o in operands))
+    for axis in node.attrs.get("over", ()):
+        x = np.cumsum(x, axis=axis)
+        size = 1 if node.attrs["reduces"] else node.type.extent(axis)
+        x = np.take(x, range(-size, 0), axis=axis, mode="wrap")
+    x = x.reshape(len(x), *(node.type.extent(i) for i in range(1, node.type.rank)))
+    return x if node.type.dtype in FLOATS else x > 0
 
 
 def _mix(x: Array, node: Node) -> Array:
