@@ -181,7 +181,10 @@ class _TileBuilder:
         shifted = [self._shifted(node, i, whole) for i, o in enumerate(operands) if o.changes]
         made = shifted[0]
         for term in shifted[1:]:
-            made = self._add(node, "add", [made, term], form=Form.DELTA)
+            # a part of the sum changes where its own terms do
+            ranges = made.window.ranges.union(term.window.ranges).clip(*(node.facts.demand or (0, state.length)))
+            partial = Window(state.axis, ranges, state.length)
+            made = self._add(node, "add", [made, term], form=Form.DELTA, state=partial)
         return made
 
     def _shifted(self, concat: Node, position: int, whole: bool) -> Node:

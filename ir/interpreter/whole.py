@@ -147,6 +147,11 @@ def _slice(node: Node, x: Array) -> Array:
     return np.take(x, range(node.attrs["begin"], node.attrs["end"]), axis=node.attrs["axis"])
 
 
+def _subsample(node: Node, x: Array) -> Array:
+    axis, step = node.attrs["axis"], node.attrs["step"]
+    return np.take(x, range(0, x.shape[axis], step), axis=axis)
+
+
 def _shape(node: Node, x: Array) -> tuple[int, ...]:
     return (*x.shape[: int(node.type.batched)], *node.attrs["shape"])
 
@@ -189,9 +194,7 @@ WHOLE: dict[str, Evaluator] = {
     "pad": lambda node, x: _padded(x, node.attrs["left"], node.attrs["right"], axis=node.attrs["axis"]),
     "flip": lambda node, x: np.flip(x, node.attrs["axis"]),
     "upsample": lambda node, x: np.repeat(x, node.attrs["size"], axis=node.attrs["axis"]),
-    "subsample": lambda node, x: np.take(
-        x, range(0, x.shape[node.attrs["axis"]], node.attrs["step"]), node.attrs["axis"]
-    ),
+    "subsample": _subsample,
     "concat": lambda node, *parts: np.concatenate(parts, axis=node.attrs["axis"]),
     "transpose": lambda node, x: np.transpose(x, node.attrs["perm"]),
     "reshape": lambda node, x: np.reshape(x, _shape(node, x)),

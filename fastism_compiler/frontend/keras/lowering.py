@@ -249,7 +249,12 @@ class _Lowering:
             raise Decline(f"{type(operation).__name__}.call cannot be followed: {_first_line(error)}") from error
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
         name, captured, before = str(self.builder.layer), self.builder.captured, len(self.builder.graph)
-        results = self.function(function, nodes, prefix=f"{name}/")
+        try:
+            results = self.function(function, nodes, prefix=f"{name}/")
+        except UnsupportedError as error:
+            if private.is_custom(operation):
+                raise
+            raise Decline(f"no rule for {type(operation).__name__}") from error  # it runs whole
         made = self.builder.graph.nodes()[before:]
         if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
             raise Decline(f"no rule for {type(operation).__name__}")
