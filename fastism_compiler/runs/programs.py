@@ -157,7 +157,8 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters
             than the model has channels.
     """
-    # TensorFlow is imported late: the command line reads these modules, and starts without it
+    check_backend()
+    # TensorFlow is imported late: the command line reads these modules, and starts without it. It brings Keras along
     from fastism_compiler.frontend.nest import keys_of
 
     settings.check()
@@ -183,7 +184,6 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     from fastism_compiler.frontend.registry import read_model
     from fastism_compiler.frontend.source import ReadOptions
 
-    check_backend()  # before the user's modules, which import Keras
     is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
     before = model_digest(model) if is_file else None
     path = os.fspath(model) if isinstance(model, os.PathLike) else model
