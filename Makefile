@@ -4,9 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 EVERY_CORE := -n logical --maxprocesses 4 --dist worksteal
 COMPILER := tests/ir tests/passes
+GRAPHS := tests/equivalence/test_graphs.py
+# most likely to catch a mistake: every pass on every small graph, every op in float64, every bug that was found,
+# four programs of XLA, the API's refusals
+CHECK := tests/test_layout.py $(GRAPHS)::test_float64 tests/equivalence/test_regressions.py tests/api/test_errors.py \
+	$(foreach name,residual_tower u_net recurrent attention,'$(GRAPHS)::test_float32_jitted[$(name)]')
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test lint docs bench clean
+.PHONY: run check test lint docs bench clean
 
 run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda, draw logos into out/
 	$(BIN)/python examples/lambda_promoters.py --out out
@@ -15,10 +20,13 @@ test: $(VENV)/installed  ## the test suite; the compiler's own tests run every b
 	$(BIN)/python -m pytest $(EVERY_CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(COMPILER)
 	$(BIN)/python -m pytest $(EVERY_CORE) $(addprefix --ignore=,$(COMPILER))
 
+check: $(VENV)/installed  ## the tests most likely to catch a mistake, in under three minutes on two cores
+	$(BIN)/python -m pytest $(EVERY_CORE) -x $(COMPILER) $(CHECK)
+
 lint: $(VENV)/installed  ## ruff, and mypy on the package as it is installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typecheck
+	rm -rf build
 	$(BIN)/python -m pip install -q --no-deps --target build/typecheck .
 	MYPYPATH=build/typecheck $(BIN)/mypy
 

@@ -101,7 +101,7 @@ def _prepared(model: Any, mode: str, rng: np.random.Generator) -> Any:
 
 
 def _widened(model: Any) -> Any:
-    from fastism_compiler.runtime.naive import float64_clone
+    from fastism_compiler.frontend.keras.float64 import float64_clone
 
     return float64_clone(model)
 

@@ -65,7 +65,7 @@ def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -
     whole = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_even=float("inf")))
     programs: dict[str, dict[str, Any]] = {f"ours-{p}": {"precision": p, "target": "gpu"} for p in PRECISIONS}
     for name in models:
-        sequences, naive_rows = MODELS[name]
+        sequences, naive_rows = MODELS[name] if not tiny else (2, (64,))
         naive = {
             f"naive-{n}": {"target": replace(fc.passes.ONE_GPU, whole_rows=n), "pipeline": whole} for n in naive_rows
         }
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--batch", type=int, help="sequences of a block (default: by model)")
-    parser.add_argument("--tiny", action="store_true", help="models of length 100, to try the script")
+    parser.add_argument("--tiny", action="store_true", help="two sequences of length 100, to try the script")
     parser.add_argument("--json", type=Path, help="also write the results here, row by row")
     options = parser.parse_args(arguments)
     if options.step == "export":

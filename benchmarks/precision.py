@@ -75,7 +75,7 @@ def rounded_model(program: Any, precision: str) -> Any:
 
     @tf.function(jit_compile=True, autograph=False)
     def run(inputs: Any) -> Any:
-        values = Rounded(engine.graph, engine.lowered.bindings, inputs).run()
+        values = Rounded(engine.graph, engine.source.bindings, inputs).run()
         return [values[n] for n in engine.graph.outputs]
 
     return run

@@ -49,6 +49,9 @@ that are read in parts, with other parts: `python -m benchmarks.tiles`.""",
 to the largest output; ONNX Runtime's speed on one thread; what exporting a full-size model takes:
 `python -m benchmarks.artifacts`.""",
     "files": """A scan from FASTA into a store, against the compiled program alone: `python -m benchmarks.files`.""",
+    "crash": """The command line on a small model, killed at random moments (SIGKILL), with files that cannot grow,
+with three processes on one store, and one program called by eight threads; the stores and converted files compared
+byte by byte with those of an undisturbed run: `python -m benchmarks.crash`.""",
     "cluster": """A scan by one dask worker and by two, one thread each: `python -m benchmarks.cluster`.""",
     "faults": """Faults injected into the compiler on purpose, and whether the fuzzer caught them:
 `python -m benchmarks.fuzz --faults`.""",

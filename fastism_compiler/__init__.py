@@ -25,6 +25,7 @@ from fastism_compiler.errors import (
     UnsupportedError,
     VerificationError,
 )
+from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.host.xla_cache import use_compilation_cache
 from fastism_compiler.ir.errors import FastISMError, IRError, OptionError, PassError, RangeError
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
@@ -40,25 +41,29 @@ if TYPE_CHECKING:
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
-    from fastism_compiler.runs.execution import Execution
+    from fastism_compiler.runs.check import StoreReport, check_store
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
-    from fastism_compiler.runs.settings import ScanSettings, VariantSettings
+    from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
     from fastism_compiler.runs.variants import scan_variants
+    from fastism_compiler.runtime.program import Program
 
 _LAZY = {
     "CompiledISM": "compiled",
     "ScoreBlock": "results.blocks",
     "SparseDeltas": "results.blocks",
     "load": "export.load",
-    "Execution": "runs.execution",
+    "Execution": "runs.settings",
     "ScanSettings": "runs.settings",
+    "StoreReport": "runs.check",
     "Summary": "runs.run",
     "VariantSettings": "runs.settings",
+    "check_store": "runs.check",
     "compile": "compiler",
     "convert": "formats",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
+    "Program": "runtime.program",
     "ReceptiveField": "frontend.keras.registry",
     "models": "",
     "open_scan": "formats.view",
@@ -69,10 +74,19 @@ _LAZY = {
 }
 
 
+_WITH_KERAS = {
+    "CompiledISM", "FastISM", "NaiveISM", "ReceptiveField", "compile", "load", "models", "register_layer",
+    "unregister_layer",
+}  # fmt: skip
+"""Names whose modules import Keras."""
+
+
 def __getattr__(name: str) -> Any:
     """TensorFlow is imported with the first name that needs it."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _WITH_KERAS:
+        check_backend()
     if name == "models":
         return import_module(f"{__name__}.models")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
@@ -96,6 +110,7 @@ __all__ = [
     "Pass",
     "PassError",
     "Pipeline",
+    "Program",
     "RangeError",
     "ReceptiveField",
     "ReplacementError",
@@ -104,11 +119,13 @@ __all__ = [
     "ScoreBlock",
     "SparseDeltas",
     "StoreError",
+    "StoreReport",
     "Summary",
     "UnsupportedError",
     "VariantSettings",
     "VerificationError",
     "__version__",
+    "check_store",
     "compile",
     "convert",
     "default_pipeline",

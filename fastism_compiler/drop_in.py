@@ -6,19 +6,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from fastism_compiler.compiler import compile as compile_model
-from fastism_compiler.compiler import find_sequence, input_spec
 from fastism_compiler.errors import VerificationError
-from fastism_compiler.frontend.keras import private
-from fastism_compiler.frontend.keras.lowering import functional_graph
-from fastism_compiler.frontend.loading import load_model
+from fastism_compiler.frontend.registry import describe_model
+from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.replacements import read_replacement
-from fastism_compiler.runtime.naive import NaiveRows
+from fastism_compiler.runtime.verification import random_inputs
+
+_ROWS = 64
+"""Mutants per call of the model."""
 
 
 class NaiveISM:
@@ -36,12 +36,9 @@ class NaiveISM:
     def __init__(
         self, model: Any, seq_input_idx: int = 0, change_ranges: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        model = load_model(model)
-        self.seq_input_idx = find_sequence(model, seq_input_idx)
-        function = functional_graph(model)
-        self._spec = input_spec(function, self.seq_input_idx)
-        self._structure = private.output_structure(function)
-        self._model = NaiveRows(model, private.input_structure(function))
+        source = describe_model(model, ReadOptions(seq_input=seq_input_idx))
+        self._spec, self._model = source.inputs, source.origin.oracle(_ROWS)
+        self.seq_input_idx = self._spec.sequence
         length = self._spec.types[self.seq_input_idx].extent(1)
         self._ranges = ChangeRanges.of(change_ranges, length)
         self.change_ranges = list(zip(self._ranges.lo.tolist(), self._ranges.hi.tolist(), strict=True))
@@ -120,7 +117,7 @@ class FastISM:
 
     def __call__(self, inp_batch: Any, replace_with: Any = 0) -> Any:
         """Score every range of every sequence; results as `NaiveISM`."""
-        flat = keras.tree.flatten(self.program(inp_batch, replace_with))
+        flat = self.program.selection.unpack(self.program(inp_batch, replace_with))
         return flat[0] if len(flat) == 1 else flat
 
     def test_correctness(self, batch_size: int = 10, replace_with: Any = 0, atol: float = 1e-6) -> bool:
@@ -135,13 +132,11 @@ class FastISM:
             Whether every output agrees. Where float32 rounding alone exceeds
             the tolerance, a float64 clone decides (see `verify`).
         """
-        from fastism_compiler.runtime.verification import random_inputs
-
         arrays = random_inputs(self.program, batch_size)
         batch = self.program.inputs.pack(arrays)
-        ours = keras.tree.flatten(self(batch, replace_with))
-        naive = keras.tree.flatten(self._naive(batch, replace_with))
-        close = all(np.isclose(a, b, atol=atol, equal_nan=True).all() for a, b in zip(ours, naive, strict=True))
+        ours, naive = self(batch, replace_with), self._naive(batch, replace_with)
+        pairs = zip(ours, naive, strict=True) if isinstance(ours, list) else [(ours, naive)]
+        close = all(np.isclose(a, b, atol=atol, equal_nan=True).all() for a, b in pairs)
         if close:
             return True
         try:

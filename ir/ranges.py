@@ -90,7 +90,14 @@ class ChangeRanges:
         if ranges is None:
             lo = np.arange(length, dtype=np.int64)
             return ChangeRanges(lo, lo + 1)
-        table = np.asarray(list(ranges))
+        try:
+            table = np.asarray(list(ranges))
+        except (TypeError, ValueError) as error:  # no list, or one of lists of several lengths
+            raise RangeError(
+                "change ranges are pairs of integers (start, end), end exclusive",
+                expected="[(start, end), ...]",
+                got=repr(ranges)[:80],
+            ) from error
         if table.size == 0:
             raise RangeError("at least one change range is needed", expected="[(start, end), ...]", got=ranges)
         if table.ndim != 2 or table.shape[1] != 2 or table.dtype.kind not in "iu":

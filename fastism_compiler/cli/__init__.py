@@ -9,10 +9,12 @@ import click
 
 from fastism_compiler._version import __version__
 from fastism_compiler.cli.bench import bench
+from fastism_compiler.cli.check import check
 from fastism_compiler.cli.convert import convert
 from fastism_compiler.cli.demo import demo
 from fastism_compiler.cli.explain import explain
 from fastism_compiler.cli.export import export
+from fastism_compiler.cli.failures import DEBUG, Commands
 from fastism_compiler.cli.plot import plot
 from fastism_compiler.cli.report import report
 from fastism_compiler.cli.scan import scan
@@ -20,11 +22,12 @@ from fastism_compiler.cli.variants import variants
 from fastism_compiler.cli.verify import verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.option("--debug", is_flag=True, envvar=DEBUG, help="Print the traceback of an error too.")
+def main(debug: bool) -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
 
 
-for _command in (scan, variants, convert, plot, report, explain, verify, export, bench, demo):
+for _command in (scan, variants, check, convert, plot, report, explain, verify, export, bench, demo):
     main.add_command(_command)

@@ -6,14 +6,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
+
+if TYPE_CHECKING:
+    from fastism_compiler.runtime.naive import WholeScorer
 
 _NAIVE_ROWS = (16, 64, 256)
 
@@ -41,8 +43,8 @@ class Timing:
 
 @click.command()
 @model_options
-@click.option("--sequences", type=click.IntRange(1), default=4, show_default=True, help="Sequences per call.")
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Calls that are timed.")
+@click.option("--sequences", type=click.IntRange(1, 1 << 16), default=4, show_default=True, help="Sequences per call.")
+@click.option("--repeats", type=click.IntRange(1, 1000), default=3, show_default=True, help="Calls that are timed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(model: ModelOptions, sequences: int, repeats: int, as_json: bool) -> None:
     """Time a saturation scan of random sequences: the compiled MODEL against the model itself.
@@ -53,8 +55,7 @@ def bench(model: ModelOptions, sequences: int, repeats: int, as_json: bool) -> N
 
     Example: fastism-compiler bench model.keras --sequences 8
     """
-    with explained():
-        timing = measure(model, sequences, repeats)
+    timing = measure(model, sequences, repeats)
     if as_json:
         click.echo(json.dumps(asdict(timing), indent=2))
         return
@@ -69,13 +70,14 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     Raises:
         FastISMError: what `compile` refuses.
     """
-    from fastism_compiler.frontend.loading import load_model
+    # TensorFlow is imported late: the command line starts without it
+    from fastism_compiler.frontend.registry import describe_model
     from fastism_compiler.runtime.verification import random_inputs
 
-    model = load_model(options.path)
+    source = describe_model(options.path, options.reading)
     started = time.perf_counter()
     program = fc.compile(
-        model,
+        source.model,
         seq_input=options.seq_input,
         length=options.length,
         stop_at=options.stop_at,
@@ -89,30 +91,17 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     ours = _seconds(lambda: program.saturate(x), repeats) / sequences
     mutants = program.ranges.count * (program.letters.count - 1)
     rows = {f"{'XLA' if jit else 'plain'}, batch {n}": (n, jit) for n in _NAIVE_ROWS for jit in (False, True)}
-    naive = {name: _naive_seconds(model, program, arrays, n, jit, repeats) for name, (n, jit) in rows.items()}
+    naive = {name: _naive_seconds(source.origin.oracle(n, jit=jit), arrays, repeats) for name, (n, jit) in rows.items()}
     setting = min(naive, key=lambda name: naive[name])
     naive_s = naive[setting] * mutants
     return Timing(naive_s, setting, ours, naive_s / ours, compile_s, program.ranges.count)
 
 
-def _naive_seconds(model: Any, program: fc.CompiledISM, arrays: list[Any], rows: int, jit: bool, repeats: int) -> float:
-    """Seconds per whole mutant, in batches of `rows`."""
-    import keras
-    import tensorflow as tf
-
-    packed = program.inputs.pack([tf.constant(np.repeat(a[:1], rows, axis=0)) for a in arrays])
-
-    def forward(inputs: Any) -> list[Any]:
-        return list(keras.tree.flatten(model(inputs, training=False)))
-
-    score = tf.function(forward, jit_compile=jit, autograph=False)
-
-    def run() -> None:
-        for y in score(packed):
-            y.numpy()
-
-    run()
-    return _seconds(run, repeats) / rows
+def _naive_seconds(score: WholeScorer, arrays: list[Any], repeats: int) -> float:
+    """Seconds per whole mutant, in full batches."""
+    rows = [np.repeat(x[:1], score.rows, axis=0) for x in arrays]
+    score(rows)
+    return _seconds(lambda: score(rows), repeats) / score.rows
 
 
 def _seconds(call: Callable[[], Any], repeats: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.run_options import FORMATS
 
 
@@ -14,14 +13,14 @@ from fastism_compiler.cli.run_options import FORMATS
 @click.argument("output", type=click.Path())
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format.")
 @click.option("--track", metavar="NAME[:INDEX]", help="The output to write, where the format holds one.")
-def convert(store: str, output: str, to: str, track: str | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files that no conversion has written, too.")
+def convert(store: str, output: str, to: str, track: str | None, overwrite: bool) -> None:
     """Write the complete STORE of a scan, or of variants, to OUTPUT in another format.
 
     \b
     fastism-compiler convert scan.zarr importance.bw --to bigwig --track head:3
     fastism-compiler convert effects.zarr effects.vcf --to vcf
 
-    Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track.
+    Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track, or a damaged store.
     """  # noqa: D301 (click reads the character)
-    with explained():
-        fc.convert(store, output, to, track)
+    fc.convert(store, output, to, track, overwrite=overwrite)

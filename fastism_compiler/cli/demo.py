@@ -10,7 +10,6 @@ import click
 import numpy as np
 
 import fastism_compiler as fc
-from fastism_compiler.cli.failures import explained
 
 _LENGTH = 200
 _MOTIF = "TGACTCA"
@@ -28,12 +27,11 @@ def demo(out: str | None) -> None:
 
     Example: fastism-compiler demo --out demo
     """
-    with explained():
-        if out is not None:
-            run_demo(Path(out))
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            run_demo(Path(folder))
+    if out is not None:
+        run_demo(Path(out))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run_demo(Path(folder))
 
 
 def run_demo(folder: Path) -> None:
@@ -72,6 +70,7 @@ def run_demo(folder: Path) -> None:
 
 def motif_model() -> Any:
     """A model that scores how well its motif is matched anywhere in 200 bases."""
+    # Keras is imported late: the command line starts without it
     import keras
 
     inputs = keras.Input((_LENGTH, 4), name="sequence")

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import click
 
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.export.target import FORMATS
 
@@ -15,7 +14,9 @@ from fastism_compiler.export.target import FORMATS
 @model_options
 @click.argument("output", type=click.Path())
 @click.option("--format", "chosen", type=click.Choice(FORMATS), default="savedmodel", show_default=True)
-@click.option("--batch-size", type=int, help="Sequences per call of a StableHLO module (default 1).")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 1 << 16), help="Sequences per call of a StableHLO module (default 1)."
+)
 @click.option("--function", type=click.Choice(("scan", "saturate", "reference")), help="ONNX: what to export.")
 @click.option("--target", type=click.Choice(("cpu", "gpu")), help="What to plan for (default: what is here).")
 @click.option("--overwrite", is_flag=True, help="Replace an exported program.")
@@ -41,6 +42,5 @@ def export(
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --format {owner}")
         options |= {name: value} if value is not None else {}
     program = model.compile(target=target)
-    with explained():
-        manifest = program.export(output, chosen, **options)
+    manifest = program.export(output, chosen, **options)
     click.echo(f"{output}: {', '.join(manifest.functions)} of {manifest.model}, {len(manifest.starts)} ranges")

@@ -1,28 +1,71 @@
-"""Exit codes: 0 done, 1 a run or verification failed, 2 a wrong command, file or setting."""
+"""Exit codes: 0 done, 1 a run or verification failed, 2 a wrong command, file or setting; and what is said then."""
 
 from __future__ import annotations
 
+import errno
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
 import fastism_compiler as fc
+from fastism_compiler.genomics.fields import printable
 from fastism_compiler.ir.errors import FastISMError
 
-RUN_FAILED, BAD_INPUT = 1, 2
+RUN_FAILED, BAD_INPUT, STOPPED = 1, 2, 130
+DEBUG = "FASTISM_COMPILER_DEBUG"
 _FAILED = (fc.RunError, fc.VerificationError, fc.MemoryBudgetError, fc.PassError, fc.IRError)
+_LONGEST_LINE = 1000
+
+
+class Commands(click.Group):
+    """A group whose commands end with a message and an exit code, and with a traceback only under `--debug`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with explained(debug=bool(ctx.params.get("debug"))):
+            return super().invoke(ctx)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """End the command with a message, and the exit code that fits, where this package refuses something."""
+def explained(debug: bool = False) -> Iterator[None]:
+    """End the command with a message, and the exit code that fits, whatever went wrong.
+
+    Args:
+        debug: print the traceback first.
+    """
     try:
         yield
-    except FastISMError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(RUN_FAILED if isinstance(error, _FAILED) else BAD_INPUT)
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
     except KeyboardInterrupt:
-        click.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+        _end("Stopped. What is finished is kept; the same command goes on from there.", STOPPED, debug)
+    except FastISMError as error:
+        _end(f"Error: {error}", RUN_FAILED if isinstance(error, _FAILED) else BAD_INPUT, debug)
+    except MemoryError as error:
+        _end(f"Error: memory is used up ({_line(error)}); a smaller --batch-size takes less", RUN_FAILED, debug)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output has enough of it; click ends quietly
+            raise
+        place = f": {error.filename}" if error.filename is not None else ""
+        _end(f"Error: {error.strerror or _line(error)}{place}", BAD_INPUT, debug)
+    except Exception as error:
+        what = f"{type(error).__name__}: {_line(error)}"
+        advice = f"Please report it, with what {DEBUG}=1 or `fastism-compiler --debug ...` prints."
+        _end(f"Error: this is a fault of fastism-compiler ({what}). {advice}", RUN_FAILED, debug)
+
+
+def _end(message: str, code: int, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    lines = printable(message).splitlines()
+    shown = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in lines]
+    click.echo("\n".join(shown), err=True)
+    sys.exit(code)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

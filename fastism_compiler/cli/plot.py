@@ -6,8 +6,6 @@ import re
 
 import click
 
-from fastism_compiler.cli.failures import explained
-
 
 @click.command()
 @click.argument("scores", type=click.Path())
@@ -42,27 +40,27 @@ def plot(
     fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160
     fastism-compiler plot effects.zarr effects.svg --kind lollipop --sequence chr1
     """  # noqa: D301 (click reads the character)
-    with explained():
-        from fastism_compiler.plot import save
-        from fastism_compiler.plot.scan import open_store, read_scan
-        from fastism_compiler.plot.scanned import Choice, draw
-        from fastism_compiler.plot.style import check_target
-        from fastism_compiler.plot.variant_store import FORMAT, draw_variants
+    # late: the command line starts without what only some commands draw with
+    from fastism_compiler.plot import save
+    from fastism_compiler.plot.scan import open_store, read_scan
+    from fastism_compiler.plot.scanned import Choice, draw
+    from fastism_compiler.plot.style import check_target
+    from fastism_compiler.plot.variant_store import FORMAT, draw_variants
 
-        check_target(output_file)
-        choice, store = Choice(sequence, output, _window(positions), method, top), open_store(scores)
-        if store.attrs.get("format") == FORMAT:
-            figure = draw_variants(store, kind, choice)
-        else:
-            figure = draw(read_scan(store, scores), kind, choice)
-        save(figure, output_file)
+    check_target(output_file)
+    choice, store = Choice(sequence, output, _window(positions), method, top), open_store(scores)
+    if store.attrs.get("format") == FORMAT:
+        figure = draw_variants(store, kind, choice)
+    else:
+        figure = draw(read_scan(store, scores), kind, choice)
+    save(figure, output_file)
 
 
 def _window(positions: str | None) -> tuple[int, int] | None:
     """`A-B` as two numbers."""
     if positions is None:
         return None
-    match = re.fullmatch(r"(\d+)-(\d+)", positions.strip())
+    match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", positions.strip())
     if match is None:
         raise click.BadParameter("two numbers and a dash, such as 80-160", param_hint="--positions")
     return int(match[1]), int(match[2])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import click
 
-from fastism_compiler.cli.failures import explained
-
 
 @click.command()
 @click.argument("scores", type=click.Path())
 @click.argument("output_file", metavar="OUTPUT", type=click.Path(dir_okay=False))
-@click.option("--top", default=10, show_default=True, help="How many sequences get pictures, strongest first.")
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How many sequences get pictures, strongest first.",
+)
 @click.option("--output", metavar="NAME[:INDEX]", help="The output that counts, or one number of it; default: all.")
 def report(scores: str, output_file: str, top: int, output: str | None) -> None:
     """Write a self-contained HTML report of a scan: SCORES is what `scan` wrote, OUTPUT an .html file.
 
     Example: fastism-compiler report scores.zarr report.html --top 20
     """
-    with explained():
-        from fastism_compiler.report import write_report
+    # late: the command line starts without what only some commands draw with
+    from fastism_compiler.report import write_report
 
-        write_report(scores, output_file, top, output)
+    write_report(scores, output_file, top, output)

@@ -17,6 +17,7 @@ import fastism_compiler as fc
 from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
+from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scores import SCORES
@@ -57,7 +58,7 @@ class RunOptions:
 
     def settings(self, model: ModelOptions) -> dict[str, Any]:
         """Fields of `Settings`, those of the model included."""
-        return {**self.scoring, "seq_input": model.seq_input, "length": model.length, "stop_at": model.stop_at}
+        return {**self.scoring, **model.settings}
 
     def check(self, output: str, kind: str) -> None:
         """Refuse, before anything is computed, formats that could not be written afterwards.
@@ -73,7 +74,7 @@ class RunOptions:
             if name not in formats.HELD[kind]:
                 known = f"one of {', '.join(formats.HELD[kind])}"
                 raise OptionError("the format of --to does not hold this", expected=f"{known} for {kind}", got=name)
-            formats.check_target(converted_path(Path(output), name))
+            formats.check_target(converted_path(Path(output), name), name)
 
     def finish(self, summary: Summary) -> None:
         """Write the other formats, and say what was done."""
@@ -140,7 +141,11 @@ _OPTIONS = (
         help="Letters.",
     ),
     click.option("--channels", help="Channel, or token, of each letter, such as 3,0,1,2 (default: in order)."),
-    click.option("--unknown-token", type=int, help="Token of an unknown letter, for models that read tokens."),
+    click.option(
+        "--unknown-token",
+        type=click.IntRange(-(1 << 31), (1 << 31) - 1),
+        help="Token of an unknown letter, for models that read tokens.",
+    ),
     click.option(
         "--outputs",
         multiple=True,
@@ -157,9 +162,11 @@ _OPTIONS = (
     click.option("--skip", is_flag=True, help="Leave out, and count, what cannot be scored (default: stop there)."),
     click.option("--batch-size", type=click.IntRange(1), help="Sequences per call (default: by memory)."),
     click.option(
-        "--workers", type=click.IntRange(1), default=1, show_default=True, help="Local processes; one per GPU."
+        "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Local processes; one per GPU."
     ),
-    click.option("--threads", type=click.IntRange(1), help="Threads of each process; equal bits need equal threads."),
+    click.option(
+        "--threads", type=click.IntRange(1, 1024), help="Threads of each process; equal bits need equal threads."
+    ),
     click.option("--shard", metavar="I/N", help="Compute the I-th of N parts (from 1), as in a job array."),
     click.option("--dask", metavar="ADDRESS", help="Compute on the workers of this dask scheduler."),
     click.option("--join", is_flag=True, help="Share the work with another run of this command."),
@@ -178,6 +185,7 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    # rich is imported where somebody watches
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -196,6 +204,8 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
 def _told(summary: Summary, verbose: bool) -> str:
     state = "complete" if summary.complete else "not complete yet: other parts are missing"
     lines = [f"{summary.output}: {state} ({summary.computed} of {summary.tasks} tasks computed now)"]
+    if summary.mended:
+        lines.append(f"  damaged or missing files, made anew: {summary.mended}")
     lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
     lines += [f"  first left out: {message}" for message in summary.messages if verbose]
     return "\n".join(lines)
@@ -205,15 +215,23 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(int(n) for n in text.split(","))
+        return tuple(_index(n) for n in text.split(","))
     except ValueError:
-        raise click.BadParameter(f"numbers between commas, not {text!r}", param_hint="--channels") from None
+        raise click.BadParameter(f"numbers between commas, not {text[:80]!r}", param_hint="--channels") from None
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     part, _, count = text.partition("/")
-    if not (part.isdigit() and count.isdigit()):
-        raise click.BadParameter(f"I/N, such as 1/8, not {text!r}", param_hint="--shard")
-    return int(part), int(count)
+    try:
+        return _index(part), _index(count)
+    except ValueError:
+        raise click.BadParameter(f"I/N, such as 1/8, not {text[:80]!r}", param_hint="--shard") from None
+
+
+def _index(text: str) -> int:
+    number = index_number(text.strip())
+    if number is None:
+        raise ValueError(text)
+    return number

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
 import fastism_compiler as fc
 from fastism_compiler import formats
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
 from fastism_compiler.genomics.bed import read_bed
@@ -46,26 +45,25 @@ def scan(
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
-    with explained():
-        options.check(output, formats.RANGES if ranges else formats.LETTERS)
-        settings = fc.ScanSettings(**options.settings(model), window=window, ranges=_ranges(ranges))
-        with progress_bar("sequences", options.quiet) as progress:
-            summary = fc.scan(
-                model.path,
-                source,
-                output,
-                genome=genome,
-                settings=settings,
-                execution=options.execution,
-                progress=progress,
-            )
-        options.finish(summary)
+    options.check(output, formats.RANGES if ranges else formats.LETTERS)
+    settings = fc.ScanSettings(**options.settings(model), window=window, ranges=_ranges(ranges))
+    with progress_bar("sequences", options.quiet) as progress:
+        summary = fc.scan(
+            model.path,
+            source,
+            output,
+            genome=genome,
+            settings=settings,
+            execution=options.execution,
+            progress=progress,
+        )
+    options.finish(summary)
 
 
 def _ranges(text: str | None) -> tuple[tuple[int, int], ...] | None:
     """Ranges as they stand, or from a BED file whose first column is not looked at."""
     if text is None:
         return None
-    if Path(text).is_file():
+    if os.path.exists(text):  # a pipe as well
         return tuple((region.start, region.end) for region in read_bed(text, Refusals()))
     return read_ranges(text)

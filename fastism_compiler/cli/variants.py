@@ -6,7 +6,6 @@ import click
 
 import fastism_compiler as fc
 from fastism_compiler import formats
-from fastism_compiler.cli.failures import explained
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
 
@@ -30,17 +29,16 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
-    with explained():
-        options.check(output, formats.VARIANTS)
-        settings = fc.VariantSettings(**options.settings(model))
-        with progress_bar("variants", options.quiet) as progress:
-            summary = fc.scan_variants(
-                model.path,
-                genome,
-                variants,
-                output,
-                settings=settings,
-                execution=options.execution,
-                progress=progress,
-            )
-        options.finish(summary)
+    options.check(output, formats.VARIANTS)
+    settings = fc.VariantSettings(**options.settings(model))
+    with progress_bar("variants", options.quiet) as progress:
+        summary = fc.scan_variants(
+            model.path,
+            genome,
+            variants,
+            output,
+            settings=settings,
+            execution=options.execution,
+            progress=progress,
+        )
+    options.finish(summary)

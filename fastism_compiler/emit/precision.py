@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
 
 from fastism_compiler.emit.functions import Tensor
 
@@ -65,9 +67,6 @@ def rounding_of(precision: str, jit: bool) -> Rounding:
 
 def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
     """What accelerators, and CPUs with AVX512-BF16, have an instruction for."""
-    from tensorflow.compiler.tf2xla.python import xla
-    from tensorflow.compiler.xla import xla_data_pb2
-
     axes = xla_data_pb2.DotDimensionNumbers(
         lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[1 if transpose_b else 0]
     )
@@ -76,8 +75,6 @@ def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor
 
 
 def _reduced(mantissa_bits: int) -> Rounding:
-    from tensorflow.compiler.tf2xla.python import xla
-
     return lambda x: xla.reduce_precision(x, 8, mantissa_bits)
 
 

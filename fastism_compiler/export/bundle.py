@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
+from fastism_compiler.archives import check_unpacked_size
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
@@ -13,6 +17,8 @@ from fastism_compiler.export.savedmodel import MANIFEST
 _MANIFEST, _PAYLOAD = "manifest.json", "savedmodel"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The same bytes give the same bundle: no time of writing."""
+_DAMAGE = (zipfile.BadZipFile, KeyError, EOFError, ValueError, RuntimeError, zlib.error, struct.error)
+"""What zipfile raises of damaged files: one bit makes an entry encrypted, or packed in another way."""
 
 
 def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
@@ -26,20 +32,28 @@ def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
                 _entry(f"{_PAYLOAD}/{name}"), "w", force_zip64=True
             ) as target:  # fmt: skip
                 shutil.copyfileobj(source, target, 1 << 20)
+    with zipfile.ZipFile(path) as bundle:
+        damaged = bundle.testzip()
+    if damaged is not None:
+        raise OSError(errno.EIO, f"the written file does not read back: {damaged}", str(path))
 
 
 def unpack_bundle(path: Path, folder: Path) -> Manifest:
     """Unpack a bundle into a SavedModel directory; only the files its manifest names.
 
     Raises:
-        ArtifactError: not a bundle, a truncated one, or one of a newer version.
+        ArtifactError: not a bundle, a truncated one, one of a newer version, or one that unpacks to far more than it
+            holds.
     """
     try:
         with zipfile.ZipFile(path) as bundle:
+            check_unpacked_size(bundle, path, ArtifactError)
             manifest = Manifest.from_json(bundle.read(_MANIFEST), str(path))
             for name in manifest.files:
                 _extract(bundle, name, folder, path)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except ArtifactError:
+        raise
+    except _DAMAGE as error:
         raise ArtifactError(
             "not a bundle, or a damaged or truncated one", expected="an .ism file", got=f"{path}: {error}"
         ) from error

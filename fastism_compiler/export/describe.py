@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,15 +16,13 @@ from fastism_compiler.export.nest import encode_nest
 from fastism_compiler.ir import to_text
 from fastism_compiler.mutations.letters import Tokens
 from fastism_compiler.runtime.engine import Engine
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 SEQUENCE, REPLACEMENT = "x", "replacement"
 """What every artifact calls the mutated input, and what is put into its ranges."""
 
 
-def describe(program: CompiledISM, kind: str, engines: Sequence[Engine] | None = None) -> Manifest:
+def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None = None) -> Manifest:
     """The manifest of a program, but for its files and what only one kind of artifact needs.
 
     Args:
@@ -55,7 +52,7 @@ def describe(program: CompiledISM, kind: str, engines: Sequence[Engine] | None =
         starts=tuple(int(n) for n in program.ranges.lo),
         ends=tuple(int(n) for n in program.ranges.hi),
         outputs=output_infos(program, names),
-        nest=encode_nest(program.selection.structure),
+        nest=encode_nest(program.selection.nest),
         model_dtypes=program.output_dtypes,
         batch_size=program.batch_size,
         naive_rows=program.naive.rows,
@@ -64,16 +61,17 @@ def describe(program: CompiledISM, kind: str, engines: Sequence[Engine] | None =
         graph_text="\n".join(to_text(e.graph) for e in engines),
         notes=tuple(program.notes),
         functions=function_names(program),
+        vocabularies=inputs.vocabularies,
     )
 
 
-def function_names(program: CompiledISM) -> tuple[str, ...]:
+def function_names(program: EngineProgram) -> tuple[str, ...]:
     """What can be asked of a program: letters go into ranges of width 1 only."""
     single = bool((program.ranges.widths == 1).all())
     return ("scan", "saturate", "reference") if single else ("scan", "reference")
 
 
-def input_names(program: CompiledISM) -> list[str]:
+def input_names(program: EngineProgram) -> list[str]:
     """The inputs' names in artifacts: `x` for the sequence, extra inputs by their own (or by their dict keys)."""
     inputs = program.inputs
     taken = {SEQUENCE, REPLACEMENT}
@@ -83,15 +81,12 @@ def input_names(program: CompiledISM) -> list[str]:
     return names
 
 
-def output_infos(program: CompiledISM, inputs: Sequence[str]) -> tuple[TensorInfo, ...]:
+def output_infos(program: EngineProgram, inputs: Sequence[str]) -> tuple[TensorInfo, ...]:
     """The outputs, under names that no input has."""
-    import keras
-
     taken = {*inputs, REPLACEMENT}
-    leaves = keras.tree.flatten(program.selection.structure)
     return tuple(
         TensorInfo(unique_name(name, taken), tuple(int(n) for n in y.shape[1:]), y.dtype.name, name)
-        for name, y in zip(program.selection.names, leaves, strict=True)
+        for name, y in zip(program.selection.names, program.selection.samples, strict=True)
     )
 
 
@@ -107,17 +102,11 @@ def unique_name(name: str, taken: set[str]) -> str:
 
 def source_digest(engine: Engine) -> str:
     """sha256 of the source model's configuration (its graph, where it has none) and weights."""
-    model = engine.lowered.model
-    digest = hashlib.sha256(_configuration(model, engine).encode())
-    for variable in model.variables:
-        value = np.asarray(variable)
-        digest.update(f"{variable.path}:{value.dtype}{value.shape}".encode())
+    source = engine.source
+    configuration = source.origin.configuration() or to_text(source.graph)
+    digest = hashlib.sha256(configuration.encode())
+    for weight in source.origin.weights(source.bindings):
+        value = np.asarray(weight.value)
+        digest.update(f"{weight.path}:{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()
-
-
-def _configuration(model: Any, engine: Engine) -> str:
-    try:
-        return str(model.to_json())
-    except Exception:  # whatever a custom layer's get_config raises
-        return to_text(engine.lowered.graph)

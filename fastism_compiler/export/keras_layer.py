@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,9 +10,7 @@ import tensorflow as tf
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.export.savedmodel import portable_of
 from fastism_compiler.mutations.letters import Tokens
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 
 class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
@@ -30,11 +28,14 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 
     Args:
         program: a compiled program.
+
+    Raises:
+        UnsupportedError: a program of a model that is no Keras model.
     """
 
-    def __init__(self, program: CompiledISM) -> None:
-        super().__init__(name=f"ism_{program.engines[0].graph.name}")
-        self.source = program.engines[0].lowered.model
+    def __init__(self, program: EngineProgram) -> None:
+        super().__init__(name=f"ism_{program.name}")
+        self.source = _layer_of(program)
         self._inputs, self._selection = program.inputs, program.selection
         portable = portable_of(program, jit=False, shortcut=False)
         self._scan = tf.function(portable.scan, autograph=False, reduce_retracing=True)
@@ -76,3 +77,15 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
             if not tensor.shape.is_compatible_with(type_.shape):
                 raise InputError("an input has the wrong shape", expected=str(type_), got=f"{name!r}: {tensor.shape}")
         return tensors
+
+
+def _layer_of(program: EngineProgram) -> keras.layers.Layer:
+    """The source model, whose weights the layer takes for its own."""
+    model = program.engines[0].source.model
+    if not isinstance(model, keras.layers.Layer):
+        raise UnsupportedError(
+            "a Keras layer is made of a Keras model: the weights of another would not be the layer's",
+            expected="keras.Model",
+            got=f"{program.name}: {type(model).__name__}",
+        )
+    return model

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
+from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
@@ -26,18 +27,21 @@ from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.engine import AnyEngine, Engine
+from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer
 
 
-def load(path: str | os.PathLike[str]) -> LoadedISM:
+def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     """Load a program exported as `savedmodel` or `ism`: the same calls, plan and metadata as it had.
 
-    Nothing is unpickled and no Python code comes from the file. TensorFlow
-    runs the graphs in it, though: load programs from people you trust, as
-    you would any SavedModel.
+    Nothing is unpickled and no Python code comes from the file. The graphs
+    in it are read as data first: one that holds an operation that is not on
+    the list of what only computes (nothing there touches files, processes,
+    the network or Python) is refused.
 
     Args:
         path: a directory or an `.ism` file that `CompiledISM.export` wrote.
+        safe_mode: check the graphs. False: trust the file as you trust a program.
 
     Returns:
         The program. What only the model itself can score (rows that cannot be
@@ -45,13 +49,13 @@ def load(path: str | os.PathLike[str]) -> LoadedISM:
         the artifact's own reference function on whole mutants.
 
     Raises:
-        ArtifactError: no such program, a damaged one, or one of a newer format.
+        ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
     """
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
         manifest, folder = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(folder, path))
+        return LoadedISM(path, manifest, _restore(folder, path, safe_mode))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -79,17 +83,20 @@ def _open_folder(path: Path) -> Manifest:
     return manifest
 
 
-def _restore(folder: Path, path: Path) -> Any:
-    import tensorflow as tf
-
+def _restore(folder: Path, path: Path, safe_mode: bool) -> Any:
+    if safe_mode:
+        check_savedmodel(folder, str(path))
     try:
         return tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises many kinds; the files are those that were written
         raise ArtifactError("this version of TensorFlow cannot load the program", got=f"{path}: {error}") from error
 
 
-class LoadedISM(CompiledISM):
+class LoadedISM(Program):
     """A program that came from an artifact. Made by `fastism_compiler.load`.
+
+    It scores as every `Program` does. Its plan and graph are those of the
+    program that was exported.
 
     Attributes:
         manifest: what the artifact says about itself.
@@ -118,16 +125,18 @@ class LoadedISM(CompiledISM):
             return Scorer(parts, buckets, engines, make_engine, manifest.batch_size)
 
         super().__init__(
+            name=manifest.model,
             scorer_for=scorer_for,
             alphabet=manifest.alphabet,
             batch_size=manifest.batch_size,
             most_rows=rows_within(parts.selection, parse_budget(None)),
+            precision=str(manifest.details["precision"]),
             output_dtypes=manifest.model_dtypes,
             notes=manifest.notes,
         )
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> GraphText:
         """The annotated graph of the program, as text."""
         return GraphText(self.manifest.model, self.manifest.graph_text)
 
@@ -135,11 +144,6 @@ class LoadedISM(CompiledISM):
     def function(self) -> Any:
         """The artifact's `scan` function."""
         return self._module.signatures["scan"]
-
-    @property
-    def precision(self) -> str:
-        """As the program was compiled."""
-        return str(self.manifest.details["precision"])
 
     @property
     def engines(self) -> list[Engine]:
@@ -180,13 +184,29 @@ class LoadedISM(CompiledISM):
                 pack_bundle(source, manifest, scratch.artifact)
         return manifest
 
+    def __reduce__(self) -> Any:
+        """A loaded program is pickled as its place and its manifest; it is loaded again where it is unpickled."""
+        return _load_again, (str(self.path), self.manifest.to_json())
+
     def to_keras_layer(self) -> Any:
-        """A loaded program has no layers.
+        """Refused: the weights are in the functions of the artifact, and no layer can own them.
 
         Raises:
             UnsupportedError: always.
         """
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
+
+
+def _load_again(path: str, manifest: str) -> LoadedISM:
+    """A pickled program from its place.
+
+    Raises:
+        ArtifactError: nothing is there any more, or another program.
+    """
+    program = load(path)
+    if program.manifest.to_json() != manifest:
+        raise ArtifactError("another program lies where the pickled one was loaded from", got=path)
+    return program
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +227,7 @@ def _inputs(manifest: Manifest) -> InputSpec:
         sequence=manifest.sequence,
         keys=manifest.keys,
         vocabulary=manifest.vocabulary,
+        vocabularies=manifest.vocabularies,
     )
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.manifest import TensorInfo
 from fastism_compiler.export.nest import pack_nest
+from fastism_compiler.frontend.nest import pack, unpack
 from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
@@ -99,17 +101,10 @@ class LoadedRows:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
         return in_batches(self._score, inputs, self.rows)
 
-    def in_float64(self) -> LoadedRows:
-        """A loaded program has no model to widen.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError("a loaded program holds float32 functions, not the model")
+    def in_float64(self) -> None:
+        """None: a loaded program holds float32 functions, not the model."""
 
     def _score(self, block: list[Array]) -> list[Any]:
-        import tensorflow as tf
-
         tensors = {t.name: tf.convert_to_tensor(x) for t, x in zip(self._inputs, block, strict=True)}
         results = self._reference(**tensors)
         return [results[t.name] for t in self._outputs]
@@ -121,12 +116,15 @@ class LoadedPacker:
     Args:
         nest: as in the manifest.
         outputs: the outputs in flat order.
+
+    Attributes:
+        nest, samples, names: as in `Packer`.
     """
 
     def __init__(self, nest: Any, outputs: Sequence[TensorInfo]) -> None:
         self.names = [t.source for t in outputs]
-        self.structure = pack_nest(nest, [np.zeros((1, *t.shape), t.dtype) for t in outputs])
-        self._nest = nest
+        self.samples = [np.zeros((1, *t.shape), t.dtype) for t in outputs]
+        self.nest = pack_nest(nest, range(len(outputs)))
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """The outputs as they are."""
@@ -134,4 +132,8 @@ class LoadedPacker:
 
     def pack(self, flat: Sequence[Any]) -> Any:
         """Flat results in the nest that users see."""
-        return pack_nest(self._nest, flat)
+        return pack(self.nest, flat)
+
+    def unpack(self, packed: Any) -> list[Any]:
+        """Results in the nest that users see, flat again."""
+        return unpack(self.nest, packed)

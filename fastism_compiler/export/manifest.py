@@ -15,6 +15,9 @@ FORMAT = "fastism-program"
 VERSION = 1
 """Raised when an older reader would misread a newer artifact."""
 
+_ADDED = ("vocabularies",)
+"""Fields that older artifacts of this version do not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
@@ -63,6 +66,7 @@ class Manifest:
         functions: names of the functions in the artifact.
         details: what only this kind of artifact needs.
         files: sha256 of every payload file by relative path.
+        vocabularies: rows of the Embedding that reads each input (see `InputSpec`); empty in older artifacts.
     """
 
     kind: str
@@ -90,6 +94,7 @@ class Manifest:
     functions: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    vocabularies: tuple[int | None, ...] = ()
 
     def to_json(self) -> str:
         """Canonical JSON, with a checksum over itself."""
@@ -109,7 +114,7 @@ class Manifest:
         """
         try:
             body = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError("the manifest is damaged", expected="JSON", got=f"{where}: {error}") from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise ArtifactError("not a program of this package", expected=f'"format": "{FORMAT}"', got=where)
@@ -123,7 +128,7 @@ class Manifest:
         if body.pop("checksum", None) != _checksum(body):
             raise ArtifactError("the manifest is damaged", expected="its own checksum", got=where)
         try:
-            return _manifest({f.name: body[f.name] for f in fields(Manifest)})
+            return _manifest({f.name: body[f.name] for f in fields(Manifest) if f.name in body or f.name not in _ADDED})
         except (KeyError, TypeError) as error:
             raise ArtifactError("the manifest is incomplete", got=f"{where}: {error!r}") from error
 

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
 from fastism_compiler.errors import UnsupportedError
 
 
-def encode_nest(structure: Any) -> Any:
-    """A nest with its leaves numbered in flat order.
+def encode_nest(nest: Any) -> Any:
+    """A nest of output numbers as JSON.
 
     Raises:
         UnsupportedError: something other than lists, tuples and dicts with string keys.
     """
-    count = len(keras.tree.flatten(structure))
-    return _encode(keras.tree.pack_sequence_as(structure, list(range(count))))
-
-
-def _encode(nest: Any) -> Any:
     if isinstance(nest, int):
         return nest
     if isinstance(nest, Mapping) and all(isinstance(key, str) for key in nest):
-        return {"dict": {key: _encode(value) for key, value in nest.items()}}
+        return {"dict": {key: encode_nest(value) for key, value in nest.items()}}
     if type(nest) in (list, tuple):
-        return {type(nest).__name__: [_encode(value) for value in nest]}
+        return {type(nest).__name__: [encode_nest(value) for value in nest]}
     raise UnsupportedError(
         "the outputs of an exported program are arrays, lists, tuples, or dicts with string keys",
         got=type(nest).__name__,

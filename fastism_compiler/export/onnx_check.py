@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
 
 from fastism_compiler.errors import UnsupportedError, VerificationError
 from fastism_compiler.export.describe import REPLACEMENT
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.runtime.engine_program import EngineProgram
 from fastism_compiler.runtime.verification import exact_scores, random_inputs, random_replacement
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
 
 _SEQUENCES = 3
 _RTOL, _ATOL = 1e-5, 1e-6
@@ -47,7 +46,7 @@ class _Case:
     doubtful: bool
 
 
-def check_onnx(program: CompiledISM, manifest: Manifest, path: Path, runtime: Any) -> None:
+def check_onnx(program: EngineProgram, manifest: Manifest, path: Path, runtime: Any) -> None:
     """The full checker, then the model in ONNX Runtime against the program.
 
     Args:
@@ -69,8 +68,6 @@ def check_onnx(program: CompiledISM, manifest: Manifest, path: Path, runtime: An
 
 
 def _session(path: Path, runtime: Any) -> Any:
-    import onnx
-
     try:
         onnx.checker.check_model(str(path), full_check=True)
         options = runtime.SessionOptions()
@@ -82,10 +79,8 @@ def _session(path: Path, runtime: Any) -> Any:
         ) from error
 
 
-def _case(program: CompiledISM, manifest: Manifest, count: int) -> _Case:
+def _case(program: EngineProgram, manifest: Manifest, count: int) -> _Case:
     """Random sequences, and what the program makes of them."""
-    import keras
-
     inputs = random_inputs(program, count)
     tensors = {t.name: x for t, x in zip(manifest.inputs, inputs, strict=True)}
     x, replacement = program.inputs.pack(inputs), random_replacement(program)[0]
@@ -99,13 +94,13 @@ def _case(program: CompiledISM, manifest: Manifest, count: int) -> _Case:
     return _Case(
         inputs,
         tensors,
-        list(keras.tree.flatten(result)),
+        program.selection.unpack(result),
         lambda: _jobs(program, function, inputs[program.inputs.sequence], replacement),
         program.rescored > rescored,
     )
 
 
-def _jobs(program: CompiledISM, function: str, x: Array, replacement: Array) -> Jobs:
+def _jobs(program: EngineProgram, function: str, x: Array, replacement: Array) -> Jobs:
     """What each cell of a result stands for, in the order of its leading axes; a reference replaces x by itself."""
     ranges, letters = program.ranges, program.letters
     if function == "scan":
@@ -121,7 +116,7 @@ def _jobs(program: CompiledISM, function: str, x: Array, replacement: Array) -> 
     return Jobs(cells[0], change, table.reshape(-1, *table.shape[-2:]))
 
 
-def _compare(program: CompiledISM, case: _Case, number: int, name: str, theirs: Array) -> None:
+def _compare(program: EngineProgram, case: _Case, number: int, name: str, theirs: Array) -> None:
     """Compare one output; NaN marks cells that only the model itself could score, if there are any.
 
     Deep models round more than 1e-5 of their outputs, the program as ONNX
@@ -144,7 +139,7 @@ def _compare(program: CompiledISM, case: _Case, number: int, name: str, theirs: 
         )
 
 
-def _judge(program: CompiledISM, case: _Case, number: int, theirs: Array, error: Array) -> tuple[float, float] | None:
+def _judge(program: EngineProgram, case: _Case, number: int, theirs: Array, error: Array) -> tuple[float, float] | None:
     """How far ONNX Runtime is from float64 where it is furthest from the program, and how far it may be.
 
     None where no float64 is to be had.

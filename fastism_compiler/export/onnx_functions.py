@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
+from tf2onnx.utils import make_name, map_onnx_to_numpy_type
 
 Handler = Callable[..., None]
 """`(converter graph, node, name, arguments)`: replaces the node."""
@@ -25,8 +27,6 @@ class _Builder:
         return str(self.graph.make_node(kind, list(inputs), attr=attributes).output[0])
 
     def number(self, value: float) -> str:
-        from tf2onnx.utils import make_name, map_onnx_to_numpy_type
-
         array = np.array(value, map_onnx_to_numpy_type(self.dtype))
         return str(self.graph.make_const(make_name("number"), array).output[0])
 
@@ -71,8 +71,6 @@ def _where(graph: Any, node: Any, name: str, arguments: Any) -> None:
 
     ONNX Runtime has it for numbers of 32 and 64 bits; others, truth values among them, are selected as int32.
     """
-    from onnx import TensorProto
-
     build = _Builder(graph, node)
     condition, a, b = node.input
     native = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64)

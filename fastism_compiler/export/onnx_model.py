@@ -11,30 +11,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
 import tensorflow as tf
+import tf2onnx
 
 from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.precision import strict_float32
-from fastism_compiler.emit.weights import variables_read, with_weights
+from fastism_compiler.emit.weights import weights_read, with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.onnx_check import check_onnx
 from fastism_compiler.export.onnx_functions import HANDLERS
 from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
+from fastism_compiler.export.onnx_passes.scopes import subgraphs
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.export.savedmodel import positional_function, signature
+from fastism_compiler.frontend.source import Weight
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.runtime.engine import Engine
-
-if TYPE_CHECKING:
-    import onnx
-
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 OPSET = 18
 _EXTERNAL_ABOVE = 1_500_000_000
@@ -54,7 +54,7 @@ class OnnxOptions:
     naive: bool = False
 
 
-def write_onnx(program: CompiledISM, path: Path, data: Path, options: OnnxOptions) -> Manifest:
+def write_onnx(program: EngineProgram, path: Path, data: Path, options: OnnxOptions) -> Manifest:
     """Write a function of a program as an ONNX model, opset 18, for any number of sequences.
 
     Inputs are `x [B, L, C]`, for a scan `replacement [w, C]`, and extra
@@ -87,7 +87,7 @@ def write_onnx(program: CompiledISM, path: Path, data: Path, options: OnnxOption
 
 def _runtime() -> Any:
     try:
-        import onnxruntime
+        import onnxruntime  # an extra, not always installed
     except ImportError as error:
         raise UnsupportedError(
             "an exported ONNX model is compared in ONNX Runtime before it is handed over",
@@ -103,7 +103,7 @@ def _naive(engine: Engine) -> Engine:
     return engine.retargeted(engine.pipeline.replace(step.name, step), engine.context)
 
 
-def _converted(program: CompiledISM, engines: Sequence[Engine], manifest: Manifest) -> onnx.ModelProto:
+def _converted(program: EngineProgram, engines: Sequence[Engine], manifest: Manifest) -> onnx.ModelProto:
     """The model with its weights, rewritten and named."""
     (function,) = manifest.functions
     portable = Portable(
@@ -117,27 +117,24 @@ def _converted(program: CompiledISM, engines: Sequence[Engine], manifest: Manife
     specs = signature(function, manifest)
     run = positional_function(portable, function, manifest)
     with strict_float32():
-        variables = variables_read(run, list(specs.values()), engines[0].lowered)
-        stand_ins = [tf.TensorSpec(v.shape, v.value.dtype, name=f"fastism_weight_{i}") for i, v in enumerate(variables)]
-        traced = tf.function(with_weights(run, variables), autograph=False)
+        weights = weights_read(run, list(specs.values()), engines[0].source)
+        stand_ins = [tf.TensorSpec(w.shape, w.value.dtype, name=f"fastism_weight_{i}") for i, w in enumerate(weights)]
+        traced = tf.function(with_weights(run, engines[0].source, weights), autograph=False)
         model = _convert(traced, [*specs.values(), *stand_ins], engines)
     outputs = {v.name: t.name for v, t in zip(model.graph.output, manifest.outputs, strict=True)}
     clean_names(model, outputs)
     hoist_invariants(model)
-    paths = {id(v): f"{v.path}#{i}" if _is_repeated(v, variables) else str(v.path) for i, v in enumerate(variables)}
-    pairs = zip(stand_ins, variables, strict=True)
-    bind_weights(model, [(s.name, f"weights/{paths[id(v)]}", np.asarray(v.value)) for s, v in pairs])
+    paths = [f"{w.path}#{i}" if _is_repeated(w, weights) else str(w.path) for i, w in enumerate(weights)]
+    bound = zip(stand_ins, paths, weights, strict=True)
+    bind_weights(model, [(s.name, f"weights/{path}", np.asarray(w.value)) for s, path, w in bound])
     return model
 
 
-def _is_repeated(variable: Any, variables: Sequence[Any]) -> bool:
-    return sum(v.path == variable.path for v in variables) > 1
+def _is_repeated(weight: Weight, weights: Sequence[Weight]) -> bool:
+    return sum(w.path == weight.path for w in weights) > 1
 
 
 def _convert(traced: Any, specs: Sequence[tf.TensorSpec], engines: Sequence[Engine]) -> onnx.ModelProto:
-    import onnx
-    import tf2onnx
-
     loggers = [logging.getLogger("tf2onnx"), logging.getLogger("tf2onnx.tfonnx")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -154,7 +151,7 @@ def _convert(traced: Any, specs: Sequence[tf.TensorSpec], engines: Sequence[Engi
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-    unknown = {n.op_type: _layer_of(n.name, engines) for n in _nodes(model.graph) if not _is_known(n, onnx)}
+    unknown = {n.op_type: _layer_of(n.name, engines) for n in _nodes(model.graph) if not _is_known(n)}
     if unknown:
         raise UnsupportedError(
             "ONNX has no equivalent of an op; export as savedmodel or stablehlo, or write the layer with other ops",
@@ -165,12 +162,10 @@ def _convert(traced: Any, specs: Sequence[tf.TensorSpec], engines: Sequence[Engi
 
 
 def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    from fastism_compiler.export.onnx_passes.scopes import subgraphs
-
     return [m for n in graph.node for m in [n, *(i for g in subgraphs(n) for i in _nodes(g))]]
 
 
-def _is_known(node: onnx.NodeProto, onnx: Any) -> bool:
+def _is_known(node: onnx.NodeProto) -> bool:
     return node.domain not in ("", "ai.onnx") or onnx.defs.has(node.op_type, OPSET, "")
 
 
@@ -182,8 +177,6 @@ def _layer_of(name: str, engines: Sequence[Engine]) -> str:
 
 
 def _write(model: onnx.ModelProto, manifest: Manifest, path: Path, data: Path) -> None:
-    import onnx
-
     model.producer_name, model.producer_version = "fastism-compiler", manifest.package
     model.doc_string = f"{manifest.functions[0]} of {manifest.model}: in-silico mutagenesis"
     onnx.helper.set_model_props(model, {"fastism": manifest.to_json()})

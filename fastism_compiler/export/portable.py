@@ -77,7 +77,7 @@ class Portable:
     def reference(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs for the sequences themselves: `[B, *out]` each."""
         engine = self.engines[0]
-        return whole(engine.graph, engine.lowered.bindings, engine.finish, inputs, tf.shape(inputs[0])[0])[1]
+        return whole(engine.graph, engine.source.bindings, engine.finish, inputs, tf.shape(inputs[0])[0])[1]
 
     def _scores(self, inputs: Sequence[Tensor], replacements: Tensor) -> list[Tensor]:
         """`[B, R, K, *out]` per output, for `replacements [K, w, columns]`."""
@@ -92,7 +92,7 @@ class Portable:
         sequences, letters = tf.shape(inputs[self.sequence])[0], replacements.shape[0]
         cut = schedule.begin(sequences * letters)
         arithmetic = arithmetic_of(engine.context.precision, self.jit)
-        reference = Reference.of(engine.graph, engine.lowered.bindings, engine.finish, inputs, sequences, arithmetic)
+        reference = Reference.of(engine.graph, engine.source.bindings, engine.finish, inputs, sequences, arithmetic)
         barriers = engine.context.machine.cpu_only(self.jit)
         tile = self._whole_tile(engine, inputs, reference) if engine.naive else self._window_tile(engine, reference)
         spread = Spread(engine, replacements, sequences, cut.per_tile)
@@ -142,7 +142,7 @@ class Portable:
             before = mutants[self.sequence]
             mutants[self.sequence] = mutated(before, rows, replacement, engine)
             count = tf.shape(rows.sequence)[0]
-            outputs = whole(engine.graph, engine.lowered.bindings, engine.finish, mutants, count)[1]
+            outputs = whole(engine.graph, engine.source.bindings, engine.finish, mutants, count)[1]
             if not self.shortcut:
                 return outputs
             same = tf.reduce_all(mutants[self.sequence] == before, axis=list(range(1, len(before.shape))))

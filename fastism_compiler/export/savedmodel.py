@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,14 +23,12 @@ from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.portable import Portable
 from fastism_compiler.runtime.engine import Engine
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 MANIFEST = "fastism.json"
 
 
-def write_savedmodel(program: CompiledISM, folder: Path) -> Manifest:
+def write_savedmodel(program: EngineProgram, folder: Path) -> Manifest:
     """Write a program as a SavedModel with its manifest beside it.
 
     Args:
@@ -58,7 +56,7 @@ def write_savedmodel(program: CompiledISM, folder: Path) -> Manifest:
     return manifest
 
 
-def portable_of(program: CompiledISM, *, jit: bool, **options: Any) -> Portable:
+def portable_of(program: EngineProgram, *, jit: bool, **options: Any) -> Portable:
     """A program's portable form."""
     return Portable(
         program.engines,
@@ -71,7 +69,7 @@ def portable_of(program: CompiledISM, *, jit: bool, **options: Any) -> Portable:
     )
 
 
-def named_functions(program: CompiledISM, manifest: Manifest) -> dict[str, Any]:
+def named_functions(program: EngineProgram, manifest: Manifest) -> dict[str, Any]:
     """The concrete functions by name: keyword tensors in, outputs by name out."""
     jit = program.engines[0].context.jit
     functions = {}
@@ -118,7 +116,7 @@ def signature(name: str, manifest: Manifest, batch: int | None = None) -> dict[s
     return specs
 
 
-def _add_blocks(module: tf.Module, program: CompiledISM) -> dict[str, Any]:
+def _add_blocks(module: tf.Module, program: EngineProgram) -> dict[str, Any]:
     """Hang the block programs of every engine on the module; say where they are."""
     engines = []
     for number, (engine, members) in enumerate(zip(program.engines, program.buckets, strict=True)):

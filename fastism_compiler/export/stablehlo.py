@@ -11,27 +11,26 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.precision import strict_float32
-from fastism_compiler.emit.weights import opaque_layers, variables_read, with_weights
+from fastism_compiler.emit.weights import opaque_layers, weights_read, with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.rounded_products import mark_rounded_products
 from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
+from fastism_compiler.frontend.source import Weight
 from fastism_compiler.ir.errors import OptionError
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 MANIFEST, WEIGHTS, RUNNER = "manifest.json", "weights.npz", "run_with_jax.py"
 
 
-def write_stablehlo(program: CompiledISM, folder: Path, batch_size: int = 1) -> Manifest:
+def write_stablehlo(program: EngineProgram, folder: Path, batch_size: int = 1) -> Manifest:
     """Write a program as StableHLO modules.
 
     Args:
@@ -49,30 +48,31 @@ def write_stablehlo(program: CompiledISM, folder: Path, batch_size: int = 1) -> 
     _check(program, batch_size)
     folder.mkdir()
     manifest = replace(describe(program, "stablehlo"), batch_size=batch_size)
-    engine, portable = program.engines[0], portable_of(program, jit=True)
+    source, portable = program.engines[0].source, portable_of(program, jit=True)
     modules: dict[str, Any] = {}
-    used: dict[int, Any] = {}
+    used: dict[int, Weight] = {}
     with strict_float32():
         for name in manifest.functions:
             specs = signature(name, manifest, batch_size)
             run = positional_function(portable, name, manifest)
-            variables = variables_read(run, list(specs.values()), engine.lowered)
-            used |= {id(v): v for v in variables}
-            text = _module(with_weights(run, variables), [*specs.values()], variables, opaque_layers(engine.lowered))
+            weights = weights_read(run, list(specs.values()), source)
+            used |= {id(w): w for w in weights}
+            whole = with_weights(run, source, weights)
+            text = _module(whole, [*specs.values()], weights, opaque_layers(source))
             (folder / f"{name}.mlir").write_text(text)
-            modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": variables}
+            modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": weights}
     keys = _write_weights(list(used.values()), folder / WEIGHTS)
     for module in modules.values():
-        module["weights"] = [keys[id(v)] for v in module["weights"]]
+        module["weights"] = [keys[id(w)] for w in module["weights"]]
     shutil.copy(Path(__file__).with_name(RUNNER), folder / RUNNER)
-    listed = [{"key": keys[i], "path": v.path, "dtype": _dtype(v)} for i, v in used.items()]
+    listed = [{"key": keys[i], "path": w.path, "dtype": _dtype(w)} for i, w in used.items()]
     details = {"modules": modules, "weights": listed}
     manifest = replace(manifest, details=details, files=folder_digests(folder, but=MANIFEST))
     (folder / MANIFEST).write_text(manifest.to_json())
     return manifest
 
 
-def _check(program: CompiledISM, batch_size: int) -> None:
+def _check(program: EngineProgram, batch_size: int) -> None:
     if not isinstance(batch_size, int) or batch_size < 1:
         raise OptionError("batch_size must be a positive integer", got=batch_size)
     if any(node.type.dtype == "float64" for node in program.engines[0].graph):
@@ -82,11 +82,11 @@ def _check(program: CompiledISM, batch_size: int) -> None:
 
 
 def _module(
-    run: Any, specs: Sequence[tf.TensorSpec], variables: Sequence[Any], opaque: Sequence[str]
+    run: Any, specs: Sequence[tf.TensorSpec], weights: Sequence[Weight], opaque: Sequence[str]
 ) -> str:  # fmt: skip
     """The text of one module; its parameters are the tensors in order, then the weights."""
     compiled = tf.function(run, jit_compile=True, autograph=False)
-    values = [tf.TensorSpec(v.shape, _dtype(v)) for v in variables]
+    values = [tf.TensorSpec(w.shape, _dtype(w)) for w in weights]
     try:
         text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
     except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
@@ -128,12 +128,12 @@ def _inputs(specs: dict[str, tf.TensorSpec]) -> list[dict[str, Any]]:
     return [{"name": name, "shape": list(spec.shape), "dtype": spec.dtype.name} for name, spec in specs.items()]
 
 
-def _write_weights(variables: Sequence[Any], path: Path) -> dict[int, str]:
-    """Write the variables' values; the key of each, by identity."""
-    keys = {id(v): f"w{number}" for number, v in enumerate(variables)}
-    np.savez(path, allow_pickle=False, **{keys[id(v)]: np.asarray(tf.convert_to_tensor(v.value)) for v in variables})
+def _write_weights(weights: Sequence[Weight], path: Path) -> dict[int, str]:
+    """Write the weights' values; the key of each, by identity."""
+    keys = {id(w): f"w{number}" for number, w in enumerate(weights)}
+    np.savez(path, allow_pickle=False, **{keys[id(w)]: np.asarray(tf.convert_to_tensor(w.value)) for w in weights})
     return keys
 
 
-def _dtype(variable: Any) -> str:
-    return str(variable.value.dtype.name)
+def _dtype(weight: Weight) -> str:
+    return str(weight.value.dtype.name)

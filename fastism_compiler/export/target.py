@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler.errors import ArtifactError
+from fastism_compiler.host.files import partial_path, put_in_place, remove_stale, sync_tree
 from fastism_compiler.ir.errors import OptionError
 
 FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
@@ -63,17 +63,18 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
     targets = (path, data) if with_data else (path,)
     for target in targets:
         _check_free(target, overwrite)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    folder = partial_path(path)
     scratch = Scratch(folder, folder / "artifact", folder / data.name)
     try:
+        remove_stale(path)
+        folder.mkdir()
         yield scratch
+        sync_tree(folder)
         for made, target in zip((scratch.artifact, scratch.data), targets, strict=False):
-            _remove(target)
+            if target.is_dir() or not made.exists():
+                _take_away(target, folder)
             if made.exists():
-                made.rename(target)
+                put_in_place(made, target)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
@@ -89,11 +90,10 @@ def _check_free(path: Path, overwrite: bool) -> None:
         raise ArtifactError("only an exported program is overwritten, not another directory", got=str(path))
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _take_away(path: Path, folder: Path) -> None:
+    """Move an older artifact into the scratch folder, which goes away."""
+    if path.exists() or path.is_symlink():
+        path.rename(folder / f"{path.name}.old")
 
 
 def _unwritable(path: Path, error: OSError) -> ArtifactError:

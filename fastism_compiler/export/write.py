@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastism_compiler.export.bundle import pack_bundle
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.savedmodel import write_savedmodel
 from fastism_compiler.export.target import Scratch, check_format, new_artifact
 from fastism_compiler.ir.errors import OptionError
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.runtime.engine_program import EngineProgram
 
 
 def export_program(
-    program: CompiledISM, path: Path, format: str, *, overwrite: bool = False, **options: Any
+    program: EngineProgram, path: Path, format: str, *, overwrite: bool = False, **options: Any
 ) -> Manifest:
     """See `CompiledISM.export`."""
     write = _WRITERS[check_format(format)]
@@ -28,23 +26,25 @@ def export_program(
         return write(program, scratch, **options)
 
 
-def _savedmodel(program: CompiledISM, scratch: Scratch) -> Manifest:
+def _savedmodel(program: EngineProgram, scratch: Scratch) -> Manifest:
     return write_savedmodel(program, scratch.artifact)
 
 
-def _bundle(program: CompiledISM, scratch: Scratch) -> Manifest:
+def _bundle(program: EngineProgram, scratch: Scratch) -> Manifest:
     manifest = write_savedmodel(program, scratch.folder / "savedmodel")
     pack_bundle(scratch.folder / "savedmodel", manifest, scratch.artifact)
     return manifest
 
 
-def _stablehlo(program: CompiledISM, scratch: Scratch, batch_size: int = 1) -> Manifest:
+def _stablehlo(program: EngineProgram, scratch: Scratch, batch_size: int = 1) -> Manifest:
+    # late: other formats do not need it
     from fastism_compiler.export.stablehlo import write_stablehlo
 
     return write_stablehlo(program, scratch.artifact, batch_size)
 
 
-def _onnx(program: CompiledISM, scratch: Scratch, **options: Any) -> Manifest:
+def _onnx(program: EngineProgram, scratch: Scratch, **options: Any) -> Manifest:
+    # late: the converter to ONNX takes a second to import
     from fastism_compiler.export.onnx_model import OnnxOptions, write_onnx
 
     return write_onnx(program, scratch.artifact, scratch.data, OnnxOptions(**options))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ import numpy.typing as npt
 
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.damage import readable, recorded
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
 from fastism_compiler.runs.outputs import Output, choose_outputs, numbered
-from fastism_compiler.runs.store import Store
 
 Array = npt.NDArray[Any]
 
@@ -34,19 +32,18 @@ class Source:
         rows: sequences or variants.
 
     Raises:
-        StoreError: no store, or one that is not complete.
+        StoreError: no store, one that is not complete, or one of which files are missing. Reading a file that is
+            damaged raises it as well.
     """
 
     def __init__(self, path: Path) -> None:
-        store = Store(path)
+        store = readable(path)
         self.path, self.attributes = path, store.attributes
-        if not str(self.attributes.get("format", "")).startswith("fastism-"):
-            raise StoreError("not a store of a scan or of variants", got=str(path))
         if not store.complete:
             raise StoreError("the store is not complete; run its command again", got=str(path))
-        import zarr
+        from fastism_compiler.runs.reading import Arrays  # zarr is an extra, and this module is imported without it
 
-        self.group: Any = zarr.open_group(str(path), mode="r")
+        self.group = Arrays(path, self.attributes, recorded(store))
         self.outputs: list[str] = self.attributes["outputs"]
         self.letters: str = self.attributes["alphabet"]
         self.rows: int = self.attributes["rows"]
@@ -143,17 +140,3 @@ def _asked(output: Output) -> tuple[int, ...] | None:
     if output.index is None:
         return None
     return tuple(i for axis in output.index for i in (axis if isinstance(axis, list) else [axis]))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` once everything is written."""
-    if path.is_dir():
-        raise OptionError("the output is a file", got=f"the folder {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.formats.source import Array, Source, replacing
+from fastism_compiler.formats.source import Array, Source
 from fastism_compiler.genomics.alphabet import UNKNOWN
+from fastism_compiler.genomics.fields import table_cell
+from fastism_compiler.host.files import write_text
 
 _NO_END = sys.maxsize
 _Line = tuple[list[Any], tuple[int, ...]]
@@ -23,7 +25,8 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     A scan has `name chrom pos strand ref alt`, without the letters that are
     there already; a scan of ranges `name start end` (0-based, in the model's
     input); variants `chrom pos id ref alt kind`. Then a column for every
-    number of every output.
+    number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
+    (`table_cell`).
 
     Raises:
         OptionError: no such track.
@@ -31,13 +34,16 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     labels = {(name, i): label for name in source.outputs for label, i in source.tracks(name)}
     chosen = [source.track(track)] if track else list(labels)
     header, lines = _kind(source)
-    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write("\t".join([*header, *(labels[c] for c in chosen)]) + "\n")
+
+    def text() -> Iterator[str]:
+        yield "\t".join([*header, *(labels[c] for c in chosen)]) + "\n"
         for rows in source.pieces():
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
             for columns, cell in lines(source, rows):
                 values = [scores[name][cell + index] for name, index in chosen]
-                file.write("\t".join([*map(str, columns), *(str(v) for v in values)]) + "\n")
+                yield "\t".join([*map(table_cell, columns), *(str(v) for v in values)]) + "\n"
+
+    write_text(path, text())
 
 
 def _kind(source: Source) -> tuple[list[str], Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fastism_compiler._version import __version__
-from fastism_compiler.formats.source import Source, replacing
+from fastism_compiler.formats.source import Source
+from fastism_compiler.host.files import write_text
 from fastism_compiler.ir.errors import OptionError
 
 _PREFIX = "FASTISM_"
@@ -38,12 +39,15 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     chroms = np.array([order[str(c)] for c in columns[0]])
     fields = _fields(source)
     values = {key: source.group[array][:].reshape(source.rows, -1) for key, array, _ in fields}
-    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write(_header(source, [(key, values[key].shape[1], what) for key, _, what in fields]))
+
+    def text() -> Iterator[str]:
+        yield _header(source, [(key, values[key].shape[1], what) for key, _, what in fields])
         for row in np.lexsort((columns[1], chroms)):
             chrom, position, name, ref, alt, kind = (c[row] for c in columns)
             info = [f"{_KIND}={kind}", *(f"{key}={','.join(map(_number, v[row]))}" for key, v in values.items())]
-            file.write("\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n")
+            yield "\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n"
+
+    write_text(path, text())
 
 
 def _fields(source: Source) -> list[tuple[str, str, str]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.runs.damage import readable, recorded
 from fastism_compiler.runs.errors import StoreError
-from fastism_compiler.runs.store import Store
+from fastism_compiler.runs.record import SEAL, damaged
 
 if TYPE_CHECKING:
     import xarray
@@ -30,19 +31,23 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         path: of the store.
 
     Raises:
-        StoreError: no store.
+        StoreError: no store, or one of which files are missing. Reading a file that is damaged raises it as well.
         OptionError: xarray is not installed.
     """
     try:
-        import xarray
+        import xarray  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("a view of a store", "xarray", "genomics") from error
-    attributes = Store(Path(path)).attributes
-    if not str(attributes.get("format", "")).startswith("fastism-") or "outputs" not in attributes:
+    found = readable(Path(path))
+    attributes = found.attributes
+    if "outputs" not in attributes:
         raise StoreError("not a store of a scan or of variants", got=os.fspath(path))
-    parts = [_part(xarray, path, None)]
+    from fastism_compiler.runs.reading import CheckedStore  # zarr is an extra, and this module is imported without it
+
+    store = CheckedStore(Path(path), entries=recorded(found))
+    parts = [_part(xarray, store, None)]
     for group in ("scores", "reference"):
-        part = _part(xarray, path, group)
+        part = _part(xarray, store, group)
         parts.append(part.rename({name: f"{group}_{name}" for name in part.data_vars}))
     data = xarray.merge(parts, combine_attrs="override", compat="override", join="override")
     if "positions" in data:
@@ -65,5 +70,13 @@ def _chosen_numbers(data: xarray.Dataset, attributes: Mapping[str, Any]) -> dict
     return {dim: numbers[: data.sizes[dim]] for dim, numbers in along.items() if numbers and dim in data.sizes}
 
 
-def _part(xarray: Any, path: str | os.PathLike[str], group: str | None) -> Any:
-    return xarray.open_zarr(os.fspath(path), group=group, consolidated=False, chunks=None, zarr_format=3)
+def _part(xarray: Any, store: Any, group: str | None) -> Any:
+    try:
+        part = xarray.open_zarr(store, group=group, consolidated=False, chunks=None, zarr_format=3)
+    except StoreError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:  # metadata without a checksum
+        raise damaged(store.root / (group or ""), error) from error
+    for name in ("files", "tasks", SEAL):  # of the store, not of the scores
+        part.attrs.pop(name, None)
+    return part

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from fastism_compiler.frontend.keras.lowering import Lowered
-from fastism_compiler.frontend.keras.reduction import fuse_reduction
-from fastism_compiler.ir import Graph, Node, TensorType
+from fastism_compiler.frontend.nest import keys_of, numbered, pack, unpack
+from fastism_compiler.frontend.source import FlatFunction, SourceModel
+from fastism_compiler.ir import Graph, Node
 from fastism_compiler.ir.errors import OptionError
-
-Finish = Callable[[list[Any]], list[Any]]
-"""Selected and reduced outputs, flat; leading axis: rows or sequences."""
 
 
 class Packer(Protocol):
     """What becomes of a model's flat outputs.
 
     Attributes:
-        structure: the nest of the results, with a sample of each.
+        nest: the nest of the results, around their numbers in flat order.
+        samples: flat results of one sequence, `[1, *out]` each.
         names: flat names of the results.
     """
 
-    structure: Any
+    nest: Any
+    samples: list[Any]
     names: list[str]
 
     def __call__(self, flat: list[Any]) -> list[Any]:
@@ -35,72 +34,110 @@ class Packer(Protocol):
     def pack(self, flat: Sequence[Any]) -> Any:
         """Flat results in the nest that users see."""
 
+    def unpack(self, packed: Any) -> list[Any]:
+        """Results in the nest that users see, flat again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left to do with the outputs of a narrowed graph; called with them, flat, leading axis rows.
+
+    Attributes:
+        indices: what to pick of each output; None: all of it.
+        reduce: of what was picked, flat; None: nothing.
+    """
+
+    indices: tuple[Any, ...]
+    reduce: FlatFunction | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """The graph's outputs are the results."""
+        return self.reduce is None and all(index is None for index in self.indices)
+
+    def __call__(self, flat: list[Any]) -> list[Any]:
+        """The results, flat."""
+        picked = [_index(x, index) for x, index in zip(flat, self.indices, strict=True)]
+        return picked if self.reduce is None else self.reduce(picked)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrowed:
+    """A model that computes only what is selected.
+
+    Attributes:
+        source: the model, its graph narrowed.
+        left: what remains to be done with the graph's outputs.
+    """
+
+    source: SourceModel
+    left: Remainder
+
 
 class Selection:
     """Selects outputs, indexes them, reduces them; knows the nest of the result.
 
     Args:
-        structure: the nest the model returns.
-        names: output layer names in flat order.
-        types: output types in flat order.
+        source: the model.
         outputs: `{key: index}`; key is a dict key, an output-layer name or a
             number, index a numpy index into `*out` (None: all of it).
         reduce: callable on the selected outputs (same nest, leading axis rows).
 
     Attributes:
-        contiguous: nothing is left to do with a narrowed graph's outputs (see `narrow`).
+        nest, samples, names: of the results, as in `Packer`.
+
+    Raises:
+        OptionError: an output that the model does not have, or an index that does not fit it.
     """
 
     def __init__(
-        self,
-        structure: Any,
-        names: Sequence[str],
-        types: Sequence[TensorType],
-        outputs: Mapping[Any, Any] | None,
-        reduce: Callable[[Any], Any] | None,
+        self, source: SourceModel, outputs: Mapping[Any, Any] | None, reduce: Callable[[Any], Any] | None
     ) -> None:
-        self._reduce = reduce
-        self.contiguous = False
-        self._keys = _keys(structure, len(names))
-        self._chosen = self._choose(names, outputs)
-        if _is_flat_dict(structure, len(names)):
-            # a dict is packed by its sorted keys, in whichever order they were chosen
+        keys = keys_of(source.nest)
+        self._keys = keys if keys is not None else list(range(len(source.output_names)))
+        self._chosen = self._choose(source.output_names, outputs)
+        if keys is not None:
+            # a dict keeps the order of the model, in whichever order its keys were chosen
             self._chosen.sort(key=lambda chosen: chosen[0])
-        self._nest = structure if outputs is None else self._selected_nest(structure)
-        sample = [tf.zeros([1, *t.shape[1:]], t.dtype) for t in types]
-        selected = [_index(sample[i], index) for i, index in self._chosen]
-        self.structure = self._reduced(selected)
-        self.names = self._result_names(names)
+        self._selected = source.nest if outputs is None else self._selected_nest(keys is not None)
+        types = [n.type for n in source.graph.outputs]
+        zeros = [tf.zeros([1, *t.shape[1:]], t.dtype) for t in types]
+        selected = [_index(zeros[i], index) for i, index in self._chosen]
+        self._reduce = None if reduce is None else _on_flat(reduce, self._selected)
+        self.nest, self.samples = self._selected, selected
+        if reduce is not None:
+            self.nest, self.samples = numbered(reduce(pack(self._selected, selected)))
+        self.names = self._result_names(source.output_names)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
-        return self._finish([_index(flat[i], index) for i, index in self._chosen])
+        selected = [_index(flat[i], index) for i, index in self._chosen]
+        return selected if self._reduce is None else self._reduce(selected)
 
-    def narrow(self, lowered: Lowered) -> Finish:
+    def narrow(self, source: SourceModel) -> Narrowed:
         """Let the graph compute only what is selected: other outputs go, positions outside are cut off.
 
-        A reduction of known operations becomes part of the graph.
-
-        Returns:
-            What is left to do with the graph's outputs as they are then.
+        A reduction of known operations becomes part of the graph. `source` stays as it is.
         """
-        graph = lowered.graph
+        graph = source.graph.copy()
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
         graph.outputs = [node for node, _ in narrowed]
-        self.contiguous = all(index is None for _, index in narrowed)
-        if self.contiguous and self._reduce is not None:
-            self.contiguous = fuse_reduction(lowered, self._reduce, self._pack_selected)
-        if self.contiguous:
-            return list
-
-        def finish(flat: list[Any]) -> list[Any]:
-            return self._finish([_index(x, index) for x, (_, index) in zip(flat, narrowed, strict=True)])
-
-        return finish
+        indices = tuple(index for _, index in narrowed)
+        if self._reduce is not None and Remainder(indices).nothing:
+            reduced = graph.copy()
+            results = source.origin.append(reduced, source.bindings, self._reduce)
+            if results is not None:
+                reduced.outputs = results
+                return Narrowed(replace(source, graph=reduced), Remainder((None,) * len(results)))
+        return Narrowed(replace(source, graph=graph), Remainder(indices, self._reduce))
 
     def pack(self, flat: Sequence[Any]) -> Any:
         """Flat results in the nest that users see."""
-        return keras.tree.pack_sequence_as(self.structure, list(flat))
+        return pack(self.nest, flat)
+
+    def unpack(self, packed: Any) -> list[Any]:
+        """Results in the nest that users see, flat again."""
+        return unpack(self.nest, packed)
 
     def _choose(self, names: Sequence[str], outputs: Mapping[Any, Any] | None) -> list[tuple[int, Any]]:
         if outputs is None:
@@ -122,40 +159,24 @@ class Selection:
                 raise OptionError("an output can be selected once", got=repr(key))
         return chosen
 
-    def _selected_nest(self, structure: Any) -> Any:
-        if _is_flat_dict(structure, len(self._keys)):
-            return {self._keys[i]: i for i, _ in self._chosen}
-        return [i for i, _ in self._chosen] if len(self._chosen) > 1 else self._chosen[0][0]
+    def _selected_nest(self, in_dict: bool) -> Any:
+        if in_dict:
+            return {self._keys[i]: place for place, (i, _) in enumerate(self._chosen)}
+        return list(range(len(self._chosen))) if len(self._chosen) > 1 else 0
 
     def _result_names(self, names: Sequence[str]) -> list[str]:
         """Flat names of the results: dict keys, else the names of the outputs as they are, else numbers."""
-        count = len(keras.tree.flatten(self.structure))
-        if _is_flat_dict(self.structure, count):
-            return [str(key) for key in sorted(self.structure)]
+        keys = keys_of(self.nest)
+        if keys is not None:
+            return [str(key) for key in keys]
         if self._reduce is None:
-            return [str(names[i]) for i, _ in self._chosen]
-        return [f"output_{i}" for i in range(count)]
-
-    def _finish(self, selected: list[Any]) -> list[Any]:
-        return list(keras.tree.flatten(self._reduced(selected)))
-
-    def _reduced(self, selected: list[Any]) -> Any:
-        packed = self._pack_selected(selected)
-        return packed if self._reduce is None else self._reduce(packed)
-
-    def _pack_selected(self, selected: list[Any]) -> Any:
-        if _is_flat_dict(self._nest, len(self._chosen)):
-            keys = [self._keys[i] for i, _ in self._chosen]
-            return dict(zip(keys, selected, strict=True))
-        return keras.tree.pack_sequence_as(self._nest, selected)
+            return [names[i] for i, _ in self._chosen]
+        return [f"output_{i}" for i in range(len(self.samples))]
 
 
-def _keys(structure: Any, count: int) -> list[Any]:
-    return sorted(structure) if _is_flat_dict(structure, count) else list(range(count))
-
-
-def _is_flat_dict(structure: Any, count: int) -> bool:
-    return isinstance(structure, Mapping) and len(structure) == count
+def _on_flat(reduce: Callable[[Any], Any], nest: Any) -> FlatFunction:
+    """A user's function of a nest as one of flat outputs."""
+    return lambda flat: numbered(reduce(pack(nest, flat)))[1]
 
 
 def _check_lists(index: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.fields import check_name, whole_number
 from fastism_compiler.genomics.text import read_lines
 
-_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _HEADERS = ("track", "browser")
 """First words of lines that are for a genome browser."""
 
@@ -56,10 +55,10 @@ def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
     if len(columns) < 3:
         got = "spaces between them" if len(line.split()) >= 3 else f"{len(columns)}: {line[:60]!r}"
         raise FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
-    chrom, *numbers = columns[:3]
-    if not all(_WHOLE.fullmatch(n) for n in numbers):  # int() would take 1_000
-        raise FileError(path, "start and end are whole numbers", line=number, got=numbers)
-    start, end = (int(n) for n in numbers)
+    chrom = check_name(path, number, columns[0])
+    start, end = whole_number(columns[1]), whole_number(columns[2])
+    if start is None or end is None:
+        raise FileError(path, "start and end are whole numbers", line=number, got=columns[1:3])
     if not chrom:
         raise FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
     if start < 0:
@@ -71,4 +70,4 @@ def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
         raise FileError(path, "no such strand", line=number, expected="+, - or .", got=repr(strand))
     strand = "-" if strand == "-" else "+"
     name = columns[3] if len(columns) > 3 and columns[3] not in ("", ".") else f"{chrom}:{start}-{end}"
-    return Region(chrom, start, end, name, strand, number)
+    return Region(chrom, start, end, check_name(path, number, name), strand, number)

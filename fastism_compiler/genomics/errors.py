@@ -8,6 +8,9 @@ from typing import Any
 
 from fastism_compiler.errors import InputError
 
+_LONGEST = 200
+"""Characters of what a file holds that a message shows."""
+
 
 class FileError(InputError):
     """Something in a file that cannot be read as what it should be.
@@ -30,11 +33,17 @@ class FileError(InputError):
         got: Any = None,
     ) -> None:
         where = "" if line is None else f":{line}" if isinstance(line, int) else str(line)
-        super().__init__(f"{os.fspath(path)}{where}: {rule}", expected=expected, got=got)
+        super().__init__(f"{os.fspath(path)}{where}: {rule}", expected=expected, got=_shortened(got))
         self.path, self.line, self.fault = os.fspath(path), line, rule
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (self.path, self.fault, self.line, self.expected, self.got)
+
+
+def _shortened(got: Any) -> Any:
+    """A file can hold very long texts where a short one is wanted."""
+    text = "" if got is None else str(got)
+    return got if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def _rebuilt(path: str, rule: str, line: int | str | None, expected: Any, got: Any) -> FileError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.alphabet import UNKNOWN, Codes
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.fields import check_name
 from fastism_compiler.genomics.records import Record, centred
 from fastism_compiler.genomics.text import read_lines
 
@@ -59,10 +61,7 @@ def _entries(path: str | os.PathLike[str], encoding: Encoding, refuse: Refusals)
         if line.startswith(">"):
             if entry is not None:
                 yield entry
-            words = line[1:].split()
-            entry = _Entry(words[0] if words else "", number)
-            if not words:
-                entry.error = FileError(path, "a record has no name", line=number, expected=">name", got=repr(line))
+            entry = _begun(path, number, line)
         elif not line.strip() or line.startswith(";"):
             continue
         elif entry is None:
@@ -75,6 +74,19 @@ def _entries(path: str | os.PathLike[str], encoding: Encoding, refuse: Refusals)
     if entry is None:
         raise FileError(path, "the file holds no record", expected="a line that begins with >")
     yield entry
+
+
+def _begun(path: str | os.PathLike[str], number: int, line: str) -> _Entry:
+    """The record that a header begins: its name ends at the first space or tab."""
+    words = re.split("[ \t]+", line[1:].strip(" \t"), maxsplit=1)
+    entry = _Entry(words[0], number)
+    if not words[0]:
+        entry.error = FileError(path, "a record has no name", line=number, expected=">name", got=repr(line))
+    try:
+        check_name(path, number, words[0])
+    except FileError as error:
+        entry.error = error
+    return entry
 
 
 def _misfit(

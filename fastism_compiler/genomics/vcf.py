@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastism_compiler.genomics.errors import FileError, Refusals
 from fastism_compiler.genomics.extras import missing_extra
-from fastism_compiler.genomics.text import check_file, first_bytes, read_lines
+from fastism_compiler.genomics.fields import check_name, index_number
+from fastism_compiler.genomics.sources import Source, opened
+from fastism_compiler.genomics.text import read_lines
 
 _HEADER = ("#CHROM", "POS", "ID", "REF", "ALT")
 _TSV = ("chrom", "pos", "ref", "alt")
-_BCF = (b"BCF", b"\x1f\x8b")
+_VCF_NAMES = (".vcf", ".vcf.gz", ".vcf.bgz")
+_VCF_BEGINS, _BCF_BEGINS = b"##fileformat=VCF", b"BCF\x02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ class _Row:
 def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) -> Iterator[Variant]:
     """The variants of a VCF, BCF or tab-separated file; lines with several alternates are split.
 
-    A tab-separated file (any name that does not end in .vcf, .vcf.gz, .vcf.bgz
-    or .bcf) has a header with the columns chrom, pos, ref, alt and, if wanted,
-    id; or none, and those four columns first. Positions count from 1, as in VCF.
+    What a file is its name says (.vcf, .vcf.gz, .vcf.bgz, .bcf), or else how
+    it begins: a pipe may hold any of them. A tab-separated file has a header
+    with the columns chrom, pos, ref, alt and, if wanted, id; or none, and
+    those four columns first. Positions count from 1, as in VCF.
 
     Args:
-        path: the file.
+        path: the file, or an open `Source`.
         letters: of the alphabet; alleles are made of them.
         refuse: called with each alternate that is no substitution, insertion or deletion.
 
@@ -70,14 +73,20 @@ def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) 
             variants may be skipped, a line that is none.
         OptionError: a BCF file, and cyvcf2 is not installed.
     """
-    path = check_file(path)
-    name = path.name.lower()
-    if name.endswith(".bcf"):
-        rows = _bcf_rows(path)
-    elif name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
-        rows = _vcf_rows(path)
-    else:
-        rows = _tsv_rows(path)
+    with opened(path) as source:
+        yield from _alternates(source, _rows(source), letters, refuse)
+
+
+def _rows(source: Source) -> Iterator[_Row | FileError]:
+    name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
+    if name.endswith(".bcf") or begins.startswith(_BCF_BEGINS):
+        return _bcf_rows(source)
+    if name.endswith(_VCF_NAMES) or begins == _VCF_BEGINS:
+        return _vcf_rows(source)
+    return _tsv_rows(source)
+
+
+def _alternates(path: Source, rows: Iterator[_Row | FileError], letters: str, refuse: Refusals) -> Iterator[Variant]:
     seen = False
     for row in rows:
         seen = True
@@ -93,7 +102,7 @@ def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) 
         raise FileError(path, "the file holds no variant")
 
 
-def _vcf_rows(path: Path) -> Iterator[_Row | FileError]:
+def _vcf_rows(path: Source) -> Iterator[_Row | FileError]:
     header = False
     for number, line in read_lines(path):
         if number == 1 and not line.startswith("##fileformat=VCF"):
@@ -119,7 +128,7 @@ def _vcf_rows(path: Path) -> Iterator[_Row | FileError]:
         yield _Row(columns[0], columns[1], columns[2] or ".", columns[3], columns[4], number)
 
 
-def _tsv_rows(path: Path) -> Iterator[_Row | FileError]:
+def _tsv_rows(path: Source) -> Iterator[_Row | FileError]:
     columns: list[str] | None = None
     for number, line in read_lines(path):
         if not line.strip() or line.startswith("##"):
@@ -147,30 +156,37 @@ def _tsv_rows(path: Path) -> Iterator[_Row | FileError]:
         yield _Row(row["chrom"], row["pos"], row.get("id", ".") or ".", row["ref"], row["alt"], number)
 
 
-def _bcf_rows(path: Path) -> Iterator[_Row | FileError]:
+def _bcf_rows(path: Source) -> Iterator[_Row | FileError]:
     try:
-        import cyvcf2
+        import cyvcf2  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("reading BCF", "cyvcf2", "genomics") from error
-    if not first_bytes(path, 3).startswith(_BCF):
+    if not path.first_unpacked(len(_BCF_BEGINS)).startswith(_BCF_BEGINS):
         raise FileError(path, "not a BCF file")
+    path.check_end()
+    with path.read():  # hashed; htslib reads it by its name
+        pass
     try:
-        for number, record in enumerate(cyvcf2.VCF(str(path))):
+        for number, record in enumerate(cyvcf2.VCF(str(path.local))):
             alternates = ",".join(record.ALT) or "."
             yield _Row(record.CHROM, str(record.POS), record.ID or ".", record.REF, alternates, f"[{number}]")
     except FileError:
         raise
     except Exception as error:
         raise FileError(path, "the BCF file cannot be read", got=error) from error
+    path.check_unchanged()
 
 
-def _variant(path: Path, row: _Row, alternate: str, letters: str) -> Variant:
+def _variant(path: Source, row: _Row, alternate: str, letters: str) -> Variant:
     reference = row.ref.strip().upper()
     if not row.chrom:
         raise FileError(path, "a variant names its chromosome", line=row.line)
-    if not row.pos.isascii() or not row.pos.isdigit():
+    for name in (row.chrom, row.name):
+        check_name(path, row.line, name)
+    position = index_number(row.pos)
+    if position is None:
         raise FileError(path, "a position is a whole number", line=row.line, got=repr(row.pos))
-    if int(row.pos) < 1:
+    if position < 1:
         raise FileError(path, "positions count from 1", line=row.line, got=row.pos)
     if not reference or set(reference) - set(letters):
         raise FileError(
@@ -186,4 +202,4 @@ def _variant(path: Path, row: _Row, alternate: str, letters: str) -> Variant:
         )
     if alternate == reference:
         raise FileError(path, "the alternate allele differs from the reference", line=row.line, got=alternate)
-    return Variant(row.chrom, int(row.pos) - 1, row.name, reference, alternate, row.line)
+    return Variant(row.chrom, position - 1, row.name, reference, alternate, row.line)

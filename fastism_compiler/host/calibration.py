@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 _REPEATS = 5
 _WORK = 2e9
@@ -31,8 +32,6 @@ def least_seconds(call: Callable[[], Any]) -> float:
 
 def product_rate(rows: int = 2048, inner: int = 1024, columns: int = 2048) -> float:
     """Multiply-adds per second of float32 products `[rows, inner] x [inner, columns]`, in cache where they fit."""
-    import tensorflow as tf
-
     a, b = tf.random.normal([rows, inner]), tf.random.normal([inner, columns])
     work = rows * inner * columns
     steps = int(np.clip(_WORK / work, 1, 2000))
@@ -46,7 +45,6 @@ def product_rate(rows: int = 2048, inner: int = 1024, columns: int = 2048) -> fl
 
 def memory_rate() -> float:
     """Bytes per second, read and written, of an element-wise operation on what no cache holds."""
-    import tensorflow as tf
 
     def run(x: Any) -> Any:
         last = tf.while_loop(lambda i, _: i < _PASSES, lambda i, x: (i + 1, x + 1), (0, x))[1]
@@ -58,8 +56,6 @@ def memory_rate() -> float:
 
 def start_seconds() -> float:
     """Seconds of one of many small products that each need the one before."""
-    import tensorflow as tf
-
     b = tf.random.normal([16, 16])
 
     def step(i: Any, x: Any) -> Any:
@@ -72,7 +68,6 @@ def start_seconds() -> float:
 
 def _looped(step: Callable[..., Any], steps: int, first: Any) -> Callable[[], Any]:
     """A jitted loop of `steps` steps from `first` on."""
-    import tensorflow as tf
 
     def run(x: Any) -> Any:
         return tf.while_loop(lambda i, _: i < steps, step, (0, x), maximum_iterations=steps)[1]

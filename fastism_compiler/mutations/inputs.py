@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy.typing as npt
 
 from fastism_compiler.errors import InputError, InputTypeError
 from fastism_compiler.ir import TensorType
+from fastism_compiler.ir.errors import OptionError
 
 Array = npt.NDArray[Any]
+LONGEST = 1 << 27
+"""Positions of a sequence: more than half the longest human chromosome; one-hot in float32 they take 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class InputSpec:
         sequence: which of them is mutated.
         keys: dict keys in flat order where the model takes a dict.
         vocabulary: how many tokens there are, if the sequence is `[B, L]` of tokens.
+        vocabularies: rows of the smallest Embedding that reads each input; None where no Embedding does, and any
+            number will do. Empty: not known; then the sequence keeps to `vocabulary`.
     """
 
     names: tuple[str, ...]
@@ -32,6 +37,7 @@ class InputSpec:
     sequence: int
     keys: tuple[str, ...] | None
     vocabulary: int | None = None
+    vocabularies: tuple[int | None, ...] = ()
 
     def read(self, x: Any) -> list[Array]:
         """Check `x` and return the flat list of numpy inputs.
@@ -54,23 +60,24 @@ class InputSpec:
         return arrays
 
     def check_tokens(self, x: Array) -> None:
-        """Check that a sequence of tokens, or what replaces one, holds tokens that exist.
+        """Check that a sequence of tokens, or what replaces one, holds tokens that the model accepts.
+
+        An Embedding counts negative tokens from the end of its table, as Keras
+        does. A one-hot encoding accepts every whole number: those it has no
+        channel for become zeros.
 
         Raises:
-            InputError: a token below 0, not in the vocabulary, or not a whole number.
+            InputError: a token that an Embedding has no row for, or that is not a whole number.
         """
         if self.vocabulary is None:
             return
+        rule = "tokens are whole numbers inside the vocabulary"
         if not np.isfinite(x).all():
-            raise InputError("tokens are whole numbers inside the vocabulary", got="NaN or infinity")
-        wrong = (x < 0) | (x >= self.vocabulary) | (x != np.floor(x))
-        if wrong.any():
-            where = np.argwhere(wrong)[0]
-            raise InputError(
-                "tokens are whole numbers inside the vocabulary",
-                expected=f"0 .. {self.vocabulary - 1}",
-                got=f"{x[tuple(where)]} at [{', '.join(map(str, where))}]",
-            )
+            raise InputError(rule, got="NaN or infinity")
+        _check_all(x == np.floor(x), x, rule, "whole numbers", "")
+        rows = self.vocabularies[self.sequence] if self.vocabularies else self.vocabulary
+        if rows is not None:
+            _check_rows(x, rows, rule, "")
 
     def pack(self, arrays: list[Array]) -> Any:
         """Flat inputs in the form `read` takes: a dict, a list, or the array itself."""
@@ -102,14 +109,18 @@ class InputSpec:
         if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
             raise InputTypeError("inputs are bool, integer or float arrays", got=f"{name!r}: dtype {array.dtype}")
         self._check_shape(array, name, type_)
+        # before the cast, which rounds, wraps and makes numbers of NaN
         if position == self.sequence:
-            self.check_tokens(array)  # before the cast, which would round them
-        array = np.ascontiguousarray(array, dtype=type_.dtype)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where = np.argwhere(~np.isfinite(array))[0]
-            raise InputError(
-                "inputs must be finite", expected="no NaN, no infinity", got=f"{name!r}[{', '.join(map(str, where))}]"
-            )
+            self.check_tokens(array)
+        _check_finite(array, name)
+        _check_held(array, name, type_.dtype)
+        rows = self.vocabularies[position] if self.vocabularies and position != self.sequence else None
+        if rows is not None:
+            rule = "tokens are numbers inside the vocabulary of the Embedding that reads them"
+            _check_rows(array, rows, rule, f"{name!r}")
+        with np.errstate(over="ignore"):  # infinity is refused below
+            array = np.ascontiguousarray(array, dtype=type_.dtype)
+        _check_finite(array, name)
         return array
 
     @staticmethod
@@ -124,6 +135,51 @@ class InputSpec:
                 raise InputError(
                     f"an input has the wrong {what}", expected=str(type_), got=f"{name!r}: {list(array.shape)}"
                 )
+
+
+def check_length(length: Any, shape: Sequence[int | None] = ()) -> None:
+    """Check `length=`, and whether a sequence input of this shape `[B, L, ...]` leaves it open.
+
+    Raises:
+        OptionError: no positive whole number, another length than the model has, or one whose one-hot sequence no
+            memory holds.
+    """
+    if length is None:
+        return
+    if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
+        raise OptionError("a length is a positive whole number", got=length)
+    if len(shape) > 1 and shape[1] is not None and shape[1] != length:
+        raise OptionError("length= is for models that leave it open", expected=f"{shape[1]}, or none", got=length)
+    if length > LONGEST:
+        raise OptionError("a sequence of this length does not fit", expected=f"at most {LONGEST}", got=length)
+
+
+def _check_finite(array: Array, name: str) -> None:
+    """Refuse NaN and infinity."""
+    if array.dtype.kind not in "biu":
+        _check_all(np.isfinite(array), array, "inputs must be finite", "no NaN, no infinity", f"{name!r}")
+
+
+def _check_held(array: Array, name: str, dtype: str) -> None:
+    """Refuse numbers that an integer input cannot hold; fractions are cut off, as Keras does."""
+    if np.dtype(dtype).kind in "iu":
+        bounds = np.iinfo(dtype)
+        held = (array >= bounds.min) & (array <= bounds.max)
+        _check_all(held, array, "an input holds other numbers", f"{dtype}: {bounds.min} .. {bounds.max}", f"{name!r}")
+
+
+def _check_rows(tokens: Array, rows: int, rule: str, name: str) -> None:
+    """Refuse what an Embedding of this many rows refuses: it cuts fractions off, and counts back below 0."""
+    whole = np.trunc(tokens)
+    _check_all((whole >= -rows) & (whole < rows), tokens, rule, f"0 .. {rows - 1}", name)
+
+
+def _check_all(right: Array, array: Array, rule: str, expected: str, name: str) -> None:
+    if right.all():
+        return
+    where = np.argwhere(~right)[0]
+    place = f"[{', '.join(map(str, where))}]"
+    raise InputError(rule, expected=expected, got=f"{array[tuple(where)]} at {name}{place}")
 
 
 def _rank(value: Any) -> int:

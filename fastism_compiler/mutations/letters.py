@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.errors import InputError
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.mutations.inputs import Array
 
@@ -106,19 +107,60 @@ def vocabulary(graph: Graph) -> int | None:
 
     It may be read through ops that keep it integer, or through a cast.
     """
-    waiting = [graph.sequence] if graph.sequence is not None else []
-    seen = set(waiting)
-    closed: list[int] = []
-    open_: list[int] = []
+    if graph.sequence is None:
+        return None
+    readers = list(_token_readers(graph.sequence, computed=True))
+    return min(_vocabularies(readers, closed=True) or _vocabularies(readers, closed=False), default=None)
+
+
+def vocabularies(graph: Graph, smallest: int | None) -> tuple[int | None, ...]:
+    """For each input, the rows of the smallest embedding that reads it; None where none does.
+
+    Args:
+        graph: the model.
+        smallest: rows of the model's smallest embedding, for those that are left to Keras; None: it has none.
+    """
+    found: list[int | None] = []
+    for node in graph.inputs:
+        readers = list(_token_readers(node, computed=node is graph.sequence))
+        left = any(rule_of(n).opaque and n.attrs["what"] == "Embedding" for n in readers)
+        # nothing is known of what reads a sequence of tokens: then an embedding is the likely reader
+        unseen = node is graph.sequence and node.type.rank == 2 and not _vocabularies(readers, closed=False)
+        rows = _vocabularies(readers, closed=True)
+        if smallest is not None and (left or (unseen and not rows)):
+            rows.append(smallest)
+        found.append(min(rows, default=None))
+    return tuple(found)
+
+
+def _vocabularies(readers: Sequence[Node], closed: bool) -> list[int]:
+    """What those know that read tokens and refuse others (closed), or take others for none of theirs."""
+    known = []
+    for node in readers:
+        rule = rule_of(node)
+        if rule.vocabulary is not None and rule.closed_vocabulary == closed:
+            known.append(rule.vocabulary(call_of(node)))
+    return known
+
+
+def _token_readers(source: Node, computed: bool) -> Iterator[Node]:
+    """What reads the tokens of an input: embeddings, one-hot encodings, and calls that are left to Keras.
+
+    Args:
+        source: the input.
+        computed: also what reads whole numbers computed from them.
+    """
+    waiting, seen = [source], {source}
     while waiting:
-        for user in waiting.pop().users:
+        node = waiting.pop()
+        for user in node.users:
             rule = rule_of(user)
-            if rule.vocabulary is not None:
-                (closed if rule.closed_vocabulary else open_).append(rule.vocabulary(call_of(user)))
-            elif user not in seen and (rule.keeps_tokens or user.type.dtype.startswith(("int", "uint"))):
+            if rule.vocabulary is not None or rule.opaque:
+                yield user
+            whole = computed and user.type.dtype.startswith(("int", "uint"))
+            if user not in seen and rule.vocabulary is None and (rule.keeps_tokens or whole):
                 seen.add(user)
                 waiting.append(user)
-    return min(closed or open_, default=None)
 
 
 def _chosen(chosen: Sequence[int] | None, count: int, what: str) -> tuple[int, ...]:

@@ -66,10 +66,29 @@ def _as_array(value: Any, dtype: str) -> Array:
         raise ReplacementError("a replacement must be a regular array", got=str(error)) from error
     if array.dtype.kind not in "biuf":
         raise ReplacementError("a replacement is made of numbers", got=f"dtype {array.dtype}")
-    array = array.astype(dtype)
-    if not np.isfinite(array).all():
-        raise ReplacementError("a replacement must be finite", expected="no NaN, no infinity", got="NaN or infinity")
-    return array
+    return cast_held(array, dtype, "a replacement")
+
+
+def cast_held(array: Array, dtype: Any, what: str) -> Array:
+    """Numbers in the dtype of the sequence, which must hold them; integers cut fractions off, as Keras does.
+
+    Args:
+        array: numbers of any shape.
+        dtype: of the sequence.
+        what: they are, for the message.
+
+    Raises:
+        ReplacementError: NaN, infinity, or a number beyond the dtype.
+    """
+    finite = array.dtype.kind in "biu" or bool(np.isfinite(array).all())
+    if finite and np.dtype(dtype).kind in "iu":
+        bounds = np.iinfo(dtype)
+        finite = bool(((array >= bounds.min) & (array <= bounds.max)).all())
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype) if finite else array
+    if not finite or not np.isfinite(cast).all():
+        raise ReplacementError(f"{what} must be finite", expected=f"numbers that {dtype} holds", got="others")
+    return cast
 
 
 def _check_shape(table: Array, batch: int, ranges: ChangeRanges, letters: int, tokens: bool) -> None:

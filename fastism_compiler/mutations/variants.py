@@ -13,6 +13,7 @@ from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters, Tokens
+from fastism_compiler.mutations.replacements import cast_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,37 @@ def place_variants(
         RangeError: a variant that overhangs its sequence.
         ReplacementError: an alternate outside the alphabet or of a wrong shape.
     """
-    if len(variants) == 0:
-        raise InputError("at least one variant is needed", expected="[(sequence, position, alt), ...]", got="none")
+    listed = _listed(variants)
     sequence, position, alternates = [], [], []
-    for number, variant in enumerate(variants):
-        if len(variant) != 3:
-            raise InputError("a variant is (sequence, position, alt)", got=f"variant {number}: {variant!r}")
+    for number, variant in enumerate(listed):
+        if not isinstance(variant, list | tuple | np.ndarray) or len(variant) != 3:
+            raise InputError("a variant is (sequence, position, alt)", got=f"variant {number}: {variant!r}"[:200])
+        row, start = (_whole(value, f"variant {number}") for value in variant[:2])
         alternate = read_alternate(variant[2], letters, alphabet, x.dtype)
-        _check_place(number, int(variant[0]), int(variant[1]), len(alternate), x)
-        sequence.append(int(variant[0]))
-        position.append(int(variant[1]))
+        _check_place(number, row, start, len(alternate), x)
+        sequence.append(row)
+        position.append(start)
         alternates.append(alternate)
     return PlacedVariants(np.array(sequence), np.array(position), alternates, x.shape[1], letters)
+
+
+def _listed(variants: Any) -> list[Any]:
+    expected = "[(sequence, position, alt), ...]"
+    try:
+        listed = list(variants) if len(variants) else []
+    except TypeError as error:
+        raise InputError("variants are a list", expected=expected, got=repr(variants)[:80]) from error
+    if not listed:
+        raise InputError("at least one variant is needed", expected=expected, got="none")
+    return listed
+
+
+def _whole(value: Any, variant: str) -> int:
+    """A sequence's number or a position; 3.0 is one, 3.9 is none."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not np.isfinite(value) or int(value) != value:
+        raise InputError("sequences and positions are whole numbers", got=f"{variant}: {value!r}"[:200])
+    return int(value)
 
 
 def _check_place(number: int, sequence: int, position: int, width: int, x: Array) -> None:
@@ -109,13 +129,14 @@ def read_alternate(alt: Any, letters: Letters, alphabet: str, dtype: Any) -> Arr
         if not 0 <= alt < count:
             raise ReplacementError("an alternate's index must name a letter", expected=f"0 .. {count - 1}", got=alt)
         return alone[[int(alt)]]
-    array = np.asarray(alt)
+    try:
+        array = np.asarray(alt)
+    except ValueError as error:
+        raise ReplacementError("an alternate is a regular array", got=repr(alt)[:80]) from error
     if isinstance(letters, Tokens) and array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] != letters.columns or len(array) == 0 or array.dtype.kind not in "biuf":
         raise ReplacementError(
             "an alternate array is [w, C], or [w] of tokens", expected=["w", letters.columns], got=list(array.shape)
         )
-    if not np.isfinite(array).all():
-        raise ReplacementError("an alternate must be finite", got="NaN or infinity")
-    return array.astype(dtype)
+    return cast_held(array, dtype, "an alternate")

@@ -10,11 +10,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from fastism_compiler._version import __version__
+from fastism_compiler.emit.functions import traced
+from fastism_compiler.emit.kernels.table import KERNELS
+from fastism_compiler.emit.precision import arithmetic_of
 from fastism_compiler.host import calibration
 from fastism_compiler.host.calibration import least_seconds
 from fastism_compiler.host.hardware import processor
@@ -22,9 +26,7 @@ from fastism_compiler.ir import Graph, TensorType, to_text
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.passes.base import Candidate
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
-
-if TYPE_CHECKING:
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine import Engine
 
 TILE_BYTES = (2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20, 256 << 20, 1 << 30)
 """Sizes of the widest step of a tile that are tried."""
@@ -134,19 +136,9 @@ class Tuner:
         return min(distinct.values(), key=seconds)
 
     def _key(self, *what: Any) -> str:
-        import tensorflow as tf
-
         return " ".join(map(str, (processor(), tf.__version__, __version__, self.jit, self.precision, *what)))
 
     def _time_kernel(self, candidate: Candidate) -> float:
-        # TensorFlow is imported late: `import fastism_compiler` stays quick
-        import tensorflow as tf
-
-        # these import TensorFlow
-        from fastism_compiler.emit.functions import traced
-        from fastism_compiler.emit.kernels.table import KERNELS
-        from fastism_compiler.emit.precision import arithmetic_of
-
         kernel, c = KERNELS[candidate.kernel], candidate.shape
         graph = Graph()
         x = graph.add("input", type=TensorType((None, c.width, c.channels), "float32"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastism_compiler.errors import MemoryBudgetError
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.hardware import free_memory, gpu_memory
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
@@ -18,23 +18,21 @@ from fastism_compiler.ir.queries import kernel_of, rule_of, weights_of
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.cost.rows import kernel_shape
-
-if TYPE_CHECKING:
-    from fastism_compiler.frontend.selection import Packer
-    from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.engine import Engine
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_LARGEST_BUDGET = 1 << 60
 _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
 _SHARE_OF_WHOLE = 0.5
 _TILE_PARTS = 4
 
 
-def parse_budget(budget: int | str | None) -> int:
+def parse_budget(budget: float | str | None) -> int:
     """Bytes from a number, a string such as `"2GiB"`, or None for half of what is free (of a GPU's, if that is less).
 
     Raises:
-        OptionError: a string that is no size, or a size that is not positive.
+        OptionError: a text that is no size, or a size that is not positive and finite.
     """
     if budget is None:
         return int(_SHARE_OF_FREE * min([free_memory(), *gpu_memory()]))
@@ -42,9 +40,12 @@ def parse_budget(budget: int | str | None) -> int:
         match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]*)\s*", budget)
         if not match or match[2].lower() not in _UNITS:
             raise OptionError("memory_budget must be a size", expected='bytes, or such as "2GiB"', got=repr(budget))
-        budget = int(float(match[1]) * _UNITS[match[2].lower()])
-    if budget <= 0:
-        raise OptionError("memory_budget must be positive", got=budget)
+        budget = float(match[1]) * _UNITS[match[2].lower()]
+    number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
+    if not number or not 1 <= budget < _LARGEST_BUDGET:
+        raise OptionError(
+            "memory_budget is a positive number of bytes, or a text", expected='such as "2GiB"', got=budget
+        )
     return int(budget)
 
 
@@ -181,10 +182,7 @@ def check_result_fits(selection: Packer, results: int) -> None:
 
 def result_bytes(selection: Packer) -> int:
     """Bytes of one mutant's results."""
-    import keras
-
-    leaves: list[Any] = keras.tree.flatten(selection.structure)  # of one sequence
-    return sum(np.asarray(y).nbytes for y in leaves)
+    return sum(np.asarray(y).nbytes for y in selection.samples)
 
 
 def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection: Packer, most: int, budget: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastism_compiler.ir import Graph, LayerClass, Section
 from fastism_compiler.plot.rows import Row, Rows, rows_of
-from fastism_compiler.plot.style import new_figure
+from fastism_compiler.plot.style import as_written, new_figure
 
 CLASS_COLOURS = {
     LayerClass.CONSTANT: "#eeeeee",
@@ -52,7 +52,7 @@ def graph_figure(graph: Graph, change: int | None = None, title: str | None = No
     ax.set_xlim(-0.75, _STRIP + _STRIP_WIDTH + 1.35)
     ax.set_ylim(count * _STEP - 0.2, -1.45)
     ax.set_axis_off()
-    ax.set_title(graph.name if title is None else title, loc="left", fontsize=12, fontweight="bold")
+    ax.set_title(as_written(graph.name if title is None else title), loc="left", fontsize=12, fontweight="bold")
     heads = ("reference: once per sequence", "tile: once per mutation", "where one change reaches")
     for x, width, head in zip((_REFERENCE, _TILE, _STRIP), (_BOX, _BOX, _STRIP_WIDTH), heads, strict=True):
         ax.text(x + width / 2, -0.95, head, ha="center", fontsize=9, fontweight="bold", color="#444444")
@@ -83,6 +83,7 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _box(ax: Any, x: float, number: int, row: Row, first: str, second: str) -> None:
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import FancyBboxPatch
 
     y = number * _STEP - _HEIGHT / 2
@@ -95,15 +96,14 @@ def _box(ax: Any, x: float, number: int, row: Row, first: str, second: str) -> N
     ax.text(
         x + 0.1,
         number * _STEP - 0.13,
-        _shortened(first, 38),
+        as_written(_shortened(first, 38)),
         fontsize=7.5,
         va="center",
         fontweight="bold",
         clip_on=True,
     )
-    ax.text(
-        x + 0.1, number * _STEP + 0.16, _shortened(second, 56), fontsize=6.2, va="center", color="#333333", clip_on=True
-    )
+    second = as_written(_shortened(second, 56))
+    ax.text(x + 0.1, number * _STEP + 0.16, second, fontsize=6.2, va="center", color="#333333", clip_on=True)
 
 
 def _draw_edges(ax: Any, drawn: Rows) -> None:
@@ -129,6 +129,7 @@ def _arrow(
 
 def _draw_windows(ax: Any, rows: Sequence[Row], change: int | None) -> None:
     """A strip per row: the output's positions, and in it those that one change reaches."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import Polygon, Rectangle
 
     before: tuple[int, float, float] | None = None
@@ -172,6 +173,7 @@ def _changed_input(row: Row, change: int | None) -> tuple[float, float, str] | N
 
 
 def _legend(figure: Any, rows: Sequence[Row]) -> None:
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -10,6 +10,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import (
     DIVERGING,
     MISSING,
+    as_written,
     check_shape,
     letter_colour,
     new_figure,
@@ -57,11 +58,11 @@ def heatmap_figure(
     image = draw_heatmap(cells, effects, blank, first, limit)
     cells.set_yticks(range(len(alphabet)), list(alphabet), fontsize=8)
     cells.set_ylabel("substitution")
-    cells.set_title(title, loc="left", fontsize=10)
+    cells.set_title(as_written(title), loc="left", fontsize=10)
     cells.tick_params(axis="x", bottom=False, labelbottom=False)
     draw_letters(letters, np.asarray(reference), alphabet, first)
     letters.set_xlabel("position" + ("; grey: not computed" if _missing(effects, blank).any() else ""))
-    figure.colorbar(image, ax=[cells, letters], label=label, pad=0.01, aspect=14)
+    figure.colorbar(image, ax=[cells, letters], label=as_written(label), pad=0.01, aspect=14)
     return figure
 
 
@@ -75,6 +76,7 @@ def draw_heatmap(ax: Any, effects: Array, blank: Array, first: int = 0, limit: f
         first: number of the first position.
         limit: effect of the strongest colours.
     """
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.colors import ListedColormap
 
     shown = np.where(blank, np.nan, effects)
@@ -92,6 +94,7 @@ def draw_heatmap(ax: Any, effects: Array, blank: Array, first: int = 0, limit: f
 
 def draw_letters(ax: Any, reference: Array, alphabet: str, first: int = 0) -> None:
     """The row of reference letters: written where they can be read, else coloured stripes; N where unknown."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.colors import to_rgb
 
     names = [alphabet[i] if i < len(alphabet) else "N" for i in reference.tolist()]

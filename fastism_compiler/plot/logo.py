@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.style import MISSING, check_shape, letter_colour, new_figure, width_for
+from fastism_compiler.plot.style import MISSING, as_written, check_shape, letter_colour, new_figure, width_for
 
 
 def logo_figure(
@@ -40,11 +40,12 @@ def logo_figure(
     axes = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (title, track) in zip(axes, scores.items(), strict=True):
         draw_logo(ax, track, alphabet, first)
-        ax.set_title(title, loc="left", fontsize=10)
-        ax.set_ylabel(ylabel)
+        ax.set_title(as_written(title), loc="left", fontsize=10)
+        ax.set_ylabel(as_written(ylabel))
         for label, (start, end) in (spans or {}).get(title, {}).items():
             ax.axvspan(start - 0.5, end - 0.5, color="#dddddd", zorder=0)
-            ax.annotate(label, ((start + end - 1) / 2, 0.97), xycoords=("data", "axes fraction"), ha="center", va="top")
+            place = ((start + end - 1) / 2, 0.97)
+            ax.annotate(as_written(label), place, xycoords=("data", "axes fraction"), ha="center", va="top")
     axes[-1].set_xlabel("position")
     return figure
 
@@ -69,6 +70,7 @@ def draw_logo(ax: Any, scores: Array, alphabet: str = "ACGT", first: int = 0) ->
 
 def _draw_column(ax: Any, position: int, column: Array, alphabet: str) -> None:
     """The letters of one position, the smallest next to the line."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.patches import PathPatch
     from matplotlib.transforms import Affine2D
 
@@ -92,6 +94,7 @@ def _draw_column(ax: Any, position: int, column: Array, alphabet: str) -> None:
 @cache
 def _glyph(letter: str) -> tuple[Any, tuple[float, float, float, float]]:
     """A letter's outline and its box (x, y, width, height)."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 

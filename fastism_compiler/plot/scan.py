@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.errors import InputError
+from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
+from fastism_compiler.runs.damage import recorded, refuse_damage
 from fastism_compiler.runs.outputs import numbered
+from fastism_compiler.runs.store import META, Store
 
 FORMAT, VERSION = "fastism-scan", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
@@ -94,7 +97,7 @@ class Scan:
     """A store of scores, opened for reading. Made by `open_scan`.
 
     Attributes:
-        group: the zarr group.
+        group: its arrays.
         alphabet: the letters.
         score: what the numbers are.
         model: what was scanned with, as the store says.
@@ -149,8 +152,9 @@ class Scan:
             raise InputError("several sequences have this name: give a number", expected=several, got=sequence)
         if rows:
             return rows[0]
-        if sequence.isdigit() and int(sequence) < self.count:
-            return int(sequence)
+        number = index_number(sequence)
+        if number is not None and number < self.count:
+            return number
         known = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise InputError(
             "no such sequence in the store", expected=f"a name ({known}) or 0 .. {self.count - 1}", got=sequence
@@ -188,7 +192,7 @@ class Scan:
             alone = int(np.prod(shape)) == 1
             return Output(name, (0,) * len(shape) if alone else None, alone)
         parts = re.split("[:,]", numbers)
-        number = tuple(int(n) for n in parts if n.strip().isdigit())
+        number = tuple(n for n in map(index_number, map(str.strip, parts)) if n is not None)
         places = self._numbered(name)
         if len(number) != len(parts) or number not in places:
             raise OptionError("an index chooses one number of the output", expected=span(places), got=text)
@@ -317,33 +321,40 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
         path: the zarr group.
 
     Raises:
-        InputError: not a store of this format and version, or parts of it are missing.
+        InputError: not a store of this format and version, or arrays are missing.
+        StoreError: files of the store are damaged or missing. Reading a file that is damaged raises it as well.
         UnsupportedError: zarr is not installed.
     """
     return read_scan(open_store(path), str(path))
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
-    """The zarr group of any store.
+    """The arrays of any store.
 
     Raises:
         InputError: nothing there, or no zarr group.
+        StoreError: files of the store are damaged or missing.
         UnsupportedError: zarr is not installed.
     """
     try:
-        import zarr
+        import zarr  # noqa: F401 (an extra: is it installed?)
     except ImportError as error:
         raise missing("stores need zarr", "plot") from error
-    if not Path(path).exists():
+    folder = Path(path)
+    if not folder.exists():
         raise InputError("the store does not exist", got=str(path))
-    try:
-        return zarr.open_group(Path(path), mode="r")
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError("not a store of scores", expected="a zarr group", got=f"{path}: {error}") from error
+    store = Store(folder)
+    attributes = store.attributes
+    if not (folder / META).is_file():
+        raise InputError("not a store of scores", expected="a zarr group", got=str(path))
+    refuse_damage(store)
+    from fastism_compiler.runs.reading import Arrays  # imports zarr
+
+    return Arrays(folder, attributes, recorded(store))
 
 
 def read_scan(group: Any, path: str = "") -> Scan:
-    """The same of an open zarr group."""
+    """The same of an opened store."""
     attributes = dict(group.attrs)
     found = (attributes.get("format"), attributes.get("version"))
     if found != (FORMAT, VERSION):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.errors import InputError, UnsupportedError
+from fastism_compiler.host.files import check_ending, whole_file
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 
@@ -21,6 +23,8 @@ MISSING = "#b0b0b0"
 DIVERGING = "RdBu_r"
 FORMATS = ("png", "svg", "pdf")
 """File formats of `save`, by extension."""
+_ENDINGS = {"png": b"IEND\xaeB`\x82", "svg": b"</svg>\n", "pdf": b"%%EOF\n"}
+"""What whole files end with."""
 _WIDEST = 30.0
 """Inches."""
 
@@ -37,7 +41,7 @@ def new_figure(width: float, height: float) -> Any:
         UnsupportedError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # an extra, not always installed
     except ImportError as error:
         raise missing("pictures need matplotlib", "plot") from error
     return Figure(figsize=(width, height), layout="constrained")
@@ -51,6 +55,11 @@ def width_for(columns: int, per_column: float) -> float:
 def missing(rule: str, extra: str) -> UnsupportedError:
     """The error for a library that is not installed."""
     return UnsupportedError(rule, expected=f"pip install 'fastism-compiler[{extra}]'", got="not installed")
+
+
+def as_written(text: str) -> str:
+    """A name for a picture: matplotlib would read what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
 
 
 def check_shape(name: str, values: Array, expected: Sequence[int | None]) -> Array:
@@ -79,13 +88,22 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     Raises:
         OptionError: another extension, or a file that cannot be written.
     """
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     target = check_target(path)
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(_extension(target))
+    extension = _extension(target)
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
+
+    def check(partial: Path) -> None:
+        check_ending(partial, _ENDINGS[extension])
+
+    drawn = io.BytesIO()  # matplotlib's own errors of a full disk are not all OSErrors
+    with mpl.rc_context({"svg.hashsalt": "fastism"}):
+        figure.savefig(drawn, format=extension, dpi=160, metadata=metadata)
     try:
-        with mpl.rc_context({"svg.hashsalt": "fastism"}):
-            figure.savefig(target, dpi=160, metadata=metadata)
+        with whole_file(target, check) as partial:
+            partial.write_bytes(drawn.getbuffer())
     except OSError as error:
         raise OptionError("the file could not be written", got=f"{path}: {error}") from error
 

@@ -9,7 +9,16 @@ import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.style import DIVERGING, MISSING, check_shape, missing, new_figure, symmetric_limit, width_for
+from fastism_compiler.plot.style import (
+    DIVERGING,
+    MISSING,
+    as_written,
+    check_shape,
+    missing,
+    new_figure,
+    symmetric_limit,
+    width_for,
+)
 
 
 def outputs_figure(
@@ -53,9 +62,9 @@ def outputs_figure(
     image = ax.imshow(
         np.ma.masked_invalid(shown), cmap=_colours(), vmin=-limit, vmax=limit, aspect="auto", interpolation="none"
     )
-    ax.set_yticks(range(len(rows)), [names[k] for k in rows], fontsize=8)
+    ax.set_yticks(range(len(rows)), [as_written(names[k]) for k in rows], fontsize=8)
     ax.set_xlabel("position" + ("" if np.isfinite(shown).all() else "; grey: not computed"))
-    ax.set_title(title, loc="left", fontsize=10)
+    ax.set_title(as_written(title), loc="left", fontsize=10)
     _label_columns(ax, columns)
     if tree is not None:
         _draw_tree(ax, tree, len(rows))
@@ -76,6 +85,7 @@ def top_outputs(effects: Array, top: int) -> Array:
 
 
 def _colours() -> Any:
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     return mpl.colormaps[DIVERGING].with_extremes(bad=MISSING)
@@ -84,7 +94,7 @@ def _colours() -> Any:
 def _tree(effects: Array) -> dict[str, Any]:
     """scipy's dendrogram of the columns of `[P, k]`; cells not computed count as no effect."""
     try:
-        from scipy.cluster.hierarchy import dendrogram, linkage
+        from scipy.cluster.hierarchy import dendrogram, linkage  # an extra, not always installed
     except ImportError as error:
         raise missing("clustering needs scipy; cluster=False leaves it out", "plot") from error
     rows = np.where(np.isfinite(effects), effects, 0.0).T
@@ -104,6 +114,7 @@ def _draw_tree(ax: Any, tree: dict[str, Any], rows: int) -> None:
 
 def _label_columns(ax: Any, positions: Array) -> None:
     """Ticks at columns, labelled with their positions: round numbers where positions rise by 1."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.ticker import MaxNLocator
 
     count = len(positions)

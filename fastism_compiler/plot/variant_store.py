@@ -20,7 +20,7 @@ def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
     """A lollipop per variant of one chromosome.
 
     Args:
-        group: the open zarr group.
+        group: the opened store.
         kind: `"lollipop"`.
         choice: `sequence` is a chromosome, or `"0"` for that of the first variant; `window` genome
             positions, 0-based; `output` as `NAME`, or `NAME:INDEX` for one number of it.

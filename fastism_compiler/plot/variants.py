@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.style import MISSING, OTHER, check_shape, letter_colour, new_figure
+from fastism_compiler.plot.style import MISSING, OTHER, as_written, check_shape, letter_colour, new_figure
 
 _LABEL_ROOM = 0.05
 """Share of the axes' width that a label keeps free on its side of the line."""
@@ -55,8 +55,8 @@ def lollipop_figure(
     ax.scatter(positions[known], effects[known], s=22, c=heads, zorder=3, linewidths=0)
     ax.scatter(positions[~known], np.zeros((~known).sum()), s=22, c=MISSING, marker="x", zorder=3)
     ax.axhline(0, color="black", linewidth=0.6)
-    ax.set(xlabel="position" + ("" if known.all() else "; grey cross: not computed"), ylabel=ylabel)
-    ax.set_title(title, loc="left", fontsize=10)
+    ax.set(xlabel="position" + ("" if known.all() else "; grey cross: not computed"), ylabel=as_written(ylabel))
+    ax.set_title(as_written(title), loc="left", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.ticklabel_format(axis="x", useOffset=False, style="plain")
     ax.xaxis.get_major_locator().set_params(integer=True)
@@ -86,13 +86,14 @@ def _write_labels(ax: Any, positions: Array, effects: Array, labels: Sequence[st
             continue
         written += 1
         ax.annotate(
-            labels[variant], (x, y), xytext=(0, 5 if y > 0 else -5), textcoords="offset points", fontsize=8,
+            as_written(labels[variant]), (x, y), xytext=(0, 5 if y > 0 else -5), textcoords="offset points", fontsize=8,
             ha="center", va="bottom" if y > 0 else "top",
         )  # fmt: skip
 
 
 def _legend(ax: Any, letters: Sequence[str]) -> None:
     """Which colour is which alternate letter; nothing where letters are not told apart by colour."""
+    # matplotlib is an extra: this module is imported without it
     from matplotlib.lines import Line2D
 
     shown = [c for c in sorted(set(letters)) if letter_colour(c) != OTHER]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fastism_compiler.formats.source import replacing
+from fastism_compiler.host.files import check_ending, whole_file, write_text
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.plot.scan import Scan, open_scan
 from fastism_compiler.plot.style import check_target
@@ -38,6 +38,7 @@ def write_report(
 
     Raises:
         InputError: not a store.
+        StoreError: files of the store are damaged or missing.
         OptionError: an unknown output, `top` below 0, or a file that cannot be written.
     """
     target = check_target(path, ("html", "htm"))
@@ -47,8 +48,8 @@ def write_report(
     outputs = [scan.output(name) for name in (scan.outputs if output is None else [output])]
     summaries = summarise(scan, outputs)
     try:
-        with replacing(target) as partial, partial.open("w", encoding="utf-8") as file:
-            file.writelines(page(scan, summaries, _sections(scan, summaries, top), _LISTED))
+        with whole_file(target, lambda partial: check_ending(partial, b"</html>\n")) as partial:
+            write_text(partial, page(scan, summaries, _sections(scan, summaries, top), _LISTED))
     except OSError as error:
         raise OptionError("the file could not be written", got=f"{path}: {error}") from error
 

@@ -23,6 +23,7 @@ def inline_svg(figure: Any, prefix: str, label: str) -> str:
         prefix: what its ids start with; another one for every figure of a page.
         label: what a screen reader says.
     """
+    # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
     figure.patch.set_visible(False)

@@ -17,8 +17,8 @@ from typing import Any
 
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.errors import RunError
-from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import IDENTITY, Progress, Run, reopen
+from fastism_compiler.runs.settings import Execution
 from fastism_compiler.runs.threads import set_threads
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.host.files import sync, write_json
 from fastism_compiler.runs.errors import StoreError
-from fastism_compiler.runs.files import read_json, write_json
 from fastism_compiler.runs.locks import FileLock
+from fastism_compiler.runs.record import Entries, read_sealed, sealed
 
-FOLDER = ".progress"
+FOLDER, PLAN = ".progress", "plan.json"
 
 
 class Journal:
@@ -63,35 +65,80 @@ class Journal:
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """What was planned when the input had been read; None before that."""
-        path = self.folder / "plan.json"
-        return read_json(path) if path.exists() else None
+        """What was planned when the input had been read (see `write_plan`); None before that.
 
-    def write_plan(self, plan: dict[str, Any]) -> None:
-        """The input is in the store, and these are the tasks."""
-        write_json(self.folder / "plan.json", plan)
+        Raises:
+            StoreError: it is damaged.
+        """
+        try:
+            return read_sealed(self.folder / PLAN)
+        except FileNotFoundError:
+            return None
+
+    def write_plan(self, rows: int, rows_per_task: int, files: Entries) -> None:
+        """The input is in the store, and these are the tasks.
+
+        Args:
+            rows: of the run.
+            rows_per_task: of each task but the last.
+            files: what is recorded of every file of the store that no task writes.
+        """
+        plan = {"rows": rows, "rows_per_task": rows_per_task, "tasks": -(-rows // rows_per_task), "files": dict(files)}
+        write_json(self.folder / PLAN, sealed(plan))
+
+    def forget_plan(self) -> None:
+        """Take the plan away: the input has to be read again."""
+        (self.folder / PLAN).unlink(missing_ok=True)
 
     def finished(self) -> set[int]:
         """Tasks whose results are in the store."""
         try:
-            return {int(p.stem) for p in self._done.iterdir() if p.suffix == ".json"}
+            return {int(p.stem) for p in self._done.iterdir() if p.suffix == ".json" and p.stem.isdigit()}
         except FileNotFoundError:
             return set()
 
     def is_finished(self, task: int) -> bool:
         """Whether the results of one task are in the store."""
-        return (self._done / f"{task}.json").exists()
+        return self._record(task).exists()
 
-    def finish(self, task: int, counts: dict[str, int]) -> None:
-        """Record that the results of a task are on disk."""
-        write_json(self._done / f"{task}.json", counts)
+    def finish(self, task: int, counts: Mapping[str, int], files: Entries) -> None:
+        """Record that the results of a task are on disk.
 
-    def counts(self) -> dict[str, int]:
-        """The counts of all finished tasks, added up."""
-        total: Counter[str] = Counter()
-        for path in self._done.glob("*.json"):
-            total.update(read_json(path))
-        return dict(total)
+        Args:
+            task: its number.
+            counts: for the summary.
+            files: what is recorded of the files that it has written.
+        """
+        write_json(self._record(task), sealed({"counts": dict(counts), "files": dict(files)}))
+
+    def forget(self, task: int) -> None:
+        """Have a task computed again."""
+        self._record(task).unlink(missing_ok=True)
+
+    def record_name(self, task: int) -> str:
+        """Where the record of a task is, in the store."""
+        return self._record(task).relative_to(self.folder.parent).as_posix()
+
+    def record(self, task: int) -> dict[str, Any]:
+        """What `finish` has recorded.
+
+        Raises:
+            StoreError: it is damaged.
+            FileNotFoundError: the task is not finished.
+        """
+        return read_sealed(self._record(task))
+
+    def restore(self, records: Mapping[int, Mapping[str, Any]]) -> None:
+        """Begin with these tasks finished, and no others."""
+        shutil.rmtree(self._done, ignore_errors=True)
+        self.open()
+        for task, record in records.items():
+            # not brought to the disk one by one: what a crash would take is computed again
+            self._record(task).write_text(json.dumps(sealed(record), indent=2, sort_keys=True) + "\n")
+        sync(self._done)
+
+    def _record(self, task: int) -> Path:
+        return self._done / f"{task}.json"
 
     @contextmanager
     def claim(self, task: int) -> Iterator[bool]:
@@ -105,3 +152,11 @@ class Journal:
     def remove(self) -> None:
         """Take the journal out of a store that is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def total_counts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The counts of tasks, added up."""
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update(record["counts"])
+    return dict(total)

@@ -31,7 +31,7 @@ class FileLock:
             FileNotFoundError: the folder is gone.
         """
         try:
-            import fcntl
+            import fcntl  # not on every operating system
         except ImportError as error:
             raise StoreError("stores need file locks, which this operating system lacks", got=os.name) from error
         if self._descriptor is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError
 
 
@@ -87,9 +88,11 @@ def read_ranges(text: str) -> tuple[tuple[int, int], ...]:
     """
     ranges = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)-(\d+)\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,18})-([0-9]{1,18})\s*", part)
         if match is None:
-            raise OptionError("ranges are written start-end, between commas", expected="10-20,30-45", got=repr(text))
+            raise OptionError(
+                "ranges are written start-end, between commas", expected="10-20,30-45", got=repr(text[:80])
+            )
         ranges.append((int(match[1]), int(match[2])))
     return tuple(ranges)
 
@@ -98,10 +101,13 @@ def reduction(name: str) -> Callable[[Any], Any]:
     """`reduce=` of `compile`: this reduction over all axes of every output but the first."""
 
     def reduce(outputs: Any) -> Any:
-        import keras
+        # TensorFlow is imported late: the command line reads this module, and starts without it
+        import tensorflow as tf
 
-        over = getattr(keras.ops, name)
-        return keras.tree.map_structure(
+        from fastism_compiler.emit.functions import function_named  # with TensorFlow
+
+        over = function_named(name)
+        return tf.nest.map_structure(
             lambda y: over(y, axis=tuple(range(1, len(y.shape)))) if len(y.shape) > 1 else y, outputs
         )
 
@@ -120,8 +126,8 @@ def _output(name: str, axes: list[str], names: Sequence[str], unique: Sequence[s
         number = unique.index(name)
     elif name in names:
         number = list(names).index(name)
-    elif name.isdigit() and int(name) < len(names):
-        number = int(name)
+    elif (given := index_number(name)) is not None and given < len(names):
+        number = given
     else:
         raise OptionError("the model has no such output", expected=f"one of {list(unique)}", got=repr(text))
     return Output(number, unique[number], tuple(_axis(a, text) for a in axes) or None)
@@ -130,11 +136,12 @@ def _output(name: str, axes: list[str], names: Sequence[str], unique: Sequence[s
 def _axis(axis: str, text: str) -> Any:
     if axis == "*":
         return slice(None)
-    if axis.isdigit():
-        return int(axis)
-    if re.fullmatch(r"\d+-\d+", axis):
+    alone = index_number(axis)
+    if alone is not None:
+        return alone
+    if re.fullmatch(r"[0-9]{1,18}-[0-9]{1,18}", axis):
         return slice(*map(int, axis.split("-")))
-    if re.fullmatch(r"\d+(,\d+)+", axis):
+    if re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})+", axis):
         numbers = [int(i) for i in axis.split(",")]
         if len(set(numbers)) < len(numbers):
             raise OptionError("an output index names a number once", got=repr(text))

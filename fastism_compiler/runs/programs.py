@@ -11,18 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.backend import check_backend
+from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
+from fastism_compiler.host.hardware import free_memory
+from fastism_compiler.ir import TensorType
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.letters import Tokens
+from fastism_compiler.runs.digest import model_digest
 from fastism_compiler.runs.outputs import Output, as_list, choose_outputs, numbers_along, reduction
 from fastism_compiler.runs.settings import Settings
 
 if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
+    from fastism_compiler.frontend.source import SourceModel
 
 Array = npt.NDArray[Any]
 Ranges = Sequence[tuple[int, int]]
+_SHARE_OF_FREE = 0.125
+"""Of free memory, what the results of one call may take: scores, references and their copies exist beside them."""
 
 
 @dataclass
@@ -30,7 +40,8 @@ class Programs:
     """A model, compiled for one run.
 
     Attributes:
-        model: the Keras model.
+        source: the model as its frontend read it.
+        digest: what tells it apart (see `model_digest`).
         forward: for the sequences as they are.
         settings: of the run.
         outputs: what is scored, in order.
@@ -38,7 +49,8 @@ class Programs:
         ranges: what is changed; None: every position.
     """
 
-    model: Any
+    source: SourceModel
+    digest: dict[str, str]
     forward: CompiledISM
     settings: Settings
     outputs: list[Output]
@@ -50,11 +62,21 @@ class Programs:
         """Sequences per call."""
         return self.forward.batch_size
 
+    def block_for(self, rows: int) -> int:
+        """Sequences per call of a run of so many: as asked for, but no more than there are, and than memory holds."""
+        # late: it imports TensorFlow
+        from fastism_compiler.planning.memory import result_bytes
+
+        scanned = self.forward.ranges.count * (self.forward.letters.count if self.ranges is None else 1)
+        fit = int(_SHARE_OF_FREE * free_memory()) // max(scanned * result_bytes(self.forward.selection), 1)
+        most = min(fit, self.block)
+        if self.settings.batch_size is not None:
+            most = min(most, 1 << (rows - 1).bit_length())
+        return 1 << (max(most, 1).bit_length() - 1)
+
     @cached_property
     def encoding(self) -> Encoding:
         """How the model spells letters."""
-        from fastism_compiler.mutations.letters import Tokens
-
         letters, settings = self.forward.letters, self.settings
         type_ = self.forward.inputs.types[self.forward.inputs.sequence]
         tokens = isinstance(letters, Tokens)
@@ -68,13 +90,15 @@ class Programs:
         for i, (name, type_) in enumerate(zip(inputs.names, inputs.types, strict=True)):
             if i != inputs.sequence:
                 shape = tuple(type_.extent(axis) for axis in range(1, type_.rank))
-                found[name] = OtherInput(shape, "float32" if type_.dtype == "bfloat16" else type_.dtype)
+                tokens = inputs.vocabularies[i] if inputs.vocabularies else None
+                found[name] = OtherInput(shape, "float32" if type_.dtype == "bfloat16" else type_.dtype, tokens)
         return found
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """`*out` of each output, selected and reduced."""
-        leaves = as_list(self.forward.selection.structure, self.outputs, self.keys)
+        selection = self.forward.selection
+        leaves = as_list(selection.pack(selection.samples), self.outputs, self.keys)
         return {o.name: tuple(y.shape[1:]) for o, y in zip(self.outputs, leaves, strict=True)}
 
     @property
@@ -93,7 +117,7 @@ class Programs:
         mirrored = [(length - end, length - start) for start, end in ranges]
         if set(mirrored) == set(ranges):
             return self.forward, [ranges.index(r) for r in mirrored]
-        return _compile(self.model, self.settings, self.outputs, mirrored, self.block, False), list(range(len(ranges)))
+        return _compile(self.source, self.settings, self.outputs, mirrored, self.block, False), list(range(len(ranges)))
 
     def inputs(self, codes: Codes, others: Mapping[str, Array]) -> Any:
         """A block's sequences and other inputs in the form that the programs take."""
@@ -128,80 +152,104 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
         verify: compare a few ranges with naive ISM first.
 
     Raises:
-        ModelError, OptionError, InputError, RangeError: what `compile` refuses.
-        OptionError: an alphabet with another number of letters than the model has channels.
+        ModelError, OptionError, InputError, RangeError: what `compile` refuses; ModelError also for a file that
+            changes while it is read.
+        OptionError: a module or class of the user that cannot be imported; an alphabet with another number of letters
+            than the model has channels.
     """
-    from fastism_compiler.compiler import find_sequence
-    from fastism_compiler.frontend.keras import private
-    from fastism_compiler.frontend.keras.lowering import functional_graph
-    from fastism_compiler.frontend.loading import load_model
+    # TensorFlow is imported late: the command line reads these modules, and starts without it
+    from fastism_compiler.frontend.nest import keys_of
 
     settings.check()
-    model = load_model(os.fspath(model) if isinstance(model, os.PathLike) else model)
-    function = functional_graph(model)
-    structure = private.output_structure(function)
-    names = [str(n) for n in private.output_names(function)]
-    keys: list[Any] = list(range(len(names)))
-    if isinstance(structure, Mapping) and len(structure) == len(names):
-        keys = sorted(structure)
-        names = [str(k) for k in keys]
-    outputs = choose_outputs(settings.outputs, names)
-    _check_channels(model, settings)
-    length = settings.length or function.inputs[find_sequence(model, settings.seq_input)].shape[1]
-    ranges = settings.change_ranges(length) if length else None
-    program = _compile(model, settings, outputs, ranges, block, verify)
-    programs = Programs(model, program, settings, outputs, keys, ranges)
+    source, digest = _read(model, settings)
+    keys = keys_of(source.nest)
+    outputs = choose_outputs(settings.outputs, source.output_names if keys is None else [str(k) for k in keys])
+    _check_channels(source, settings)
+    ranges = settings.change_ranges(_sequence_type(source).extent(1))
+    program = _compile(source, settings, outputs, ranges, block, verify)
+    shown = keys or list(range(len(source.output_names)))
+    programs = Programs(source, digest, program, settings, outputs, shown, ranges)
     _check_letters(programs)
     return programs
 
 
-def _compile(
-    model: Any, settings: Settings, outputs: list[Output], ranges: Ranges | None, block: int | None, verify: bool
-) -> CompiledISM:
-    from fastism_compiler.compiler import compile
+def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
+    """A model as its frontend reads it, and the digest of the very bytes that it was loaded from.
 
-    tokens, letters = _reads_tokens(model, settings), find_alphabet(settings.alphabet).letters
+    Raises:
+        ModelError: the file changed meanwhile; or see `read_model`.
+    """
+    # late, as above
+    from fastism_compiler.frontend.registry import read_model
+    from fastism_compiler.frontend.source import ReadOptions
+
+    check_backend()  # before the user's modules, which import Keras
+    is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
+    before = model_digest(model) if is_file else None
+    path = os.fspath(model) if isinstance(model, os.PathLike) else model
+    custom = load_custom(settings.imports, settings.custom)
+    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode))
+    digest = model_digest(model)
+    if before not in (None, digest):
+        raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))
+    return source, digest
+
+
+def _compile(
+    source: SourceModel,
+    settings: Settings,
+    outputs: list[Output],
+    ranges: Ranges | None,
+    block: int | None,
+    verify: bool,
+) -> CompiledISM:
+    # late, as above
+    from fastism_compiler.compiler import compile_source
+    from fastism_compiler.options import CompileOptions
+
+    tokens, letters = _reads_tokens(source), find_alphabet(settings.alphabet).letters
     channels = settings.channels or ()
     if channels and not tokens:
         # the program has its letters in the order of the channels; `by_letter` puts its results in the alphabet's
         letters = "".join(letters[channels.index(i)] for i in range(len(channels)))
-    return compile(
-        model,
-        seq_input=settings.seq_input,
+    options = CompileOptions(
         ranges=ranges,
         stop_at=settings.stop_at,
         # chosen by number even where all are wanted: results then stay float32 in a model of narrower outputs
         outputs={o.number: o.index for o in outputs},
         reduce=None if settings.reduce is None else reduction(settings.reduce),
-        length=settings.length,
         channels=channels if channels and tokens else None,
         alphabet=letters,
         batch_size=block or settings.batch_size,
         verify=verify,
     )
+    return compile_source(source, options)
 
 
-def _check_channels(model: Any, settings: Settings) -> None:
+def _check_channels(source: SourceModel, settings: Settings) -> None:
     """Refuse `channels` that do not name one channel, or token, per letter."""
     channels, letters = settings.channels, find_alphabet(settings.alphabet).letters
     if channels is None:
         return
     each = sorted(channels) == list(range(len(letters)))
-    if len(channels) != len(letters) or not (each or _reads_tokens(model, settings)):
+    if len(channels) != len(letters) or not (each or _reads_tokens(source)):
         raise OptionError("channels= names one channel (or token) per letter", expected=letters, got=channels)
 
 
-def _reads_tokens(model: Any, settings: Settings) -> bool:
-    from fastism_compiler.compiler import find_sequence
-    from fastism_compiler.frontend.keras.lowering import functional_graph
+def _reads_tokens(source: SourceModel) -> bool:
+    return _sequence_type(source).rank == 2
 
-    return len(functional_graph(model).inputs[find_sequence(model, settings.seq_input)].shape) == 2
+
+def _sequence_type(source: SourceModel) -> TensorType:
+    return source.inputs.types[source.inputs.sequence]
 
 
 def _check_letters(programs: Programs) -> None:
     encoding = programs.encoding
     letters, spec = encoding.alphabet.letters, programs.forward.inputs
     type_ = spec.types[spec.sequence]
+    if encoding.tokens and encoding.unknown_token is not None:
+        spec.check_tokens(np.array([encoding.unknown_token]))
     count = len(encoding.numbers) if encoding.tokens else type_.extent(2)
     if count != len(letters) or len(encoding.numbers) != len(letters):
         what = "token" if encoding.tokens else "channel"

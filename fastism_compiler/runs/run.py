@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import Any
 
 from fastism_compiler.errors import InputError, MemoryBudgetError
 from fastism_compiler.genomics.errors import Refusals
-from fastism_compiler.runs.digest import Digest, model_digest
+from fastism_compiler.runs.damage import find_damage
+from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import RunError, StoreError
 from fastism_compiler.runs.jobs import VERSION, Input, Job, Scorer, format_of, scorer_of, settings_of
+from fastism_compiler.runs.journal import total_counts
 from fastism_compiler.runs.layout import rows_per_task
-from fastism_compiler.runs.manifest import versions, write_manifest
-from fastism_compiler.runs.store import Store, batches
+from fastism_compiler.runs.manifest import manifest_path, read_manifest, versions, write_manifest
+from fastism_compiler.runs.mend import mend, restore_root
+from fastism_compiler.runs.store import ATTRIBUTES, Store, batches
 
 Progress = Callable[[int, int], None]
 """Called with finished rows and all rows."""
@@ -38,6 +41,7 @@ class Summary:
         computed: tasks that this process, or its workers, computed.
         counts: rows by kind, what was left out by reason, scores that are no numbers, rows scored by the model.
         messages: the first refusal of each kind.
+        mended: files of the store that were damaged or missing, and are made anew.
     """
 
     output: str
@@ -46,6 +50,7 @@ class Summary:
     computed: int
     counts: dict[str, int]
     messages: list[str] = field(default_factory=list)
+    mended: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -69,6 +74,7 @@ class Run:
         plan = self.store.journal.plan or {}
         self.rows, self.per_task = int(plan["rows"]), int(plan["rows_per_task"])
         self.tasks = range(-(-self.rows // self.per_task))
+        self._files = plan["files"]
         self._columns = list(self.scorer.layout().columns)
 
     def do(self, task: int) -> None:
@@ -79,11 +85,11 @@ class Run:
         """
         begin = task * self.per_task
         with self._one_at_a_time:  # the counts of a task are its own
-            rows = self.store.read_rows(self._columns, begin, min(begin + self.per_task, self.rows))
+            rows = self.store.read_rows(self._columns, begin, min(begin + self.per_task, self.rows), self._files)
             scored = self.scorer(rows)
         with writing(self.store.path):
-            self.store.write_rows(task, begin, scored.arrays)
-            self.store.journal.finish(task, scored.counts)
+            files = self.store.write_rows(task, begin, scored.arrays)
+            self.store.journal.finish(task, scored.counts, files)
 
     def work(self, tasks: Sequence[int], progress: Progress | None = None) -> int:
         """Compute those of `tasks` that nobody has finished or is at; how many that were."""
@@ -112,10 +118,29 @@ class Run:
         return min(len(self.store.journal.finished()) * self.per_task, self.rows)
 
 
-def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store, Scorer, Input]:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A store that is ready for its tasks.
+
+    Attributes:
+        store: with the input in it.
+        scorer: compiled with its block size.
+        found: what reading the input found out.
+        mended: files that were damaged.
+    """
+
+    store: Store
+    scorer: Scorer
+    found: Input
+    mended: int = 0
+
+
+def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> Prepared:
     """Compile the model, and read the input into the store, or compare it with what a store already holds.
 
-    On return this process is present in the journal (until `leave`).
+    What is damaged in a store that is there already is mended; tasks whose
+    results are damaged are left to be computed. On return this process is
+    present in the journal (until `leave`).
 
     Raises:
         FastISMError: an input, a model or settings that cannot be used.
@@ -123,38 +148,60 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> tuple[Store,
         RunError: the store cannot be written.
     """
     store = Store(output)
+    with writing(output):
+        mended = restore_root(store) if output.is_dir() else 0
     store.check_place()
-    if store.complete:
-        return _compared(job, store, verify)
+    if store.complete and not find_damage(store, contents=True).all:
+        return _compared(job, store, verify, mended)
     scorer = scorer_of(job.model, job.settings, store.attributes.get("block"), verify)
     with writing(output):
         store.journal.open()
     try:
         with store.journal.setting_up():
-            return store, *_entered(job, store, scorer, join)
+            return _entered(job, store, scorer, join, mended)
     except FileNotFoundError:  # another run has just finished the store, and taken the journal away
         if not store.complete:
             raise
-        return _compared(job, store, verify)
+        return _compared(job, store, verify, mended)
 
 
-def _entered(job: Job, store: Store, scorer: Scorer, join: bool) -> tuple[Scorer, Input]:
+def _entered(job: Job, store: Store, scorer: Scorer, join: bool, mended: int) -> Prepared:
     """Be present, and have the input in the store."""
-    store.journal.enter(join=join)
+    journal = store.journal
+    journal.enter(join=join)
     try:
+        if not (join or store.complete or _plan_is_whole(store)):
+            _compare(job, store, scorer)
+            journal.forget_plan()
+            mended += 1
         # another run may have finished the store while this one compiled: then there is no plan any more
-        new = store.journal.plan is None and not store.complete
-        found = _fill(job, store, scorer) if new else _compare(job, store, scorer)
-        return _with_block(scorer, job, store.attributes["block"]), found
+        if journal.plan is None and not store.complete:
+            found = _fill(job, store, scorer)
+        else:
+            found = _compare(job, store, scorer)
+            unheard = Input(Refusals(job.settings.skip))
+            with writing(store.path):
+                mended += mend(store, scorer.layout(), lambda: job.rows(scorer.programs, unheard), contents=not join)
+        return Prepared(store, _with_block(scorer, job, store.attributes), found, mended)
     except BaseException:
-        store.journal.leave()
+        journal.leave()
         raise
 
 
-def _with_block(scorer: Scorer, job: Job, block: int) -> Scorer:
+def _plan_is_whole(store: Store) -> bool:
+    try:
+        _ = store.journal.plan
+    except StoreError:
+        return False
+    return True
+
+
+def _with_block(scorer: Scorer, job: Job, attributes: Mapping[str, Any]) -> Scorer:
     """The scorer with the block size of the store: bits depend on it, so all processes of a run have the same."""
+    block = attributes["block"]
     if scorer.programs.block != block:
         scorer = scorer_of(job.model, job.settings, block)
+        _check_model(scorer, attributes)
     if scorer.programs.block != block:
         raise MemoryBudgetError(
             "the store was begun with a block size that does not fit the memory that is free now",
@@ -164,13 +211,25 @@ def _with_block(scorer: Scorer, job: Job, block: int) -> Scorer:
     return scorer
 
 
-def _compared(job: Job, store: Store, verify: bool) -> tuple[Store, Scorer, Input]:
+def _check_model(scorer: Scorer, attributes: Mapping[str, Any]) -> None:
+    """Refuse a model that is not the one that the store was begun with.
+
+    Raises:
+        StoreError: another model.
+    """
+    there, ours = attributes.get("model"), scorer.programs.digest
+    if there != ours:
+        raise StoreError("the store was made with another model; choose another output", expected=there, got=ours)
+
+
+def _compared(job: Job, store: Store, verify: bool, mended: int) -> Prepared:
     scorer = scorer_of(job.model, job.settings, store.attributes["block"], verify)
-    return store, scorer, _compare(job, store, scorer)
+    return Prepared(store, scorer, _compare(job, store, scorer), mended)
 
 
-def finish(store: Store, found: Input, job: Job) -> dict[str, int] | None:
+def finish(prepared: Prepared, job: Job) -> dict[str, int] | None:
     """Mark the store complete and write the manifest, if every task is done; the counts of the whole run, or None."""
+    store, found = prepared.store, prepared.found
     counts = dict(found.counts) | {f"left out: {rule}": n for rule, n in sorted(found.refusals.counts.items())}
     if not store.complete:
         try:
@@ -183,7 +242,9 @@ def finish(store: Store, found: Input, job: Job) -> dict[str, int] | None:
                 raise
     store.journal.leave()
     store.journal.remove()
-    return dict(store.attributes["counts"])
+    attributes = store.attributes
+    _mend_manifest(store, attributes, job, found.refusals)
+    return dict(attributes["counts"])
 
 
 def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusals) -> bool:
@@ -191,12 +252,30 @@ def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusal
     plan = store.journal.plan or {}
     if len(store.journal.finished()) < plan["tasks"]:
         return False
-    counts = counts | store.journal.counts()
+    tasks = [store.journal.record(task) for task in range(plan["tasks"])]
+    records = [{"counts": task["counts"], "files": task["files"]} for task in tasks]
+    end = {
+        "counts": dict(sorted((counts | total_counts(records)).items())),
+        "files": plan["files"],
+        "tasks": records,
+        "complete": True,
+    }
     with writing(store.path):
-        store.set_attributes({"counts": counts})
-        write_manifest(store.path, _manifest(store.attributes, job, counts, refusals))
-        store.finish()
+        # the attributes stand in the manifest first, so that they can come back from there
+        write_manifest(store.path, _manifest({**store.attributes, **end}, job, refusals))
+        store.finish(end)
     return True
+
+
+def _mend_manifest(store: Store, attributes: dict[str, Any], job: Job, refusals: Refusals) -> None:
+    """Write the manifest of a complete store again if it is damaged."""
+    try:
+        read_manifest(store.path)
+    except FileNotFoundError:
+        return
+    except StoreError:
+        with writing(manifest_path(store.path)):
+            write_manifest(store.path, _manifest(attributes, job, refusals))
 
 
 @contextmanager
@@ -221,16 +300,18 @@ def writing(path: Path) -> Iterator[None]:
 def _fill(job: Job, store: Store, scorer: Scorer) -> Input:
     """Read the input into a new store."""
     found, layout = Input(Refusals(job.settings.skip)), scorer.layout()
-    block = scorer.programs.block
     with writing(store.path):
+        manifest_path(store.path).unlink(missing_ok=True)  # of a store that was here before
+        store.journal.restore({})  # nothing is finished: creating takes results away too
         count, digest = store.create(layout, job.rows(scorer.programs, found))
         _check_count(count, found)
+        block = scorer.programs.block_for(count)
         per_task = rows_per_task(layout, block, count)
         store.make_room(layout, count, per_task)
-        store.set_attributes(_identity(job, digest))
         programs = scorer.programs
         store.set_attributes(
             {
+                **_identity(job, programs.digest, digest),
                 "alphabet": programs.encoding.alphabet.letters,
                 "score": job.settings.score,
                 "outputs": [o.name for o in programs.outputs],
@@ -243,8 +324,7 @@ def _fill(job: Job, store: Store, scorer: Scorer) -> Input:
             }
         )
         store.sync()
-        plan = {"rows": count, "rows_per_task": per_task, "tasks": -(-count // per_task)}
-        store.journal.write_plan(plan)
+        store.journal.write_plan(count, per_task, store.entries())
     return found
 
 
@@ -254,7 +334,7 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
     for batch in batches(job.rows(scorer.programs, found), scorer.layout().columns):
         digest.add(batch)
     attributes = store.attributes
-    ours = _identity(job, str(digest))
+    ours = _identity(job, scorer.programs.digest, str(digest))
     for key in IDENTITY:
         there = attributes.get(key)
         if there != ours[key]:
@@ -266,12 +346,12 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
     return found
 
 
-def _identity(job: Job, digest: str) -> dict[str, Any]:
+def _identity(job: Job, model: Mapping[str, str], digest: str) -> dict[str, Any]:
     return {
         "format": format_of(job.settings),
         "version": VERSION,
         "settings": job.settings.to_json(),
-        "model": model_digest(job.model),
+        "model": dict(model),
         "input": digest,
         "versions": versions(),
     }
@@ -290,9 +370,9 @@ def _check_count(count: int, found: Input) -> None:
         raise InputError("nothing is left to score", expected="at least one sequence or variant", got=first)
 
 
-def _manifest(attributes: dict[str, Any], job: Job, counts: dict[str, int], refusals: Refusals) -> dict[str, Any]:
-    kept = {key: attributes[key] for key in IDENTITY}
-    return {**kept, "sources": job.sources, "counts": counts, "first_refusals": dict(sorted(refusals.first.items()))}
+def _manifest(attributes: Mapping[str, Any], job: Job, refusals: Refusals) -> dict[str, Any]:
+    kept = {key: attributes[key] for key in ATTRIBUTES if key in attributes}
+    return {**kept, "sources": job.sources, "first_refusals": dict(sorted(refusals.first.items()))}
 
 
 def reopen(path: Path, model: Any) -> Run:
@@ -303,6 +383,8 @@ def reopen(path: Path, model: Any) -> Run:
     """
     store = Store(path)
     attributes = store.attributes
-    if store.journal.plan is None or attributes.get("model") != model_digest(model):
-        raise StoreError("the store is not prepared for this model", got=str(path))
-    return Run(store, scorer_of(model, settings_of(attributes), attributes["block"]))
+    if store.journal.plan is None:
+        raise StoreError("the store is not prepared", got=str(path))
+    scorer = scorer_of(model, settings_of(attributes), attributes["block"])
+    _check_model(scorer, attributes)
+    return Run(store, scorer)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alphabet import UNKNOWN
-from fastism_compiler.genomics.arrays import read_arrays
+from fastism_compiler.genomics.arrays import is_array_file, read_arrays
 from fastism_compiler.genomics.fasta import read_fasta
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.records import Record
 from fastism_compiler.genomics.regions import Windows, read_regions
+from fastism_compiler.genomics.sources import Source
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
-from fastism_compiler.runs.settings import ScanSettings
-
-_ARRAYS = (".npz", ".npy")
+from fastism_compiler.runs.settings import Execution, ScanSettings
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,19 @@ class ScanJob:
         settings: of the scan.
         source: FASTA, BED (with a genome), npz or npy.
         genome: FASTA that the regions lie on.
+        digests: SHA-256 of what was read, once it was.
     """
 
     model: Any
     settings: ScanSettings
     source: Path
     genome: Path | None = None
+    digests: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def sources(self) -> dict[str, str]:
-        """Names of the files that are read."""
-        return {"sequences": self.source.name} | ({"genome": self.genome.name} if self.genome else {})
+        """Names of the files that are read, and the digest of the one that was read in full."""
+        return {"sequences": self.source.name} | ({"genome": self.genome.name} if self.genome else {}) | self.digests
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
         """The rows of the store, one per sequence.
@@ -64,12 +66,18 @@ class ScanJob:
             yield row | {f"inputs/{name}": values for name, values in record.inputs.items()}
 
     def _records(self, programs: Programs, found: Input) -> Iterator[Record]:
+        with Source(self.source) as source:
+            yield from self._read(source, programs, found)
+            if source.digest is not None:
+                self.digests["sequences sha256"] = source.digest
+
+    def _read(self, source: Source, programs: Programs, found: Input) -> Iterator[Record]:
         encoding, pad = programs.encoding, self.settings.pad
-        if self.source.suffix.lower() in _ARRAYS:
+        if is_array_file(source):
             if self.genome is not None:
                 raise OptionError("arrays lie on no genome", expected="no --genome", got=str(self.genome))
             name = programs.forward.inputs.names[programs.forward.inputs.sequence]
-            yield from read_arrays(self.source, encoding, found.refusals, name, programs.other_inputs)
+            yield from read_arrays(source, encoding, found.refusals, name, programs.other_inputs)
             return
         if programs.other_inputs:
             raise OptionError(
@@ -80,11 +88,11 @@ class ScanJob:
         if self.genome is None:
             if ".bed" in (s.lower() for s in self.source.suffixes):
                 raise OptionError("regions lie on a genome", expected="--genome GENOME.fa", got="none")
-            yield from read_fasta(self.source, encoding, found.refusals, pad=pad)
+            yield from read_fasta(source, encoding, found.refusals, pad=pad)
             return
         with Genome(self.genome) as genome:
             windows = Windows(genome, encoding, self.source, pad)
-            for record in read_regions(self.source, windows, found.refusals):
+            for record in read_regions(source, windows, found.refusals):
                 found.chromosomes.setdefault(record.chrom, genome.lengths[record.chrom])
                 yield record
 
@@ -155,8 +163,6 @@ def scan(
     )
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

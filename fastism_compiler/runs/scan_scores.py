@@ -37,7 +37,7 @@ class ScanScorer:
             "end": Column("int64"),
             "strand": Column("string"),
         }
-        for name, (shape, dtype) in programs.other_inputs.items():
+        for name, (shape, dtype, _) in programs.other_inputs.items():
             columns[f"inputs/{name}"] = Column(dtype, shape, output_dims(name, shape))
         if settings.ranges is None:
             positions = np.array(settings.positions(encoding.length), np.int32)

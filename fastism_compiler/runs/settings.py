@@ -1,9 +1,11 @@
-"""Settings: everything besides the model and the input that decides the numbers of a run."""
+"""Settings: what decides the numbers of a run besides the model and the input, and who computes them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from fastism_compiler.genomics.alphabet import find_alphabet
@@ -32,6 +34,9 @@ class Settings:
         pad: unknown letters beyond the ends of chromosomes and around short records.
         skip: leave out and count what cannot be scored, instead of stopping there.
         batch_size: sequences per block; None: by memory.
+        imports: modules of the user that register layers, imported before a model file is loaded.
+        custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
+        safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
     """
 
     alphabet: str = "dna"
@@ -48,6 +53,9 @@ class Settings:
     pad: bool = False
     skip: bool = False
     batch_size: int | None = None
+    imports: tuple[str, ...] = ()
+    custom: tuple[str, ...] = ()
+    safe_mode: bool = True
 
     def check(self) -> None:
         """Refuse values outside their domain.
@@ -61,8 +69,10 @@ class Settings:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
             raise OptionError("no such reduction", expected=f"one of {list(REDUCTIONS)}", got=repr(self.reduce))
-        if self.pseudocount < 0:
-            raise OptionError("a pseudocount is 0 or more", got=self.pseudocount)
+        if not 0 <= self.pseudocount < math.inf:
+            raise OptionError("a pseudocount is 0 or more, and finite", got=self.pseudocount)
+        if self.unknown_token is not None and not -(1 << 31) <= self.unknown_token < 1 << 31:
+            raise OptionError("a token is an int32", got=self.unknown_token)
 
     def change_ranges(self, length: int) -> list[tuple[int, int]] | None:
         """What the program is compiled for, in a model input of this length; None: every position."""
@@ -139,3 +149,44 @@ class VariantSettings(Settings):
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Who computes what. Nothing here changes a number.
+
+    Attributes:
+        join: share the work with other runs of the same command on the same store.
+        shard: `(i, n)`: only the `i`-th of `n` parts of the tasks (from 1); shards join by themselves.
+        workers: local processes; with GPUs, one on each.
+        threads: threads of each process (equal bits need equal threads); None:
+            TensorFlow's choice, or the cores divided among local workers.
+        client: a `distributed.Client`, or the address of a scheduler.
+        verify: compare a few ranges with naive ISM first.
+    """
+
+    join: bool = False
+    shard: tuple[int, int] | None = None
+    workers: int = 1
+    threads: int | None = None
+    client: Any = None
+    verify: bool = True
+
+    def check(self, model: Any) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            OptionError: no worker, a shard that does not exist, or a model that other processes cannot load.
+        """
+        if self.workers < 1 or (self.threads is not None and self.threads < 1):
+            raise OptionError("at least one worker and one thread are needed", got=(self.workers, self.threads))
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise OptionError("a shard is i/n, i from 1 to n", expected="such as 1/8", got="{}/{}".format(*self.shard))
+        if self.client is not None and self.workers > 1:
+            raise OptionError("a cluster brings its own workers", expected="workers or a client", got="both")
+        if (self.client is not None or self.workers > 1) and not isinstance(model, str | Path):
+            raise OptionError("other processes load the model from a file", expected="a path", got=type(model).__name__)
+
+    def tasks(self, tasks: Sequence[int]) -> Sequence[int]:
+        """This shard's part of the tasks."""
+        return tasks if self.shard is None else tasks[self.shard[0] - 1 :: self.shard[1]]

@@ -2,32 +2,61 @@
 
 attributes          format, version, alphabet (its letters), score, outputs, numbers (of chosen ones, see
                     `outputs.numbers_along`), settings, model, input, versions, chromosomes, rows, rows_per_task,
-                    block, complete
+                    block, complete; checksum over all of them; in a complete store also
+                    counts (for the summary), files (size and CRC-32 of every file that no task has written),
+                    tasks (for each its counts, and the same of its files)
 scores/<output>     float32, one row per sequence or variant; NaN where nothing was computed
 reference/<output>  float32, the model's output for the sequence itself
 ...                 the columns of the run (see `scan_scores.py`, `variant_scores.py`)
+
+Every chunk ends with a CRC-32C, which any reader of zarr checks. Chunks without a number other than the fill value are
+written too, so that one that is lost is missed.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.host.files import sync, sync_tree
 from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import StoreError
-from fastism_compiler.runs.files import read_json, sync, sync_tree
 from fastism_compiler.runs.journal import FOLDER, Journal
 from fastism_compiler.runs.layout import Array, Column, Layout, Row, chunk_of
+from fastism_compiler.runs.manifest import is_theirs, manifest_path
+from fastism_compiler.runs.record import SEAL, Entries, damaged, entries_of, is_sealed, read_object, sealed
 
 ROWS_PER_COLUMN_CHUNK = 1024
 
-_META = "zarr.json"
+META = "zarr.json"
+ATTRIBUTES = (
+    "format",
+    "version",
+    "alphabet",
+    "score",
+    "outputs",
+    "numbers",
+    "settings",
+    "model",
+    "input",
+    "versions",
+    "chromosomes",
+    "rows",
+    "rows_per_task",
+    "block",
+    "complete",
+    "counts",
+    "files",
+    "tasks",
+)
+"""What a run writes; users may add attributes of their own."""
+_NOT_EMPTY = {"write_empty_chunks": True}
 
 
 class Store:
@@ -42,7 +71,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         try:
-            import zarr
+            import zarr  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("a store", "zarr", "genomics") from error
         self._zarr: Any = zarr
@@ -53,10 +82,27 @@ class Store:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The attributes of the group; empty where there is no group yet."""
-        if not (self.path / _META).exists():
+        """The attributes of the group; empty where there is no group yet.
+
+        Raises:
+            StoreError: the file that holds them is damaged.
+        """
+        path = self.path / META
+        try:
+            document = read_object(path)
+        except (FileNotFoundError, NotADirectoryError):
             return {}
-        return dict(self._open("r").attrs)
+        attributes = document.get("attributes", {})
+        if not isinstance(attributes, dict):
+            raise damaged(path, "no attributes")
+        # stores of earlier versions have neither a checksum nor a list of files
+        if (SEAL in attributes or "files" in attributes) and not is_sealed(attributes, ATTRIBUTES):
+            raise damaged(path, "the checksum does not match")
+        if document.get("zarr_format") != 3 or document.get("node_type") != "group":
+            if SEAL in attributes:
+                raise damaged(path, "no group of zarr format 3")
+            return {}
+        return dict(attributes)
 
     @property
     def complete(self) -> bool:
@@ -64,17 +110,23 @@ class Store:
         return bool(self.attributes.get("complete", False))
 
     def check_place(self) -> None:
-        """Refuse a folder that holds something else.
+        """Refuse a folder, or a manifest beside it, that no run has written.
 
         Raises:
-            StoreError: a file, or a folder that is neither empty nor a store.
+            StoreError: a file, a folder that is neither empty nor a store, or somebody's own `<store>.manifest.json`.
         """
+        attributes = self.attributes if self.path.is_dir() else {}
+        ours = str(attributes.get("format", "")).startswith("fastism-")
+        if not ours and is_theirs(self.path):
+            raise StoreError(
+                "the manifest of the output would replace a file that no run has written; move it",
+                got=str(manifest_path(self.path)),
+            )
         if not self.path.exists():
             return
         if not self.path.is_dir():
             raise StoreError("the output is a folder", expected="a new or an unfinished store", got=str(self.path))
         entries = {p.name for p in self.path.iterdir()}
-        ours = str(self.attributes.get("format", "")).startswith("fastism-")
         if entries and FOLDER not in entries and not ours:
             raise StoreError("the output exists, and is no store of this program", got=str(self.path))
 
@@ -101,13 +153,20 @@ class Store:
         for batch in batches(rows, layout.columns):
             added = len(next(iter(batch.values())))
             for name, values in batch.items():
-                array = group[name]
+                array = group[name].with_config(_NOT_EMPTY)
                 array.resize((count + added, *array.shape[1:]))
                 array[count : count + added] = values
             count += added
             digest.add(batch)
         for name, (values, dims) in layout.fixed.items():
-            group.create_array(name, data=values, chunks=values.shape, dimension_names=dims)
+            group.create_array(
+                name,
+                data=values,
+                chunks=values.shape,
+                dimension_names=dims,
+                compressors=_compressors(),
+                config=_NOT_EMPTY,
+            )
         return count, str(digest)
 
     def make_room(self, layout: Layout, rows: int, rows_per_task: int) -> None:
@@ -116,36 +175,53 @@ class Store:
         for name, column in layout.results.items():
             _make(group, name, column, layout.rows, rows, chunk_of(column, rows_per_task))
 
-    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Set attributes of the group."""
-        self._open("r+").attrs.update(dict(attributes))
-        sync_tree(self.path / _META)
+    def set_attributes(self, attributes: Mapping[str, Any], drop: Iterable[str] = ()) -> None:
+        """Set attributes of the group, and take some away."""
+        kept = {key: value for key, value in self.attributes.items() if key not in drop}
+        self._open("r+").attrs.put(dict(sorted(sealed({**kept, **attributes}, ATTRIBUTES).items())))
+        sync_tree(self.path / META)
 
     def sync(self) -> None:
         """Have everything written so far on disk."""
         sync_tree(self.path)
 
+    def entries(self) -> Entries:
+        """What is recorded of every file that is there, apart from the group's own metadata and the journal."""
+        files = (p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file())
+        chosen = (p.as_posix() for p in files if p.parts[0] not in (FOLDER, META) and p.suffix != ".partial")
+        return entries_of(self.path, chosen)
+
     # Tasks
 
-    def read_rows(self, names: Iterable[str], begin: int, end: int) -> dict[str, Array]:
-        """Rows of some columns."""
-        group = self._open("r")
-        return {name: np.asarray(group[name][begin:end]) for name in names}
+    def read_rows(self, names: Iterable[str], begin: int, end: int, files: Entries) -> dict[str, Array]:
+        """Rows of some columns.
 
-    def write_rows(self, task: int, begin: int, arrays: Mapping[str, Array]) -> None:
-        """Write the results of one task, and have them on disk."""
-        group = self._open("r+")
+        Raises:
+            StoreError: a file that is not as recorded.
+        """
+        from fastism_compiler.runs.reading import Arrays  # zarr is an extra, and this module is imported without it
+
+        arrays = Arrays(self.path, {}, files)
+        return {name: arrays[name][begin:end] for name in names}
+
+    def write_rows(self, task: int, begin: int, arrays: Mapping[str, Array]) -> dict[str, str]:
+        """Write the results of one task, and have them on disk; what is recorded of its files."""
+        group, files = self._open("r+"), []
         for name, values in arrays.items():
-            group[name][begin : begin + len(values)] = values
+            array = group[name].with_config(_NOT_EMPTY)
+            array[begin : begin + len(values)] = values
+            grid = [-(-extent // chunk) for extent, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
+            places = product([task], *map(range, grid))
+            files += [f"{name}/{array.metadata.encode_chunk_key(place)}" for place in places]
             sync_tree(self.path / name / "c" / str(task))
-            if (self.path / name / "c").exists():
-                sync(self.path / name / "c")
+            sync(self.path / name / "c")
+        return entries_of(self.path, files)
 
-    def finish(self) -> None:
-        """Take away what crashes left behind, and mark the store complete."""
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Take away what crashes left behind, and mark the store complete with these attributes."""
         for partial in self.path.rglob("*.partial"):
             partial.unlink(missing_ok=True)
-        self.set_attributes({"complete": True})
+        self.set_attributes(attributes)
 
     def _open(self, mode: str) -> Any:
         return self._zarr.open_group(str(self.path), mode=mode, zarr_format=3)
@@ -154,7 +230,7 @@ class Store:
         """Take away an input that was not read to its end: what goes by such names, and arrays of other settings."""
         entries = [e for e in self.path.iterdir() if e.name != FOLDER]
         for entry in entries:
-            unfinished = entry.name.startswith(_META) or entry.name.endswith(".partial")
+            unfinished = entry.name.startswith(META) or entry.name.endswith(".partial")
             if not (entry.name in names or unfinished or _is_array(entry)):
                 raise StoreError("the output holds something else; move it, or choose another output", got=str(entry))
         for entry in entries:
@@ -166,7 +242,10 @@ class Store:
 
 def _is_array(folder: Path) -> bool:
     """Whether this is a zarr array; a group may be another store."""
-    return (folder / _META).exists() and read_json(folder / _META).get("node_type") == "array"
+    try:
+        return bool(read_object(folder / META).get("node_type") == "array")
+    except (FileNotFoundError, NotADirectoryError, StoreError):
+        return False
 
 
 def batches(rows: Iterable[Row], columns: Mapping[str, Column]) -> Iterable[dict[str, Array]]:
@@ -190,4 +269,12 @@ def _make(group: Any, name: str, column: Column, rows: str, count: int, chunks: 
         dtype=str if column.dtype == "string" else column.dtype,
         fill_value=np.nan if name.startswith(("scores/", "reference/")) else None,
         dimension_names=(rows, *column.dims),
+        compressors=_compressors(),
     )
+
+
+def _compressors() -> tuple[Any, ...]:
+    """Zstandard as zarr's default has it, then a checksum of what it gave."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec  # zarr is an extra
+
+    return ZstdCodec(level=0, checksum=False), Crc32cCodec()

@@ -11,6 +11,7 @@ def set_threads(threads: int) -> None:
     Raises:
         OptionError: TensorFlow has already run in this process with another number.
     """
+    # TensorFlow is imported late: the command line reads this module, and starts without it
     import tensorflow as tf
 
     threading = tf.config.threading

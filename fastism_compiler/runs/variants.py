@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.formats import convert
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
+from fastism_compiler.genomics.sources import Source
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.execution import Execution, execute
+from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scan import check_strands
-from fastism_compiler.runs.settings import VariantSettings
+from fastism_compiler.runs.settings import Execution, VariantSettings
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,19 @@ class VariantJob:
         settings: of the run.
         variants: VCF, BCF or tab-separated.
         genome: FASTA that they lie on.
+        digests: SHA-256 of what was read, once it was.
     """
 
     model: Any
     settings: VariantSettings
     variants: Path
     genome: Path
+    digests: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def sources(self) -> dict[str, str]:
-        """Names of the files that are read."""
-        return {"variants": self.variants.name, "genome": self.genome.name}
+        """Names of the files that are read, and the digest of the one that was read in full."""
+        return {"variants": self.variants.name, "genome": self.genome.name} | self.digests
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
         """The rows of the store, one per alternate allele.
@@ -56,9 +60,9 @@ class VariantJob:
                 expected="one input",
                 got=list(programs.forward.inputs.names),
             )
-        with Genome(self.genome) as genome:
+        with Source(self.variants) as source, Genome(self.genome) as genome:
             windows = Windows(genome, programs.encoding, self.variants, self.settings.pad)
-            for alleles in read_alleles(self.variants, windows, found.refusals):
+            for alleles in read_alleles(source, windows, found.refusals):
                 variant = alleles.variant
                 found.counts["variants"] += 1
                 found.counts[f"{alleles.kind}s"] += 1
@@ -75,6 +79,8 @@ class VariantJob:
                     "position": variant.position,
                     "start": alleles.start,
                 }
+            if source.digest is not None:
+                self.digests["variants sha256"] = source.digest
 
 
 def scan_variants(
@@ -115,8 +121,6 @@ def scan_variants(
     job = VariantJob(model, settings or VariantSettings(), Path(variants), Path(genome))
     summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
-        from fastism_compiler.formats import convert
-
         for name, path in to:
             convert(output, path, name)
     return summary

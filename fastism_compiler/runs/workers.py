@@ -6,11 +6,9 @@ tasks like any run that joins, and ends with its parent.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fastism_compiler.host.children import child_environment, end_with_parent
 from fastism_compiler.host.hardware import usable_cores
 from fastism_compiler.ir.errors import FastISMError
 from fastism_compiler.runs.errors import RunError
-from fastism_compiler.runs.execution import Execution
 from fastism_compiler.runs.run import Progress, Run, reopen
+from fastism_compiler.runs.settings import Execution
 from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
 
@@ -131,11 +130,7 @@ def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worke
 
 def _environment(number: int) -> dict[str, str]:
     """One GPU each, where there are GPUs."""
-    import fastism_compiler
-
-    root = str(Path(fastism_compiler.__file__).parent.parent)
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
+    environment = child_environment()
     environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     devices = _devices(environment)
     if devices:
@@ -148,26 +143,15 @@ def _devices(environment: dict[str, str]) -> list[str]:
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [d for d in visible.split(",") if d and d != "-1"]
+    # TensorFlow is imported late: a parent process often has no other use for it
     import tensorflow as tf
 
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
 
 
-def _end_with_parent() -> None:
-    """Leave when standard input is closed: the parent is gone."""
-
-    def wait() -> None:
-        # not sys.stdin, whose lock this thread would hold when Python ends, which aborts then
-        while os.read(0, 1 << 10):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main(store: str, model: str, shard: str, number: str, threads: str) -> int:
     """What a worker process does; its exit code."""
-    _end_with_parent()
+    end_with_parent()
     index, count = (int(n) for n in shard.split("/"))
     try:
         set_threads(int(threads))

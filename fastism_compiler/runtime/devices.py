@@ -11,7 +11,7 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import traced
 from fastism_compiler.emit.program import ProgramSpec, build
 from fastism_compiler.emit.reference import whole
-from fastism_compiler.emit.weights import variables_read, with_weights
+from fastism_compiler.emit.weights import weights_read, with_weights
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.position_map import Table
@@ -60,7 +60,7 @@ class ShardedEngine(Engine):
         self._by_device: dict[tuple[str, ProgramSpec], Any] = {}
         self._guard = threading.Lock()
         specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in self.graph.inputs]
-        self.variables = variables_read(self._reference, specs, self.lowered)
+        self.weights = weights_read(self._reference, specs, self.source)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences; every device gets some next to each other."""
@@ -70,13 +70,13 @@ class ShardedEngine(Engine):
         """The program for these static sizes, weights behind its own arguments; one per device."""
         with self._guard:
             if (device, spec) not in self._by_device:
-                program = build(self.graph, self.lowered.bindings, spec, self.finish, self.context.cpu_only)
-                run = with_weights(program.python_function, self.variables)
+                program = build(self.graph, self.source.bindings, spec, self.finish, self.context.cpu_only)
+                run = with_weights(program.python_function, self.source, self.weights)
                 self._by_device[device, spec] = traced(run, spec.jit)
             return self._by_device[device, spec]
 
     def _reference(self, *inputs: Any) -> list[Any]:
-        return whole(self.graph, self.lowered.bindings, self.finish, inputs, tf.shape(inputs[0])[0])[1]
+        return whole(self.graph, self.source.bindings, self.finish, inputs, tf.shape(inputs[0])[0])[1]
 
 
 class _OnDevice:
@@ -85,7 +85,7 @@ class _OnDevice:
     def __init__(self, engine: ShardedEngine, device: str) -> None:
         self._engine, self._device = engine, device
         with tf.device(device):
-            self._weights = [tf.identity(v.value) for v in engine.variables]
+            self._weights = [tf.identity(w.value) for w in engine.weights]
 
     @property
     def ranges(self) -> ChangeRanges:

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import tensorflow as tf
 
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.program import ProgramSpec, build
 from fastism_compiler.emit.reference import Finish
-from fastism_compiler.frontend.keras.lowering import Lowered
+from fastism_compiler.frontend.source import SourceModel
 from fastism_compiler.ir import ChangeRanges, Graph, TensorType, Window
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.position_map import Table
@@ -76,7 +77,7 @@ class Engine:
     """One pipeline run, and the programs emitted from it (compiled on first use).
 
     Args:
-        lowered: the model from the frontend.
+        source: the model, its graph narrowed to what is selected.
         pipeline: the passes to run.
         context: what they may know, the change ranges among it.
         letters: what replacements are given for.
@@ -87,7 +88,7 @@ class Engine:
 
     def __init__(
         self,
-        lowered: Lowered,
+        source: SourceModel,
         pipeline: Pipeline,
         context: Context,
         letters: Letters,
@@ -96,11 +97,11 @@ class Engine:
         lanes: int = 1,
     ) -> None:
         self.ranges: ChangeRanges = context.ranges
-        self.graph: Graph = pipeline.run(lowered.graph.copy(), context)
+        self.graph: Graph = pipeline.run(source.graph.copy(), context)
         self.context, self.pipeline = context, pipeline
-        self.sequence_type = sequence_type(lowered.graph)
+        self.sequence_type = sequence_type(source.graph)
         self.letters, self.most_rows, self.lanes = letters, most_rows, lanes
-        self.lowered, self.finish = lowered, finish
+        self.source, self.finish = source, finish
         self._functions: dict[ProgramSpec, Any] = {}
         self._programs: dict[ProgramSpec, Any] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -108,7 +109,7 @@ class Engine:
 
     def retargeted(self, pipeline: Pipeline, context: Context) -> Engine:
         """The same model through other passes, or for another target."""
-        return Engine(self.lowered, pipeline, context, self.letters, self.finish, self.most_rows, self.lanes)
+        return Engine(self.source, pipeline, context, self.letters, self.finish, self.most_rows, self.lanes)
 
     @property
     def length(self) -> int:
@@ -184,14 +185,12 @@ class Engine:
 
     def _function(self, spec: ProgramSpec) -> Any:
         if spec not in self._functions:
-            parts = self.graph, self.lowered.bindings, spec, self.finish
+            parts = self.graph, self.source.bindings, spec, self.finish
             self._functions[spec] = build(*parts, cpu_only=self.context.cpu_only)
         return self._functions[spec]
 
     def _signature(self, spec: ProgramSpec) -> tuple[Any, ...]:
         """What the function takes (see `emit.program.build`)."""
-        import tensorflow as tf
-
         inputs = [tf.TensorSpec([spec.sequences, *n.type.shape[1:]], n.type.dtype) for n in self.graph.inputs]
         table = tf.TensorSpec([spec.tiles, spec.rows], tf.int32)
         replacement = [spec.tiles, spec.rows, self.ranges.max_width, self.letters.columns]
@@ -255,8 +254,6 @@ def _run_tiles(engine: TilePrograms, spec: ProgramSpec, inputs: Sequence[Array],
 
 
 def _call(program: Callable[..., Any], *args: Any) -> tuple[list[Array], Array, list[Array]]:
-    import tensorflow as tf
-
     inputs, *tables, active = args
     outputs, trusted, references = program(
         [tf.convert_to_tensor(x) for x in inputs],

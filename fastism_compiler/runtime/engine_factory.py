@@ -1,11 +1,11 @@
-"""The engine factory: one lowered model, specialised to what a call needs."""
+"""The engine factory: one model, specialised to what a call needs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from fastism_compiler.emit.reference import Finish
-from fastism_compiler.frontend.keras.lowering import Lowered
+from fastism_compiler.frontend.selection import Narrowed
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.tiling import Tiling
@@ -14,41 +14,26 @@ from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 from fastism_compiler.passes.cost.model import FITTED, CostModel
+from fastism_compiler.runtime.devices import ShardedEngine
 from fastism_compiler.runtime.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFactory:
-    """Specialises one lowered model: to change ranges, a block size, and the form of the results.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What engines may take of the machine that they are planned for.
 
     Attributes:
-        lowered: the model from the frontend.
-        pipeline: the passes to run.
-        stop_at: layers from which on everything is recomputed.
-        jit: compile with XLA.
-        precision: how products of deltas and weights are rounded.
-        letters: what replacements are given for.
-        finish: selection and reduction of the outputs.
-        contiguous: sparse programs need no selection but what the graph has.
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         lanes: parts of a block that run side by side where there are no `devices`.
         machine: what programs are planned for.
-        shared_cache: bytes that a tile had better not exceed (see `Context`); None: as large as memory allows.
+        shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
         measure: times kernels; None: the cost model decides.
         cost: what was fitted to measurements.
     """
 
-    lowered: Lowered
-    pipeline: Pipeline
-    stop_at: frozenset[str]
-    jit: bool
-    precision: str
-    letters: Letters
-    finish: Finish
-    contiguous: bool
     most_rows: int
     tile_bytes: int
     devices: tuple[str, ...] = ()
@@ -59,44 +44,70 @@ class EngineFactory:
     measure: Measure | None = None
     cost: CostModel = FITTED
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFactory:
+    """Specialises one model: to change ranges, a block size, and the form of the results.
+
+    Attributes:
+        narrowed: the model, and what is left to do with its outputs.
+        letters: what replacements are given for.
+        pipeline: the passes to run.
+        stop_at: layers from which on everything is recomputed.
+        jit: compile with XLA.
+        precision: how products of deltas and weights are rounded.
+        resources: what engines may take of the machine.
+    """
+
+    narrowed: Narrowed
+    letters: Letters
+    pipeline: Pipeline
+    stop_at: frozenset[str]
+    jit: bool
+    precision: str
+    resources: Resources
+
+    def with_resources(self, **changes: Any) -> EngineFactory:
+        """The same with other resources."""
+        return replace(self, resources=replace(self.resources, **changes))
+
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """An engine for blocks of this many sequences.
 
         Raises:
             OptionError: sparse results where outputs are reduced, or picked by lists and integers.
         """
-        from fastism_compiler.runtime.devices import ShardedEngine
-
-        if sparse and not self.contiguous:
+        if sparse and not self.narrowed.left.nothing:
             raise OptionError(
                 "sparse results are of whole outputs, or of slices of them",
                 expected="no lists and no integers in outputs=, a reduce= of Keras operations or none",
             )
-        own = -(-sequences // (len(self.devices) or self.lanes))
+        has = self.resources
+        own = -(-sequences // (len(has.devices) or has.lanes))
         context = Context(
             ranges=ranges,
             stop_at=self.stop_at,
             jit=self.jit,
             batch_size=own,
-            tile_bytes=self.tile_bytes,
-            shared_cache=None if self.machine.gpu else self.shared_cache,
-            core_cache=self.core_cache if self.lanes > 1 and not self.devices else None,
-            slice_bytes=None if self.devices or self.machine.gpu else self.cost.slice_bytes,
+            tile_bytes=has.tile_bytes,
+            shared_cache=None if has.machine.gpu else has.shared_cache,
+            core_cache=has.core_cache if has.lanes > 1 and not has.devices else None,
+            slice_bytes=None if has.devices or has.machine.gpu else has.cost.slice_bytes,
             precision=self.precision,
             sparse=sparse,
-            machine=self.machine,
-            cost=self.cost,
-            measure=self.measure,
+            machine=has.machine,
+            cost=has.cost,
+            measure=has.measure,
         )
-        finish = list if sparse else self.finish
-        parts = self.lowered, self.pipeline, context, self.letters, finish, self.most_rows
-        if self.devices:
-            return ShardedEngine(*parts, devices=self.devices)
-        engine = Engine(*parts, self.lanes)
+        finish = list if sparse else self.narrowed.left
+        parts = self.narrowed.source, self.pipeline, context, self.letters, finish, has.most_rows
+        if has.devices:
+            return ShardedEngine(*parts, devices=has.devices)
+        engine = Engine(*parts, has.lanes)
         if self._starves(engine.tiling, sequences, own):
-            return replace(self, lanes=1)(ranges, sequences, sparse)
+            return self.with_resources(lanes=1)(ranges, sequences, sparse)
         return engine
 
     def _starves(self, tiling: Tiling, sequences: int, own: int) -> bool:
         """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
-        return bool(tiling.groups.any()) and tiling.rows(own) < self.cost.starved * tiling.rows(sequences)
+        return bool(tiling.groups.any()) and tiling.rows(own) < self.resources.cost.starved * tiling.rows(sequences)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array, InputSpec
@@ -86,10 +87,8 @@ class Scorer:
 
     def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
         """What the model makes of whole sequences, its products as strict as the programs' are."""
-        from fastism_compiler.emit.precision import strict_float32
-
         with strict_float32():
-            return [y.numpy() for y in self.selection([_constant(y) for y in naive(inputs)])]
+            return [y.numpy() for y in self.selection([tf.constant(y) for y in naive(inputs)])]
 
     # Jobs of one engine
 
@@ -250,8 +249,9 @@ class Scorer:
         return self._naive_rows(self.naive, self.ranges, arrays, jobs)
 
     def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """The same by a float64 clone of the model."""
-        return self._naive_rows(self.naive.in_float64(), self.ranges, arrays, jobs)
+        """The same by the model in float64; nothing where there is none."""
+        exact = self.naive.in_float64()
+        return [] if exact is None else self._naive_rows(exact, self.ranges, arrays, jobs)
 
 
 def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
@@ -272,9 +272,3 @@ def _pairs(batch: int, ranges: int) -> tuple[Array, Array]:
     """Every (sequence, range) of a block."""
     sequence = np.repeat(np.arange(batch, dtype=np.int32), ranges)
     return sequence, np.tile(np.arange(ranges, dtype=np.int32), batch)
-
-
-def _constant(x: Array) -> Any:
-    import tensorflow as tf
-
-    return tf.constant(x)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.errors import UnsupportedError, VerificationError
+from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.mutations.letters import Channels
-
-if TYPE_CHECKING:
-    from fastism_compiler.compiled import CompiledISM
-    from fastism_compiler.runtime.scoring import Parts
+from fastism_compiler.mutations.letters import Channels, Letters
+from fastism_compiler.runtime.naive import WholeScorer
+from fastism_compiler.runtime.scoring import Scorer
 
 _EPSILON_FACTOR = 8
 _EFFECT_FACTOR = 2e-5
@@ -28,6 +28,36 @@ EFFECT_SHARE = {"float32": 0.0, "tf32": 0.01, "bfloat16": 0.05}
 """Precision -> error allowed beside float32's, relative to how far results lie apart."""
 _SAME = 1e-4
 """Relative difference below which two runs of a model agree."""
+
+
+class TakesInputs(Protocol):
+    """Something with inputs, ranges and letters to draw from at random."""
+
+    @property
+    def inputs(self) -> InputSpec:
+        """What the model takes."""
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        """The change ranges."""
+
+    @property
+    def letters(self) -> Letters:
+        """What replacements are given for."""
+
+
+class Verifiable(TakesInputs, Protocol):
+    """What verification asks of a program."""
+
+    precision: str
+    scorer: Scorer
+
+    @property
+    def naive(self) -> WholeScorer:
+        """The model itself, on whole sequences."""
+
+    def read_replacement(self, replace_with: Any, batch: int) -> Array:
+        """Replacements as a table `[B, R, w, columns]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +109,9 @@ class VerificationReport:
 
 
 def verify_program(
-    program: CompiledISM, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
+    program: Verifiable, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
 ) -> VerificationReport:
-    """See `CompiledISM.verify`."""
-    from fastism_compiler.emit.precision import strict_float32
-
+    """See `Program.verify`."""
     if ranges < 1:
         raise OptionError("ranges= says how many ranges to compare", expected="at least 1", got=ranges)
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
@@ -114,7 +142,7 @@ def verify_program(
     return report
 
 
-def check_independence(program: CompiledISM) -> None:
+def check_independence(program: Verifiable) -> None:
     """Check that the model scores a sequence the same twice, and the same in other company.
 
     Raises:
@@ -136,15 +164,15 @@ def check_independence(program: CompiledISM) -> None:
                 raise UnsupportedError(rule, got=f"results that differ by {np.nanmax(np.abs(1.0 * seen - y)):.2e}")
 
 
-def exact_scores(program: CompiledISM, arrays: list[Array], jobs: Jobs) -> list[Array]:
-    """Scores by a float64 clone; none where the model cannot be cloned."""
+def exact_scores(program: Verifiable, arrays: list[Array], jobs: Jobs) -> list[Array]:
+    """Scores by the model in float64; none where that is not to be had."""
     try:
         return program.scorer.score_jobs_in_float64(arrays, jobs)
-    except (ValueError, TypeError, NotImplementedError):
+    except (ValueError, TypeError, NotImplementedError):  # a layer that insists on float32 when it is called
         return []
 
 
-def random_inputs(program: CompiledISM | Parts, sequences: int = 2, seed: int = 0) -> list[Array]:
+def random_inputs(program: TakesInputs, sequences: int = 2, seed: int = 0) -> list[Array]:
     """Random letters (fixed channels random), and random numbers for other inputs."""
     rng = np.random.default_rng(seed)
     arrays = []
@@ -162,7 +190,7 @@ def random_inputs(program: CompiledISM | Parts, sequences: int = 2, seed: int = 
     return arrays
 
 
-def random_replacement(program: CompiledISM, seed: int = 1) -> Array:
+def random_replacement(program: TakesInputs, seed: int = 1) -> Array:
     """A random replacement for every range, `[R, w, C]`: unlike zeros, it shows when it is out of place.
 
     Random numbers in channels; random letters where the sequence is integer.

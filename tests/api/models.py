@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 
 LENGTH = 23

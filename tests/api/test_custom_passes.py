@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 
 L = keras.layers
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.api.models import model64
 from tests.oracle import make_inputs
 
@@ -103,7 +105,7 @@ def test_outputs_of_a_dict_in_any_order(outputs: dict[str, Any], reduced: bool) 
     def reduce(y: dict[str, Any]) -> dict[str, Any]:
         return {"z": -next(iter(y.values())), **{name: 2 * value for name, value in y.items()}}
 
-    program = fc.compile(model, outputs=outputs, reduce=reduce if reduced else None)
+    program = fc.compile(model, outputs=outputs, reduce=reduce if reduced else None, jit=False)
     scores = program(inputs["seq"])
     mutant = inputs["seq"].copy()
     mutant[:, 4] = 0
@@ -113,3 +115,45 @@ def test_outputs_of_a_dict_in_any_order(outputs: dict[str, Any], reduced: bool) 
     assert set(scores) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(scores[name][:, 4], value, rtol=1e-4, atol=1e-5)
+
+
+def ordered_model() -> Any:
+    """Outputs in an OrderedDict that is not sorted: Keras keeps its order, TensorFlow would sort it."""
+    inputs = L.Input((9, 4), name="seq")
+    x = L.Conv1D(2, 3)(inputs)
+    head = L.Dense(3)(L.GlobalAveragePooling1D()(x))
+    return randomize(keras.Model(inputs, OrderedDict([("second", x), ("first", head)])))
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_outputs_in_an_ordered_dict_keep_their_names(reduced: bool, tmp_path: Path) -> None:
+    model = ordered_model()
+    x = make_inputs(model, 2)["seq"]
+    naive = {name: np.asarray(y) for name, y in model(x, training=False).items()}
+    options = {"jit": False, "verify": False, "reduce": (lambda y: y) if reduced else None}
+    program = fc.compile(model, **options)
+    same_by_name(program.reference(x), naive)
+    some = fc.compile(model, outputs={"first": [1]}, **options)
+    same_by_name(some.reference(x), {"first": naive["first"][:, 1:2]})
+    if not reduced:
+        program.export(tmp_path / "program")
+        same_by_name(fc.load(tmp_path / "program").reference(x), naive)
+
+
+def same_by_name(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert set(ours) == set(theirs)
+    for name, y in theirs.items():
+        np.testing.assert_allclose(ours[name], y, rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_in_an_ordered_dict_keep_their_names() -> None:
+    sequence, other = L.Input((9, 4), name="z"), L.Input((9, 4), name="a")
+    y = L.Conv1D(2, 3)(L.Concatenate()([sequence, 2 * other]))
+    model = randomize(keras.Model(OrderedDict([("z", sequence), ("a", other)]), L.GlobalAveragePooling1D()(y)))
+    program = fc.compile(model, seq_input="z", jit=False, verify=False)
+    z, a = np.random.default_rng(0).random((2, 3, 9, 4), "float32")
+    changed = z.copy()
+    changed[:, 4] = 0
+    # Keras itself takes inputs in the order of the dict it is given, whatever their names
+    expected = model(OrderedDict([("z", changed), ("a", a)]), training=False)
+    np.testing.assert_allclose(program({"a": a, "z": z})[:, 4], expected, rtol=1e-5, atol=1e-6)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 
 L = keras.layers
 LENGTH, VOCABULARY = 11, 6
@@ -78,7 +78,7 @@ def test_the_drop_in_takes_tokens(model: Any) -> None:
     np.testing.assert_allclose(fc.FastISM(model)(X, 5), scores, rtol=1e-9)
 
 
-@pytest.mark.parametrize("token", [-1, VOCABULARY])
+@pytest.mark.parametrize("token", [-VOCABULARY - 1, VOCABULARY])
 def test_tokens_outside_the_vocabulary_are_refused(program: fc.CompiledISM, token: int) -> None:
     wrong = X.copy()
     wrong[1, 4] = token
@@ -88,6 +88,14 @@ def test_tokens_outside_the_vocabulary_are_refused(program: fc.CompiledISM, toke
         program(X, token)
     with pytest.raises(fc.InputError, match="inside the vocabulary"):
         program.variants(X, [(0, 0, [token])])
+
+
+def test_negative_tokens_count_from_the_end_of_the_table_as_in_keras(model: Any, program: fc.CompiledISM) -> None:
+    x = X.copy()
+    x[1, 4] = -1
+    np.testing.assert_allclose(program.reference(x), model(x), rtol=1e-9)
+    np.testing.assert_allclose(program(X, -VOCABULARY)[2, 3], mutant(model, 2, 3, [-VOCABULARY]), rtol=1e-9)
+    np.testing.assert_allclose(program.variants(X, [(0, 0, [-2])])[0], mutant(model, 0, 0, [-2]), rtol=1e-9)
 
 
 def test_tokens_are_whole_numbers() -> None:

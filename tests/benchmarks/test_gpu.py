@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_export_then_run(tmp_path: Path) -> None:
     folder, result = tmp_path / "exports", tmp_path / "gpu.json"
-    export = ["-m", "benchmarks.gpu", "export", str(folder), "--models", "basset", "--batch", "2"]
+    export = ["-m", "benchmarks.gpu", "export", str(folder), "--models", "basset"]
     subprocess.run([sys.executable, *export, "--tiny"], cwd=ROOT, check=True, capture_output=True)
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['fastism_compiler'] = None; "
@@ -21,7 +21,7 @@ def test_export_then_run(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     rows = json.loads(result.read_text())
-    expected = {"float32": ["naive-1024", "ours"], "tf32": ["naive-1024", "ours"], "bfloat16": ["ours"]}
+    expected = {"float32": ["naive-64", "ours"], "tf32": ["naive-64", "ours"], "bfloat16": ["ours"]}
     assert [(r["precision"], r["program"]) for r in rows] == [(p, k) for p, ks in expected.items() for k in ks]
     for row in rows:
         most = {"float32": 1e-3, "tf32": 1e-2, "bfloat16": 0.2}[row["precision"]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,12 +20,12 @@ import fastism_compiler as fc
 from fastism_compiler.emit.kernels import table
 from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
 from fastism_compiler.emit.precision import arithmetic_of
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
-from tests.programs import compile_tiles
+from tests.programs import TILES, compile_tiles
 
 GRAPHS_WITH_CONVOLUTIONS = [
     *(name for name in GRAPHS if name.startswith("conv")),
@@ -42,18 +43,23 @@ def test_every_kernel_that_is_declared_is_computed_by_a_module_of_its_name() -> 
     assert modules == {name.replace("-", "_") for name in KERNELS}
 
 
-@pytest.mark.parametrize("name", GRAPHS_WITH_CONVOLUTIONS)
-@pytest.mark.parametrize("kernel", SelectKernelsPass().kernels)
-def test_a_kernel_alone(kernel: str, name: str) -> None:
+@cache
+def case(name: str) -> tuple[Any, Any, list[tuple[int, int]], list[Any]]:
+    """A model, its inputs, ranges and naive scores, which every kernel shares."""
     model = float64_clone(randomize(GRAPHS[name]()))
     inputs = make_inputs(model, batch=2, dtype="float64")
     length = inputs["seq"].shape[1]
     ranges = [(0, 1), (length // 3, length // 3 + 3), (length // 2, length // 2 + 1), (length - 2, length), (0, length)]
-    pipeline = fc.default_pipeline().replace("select-kernels", SelectKernelsPass(kernels=(kernel,)))
+    return model, as_model_takes(model, inputs), ranges, naive_scan(model, inputs, ranges, lambda r: 0)
+
+
+@pytest.mark.parametrize("kernel", SelectKernelsPass().kernels)
+@pytest.mark.parametrize("name", GRAPHS_WITH_CONVOLUTIONS)
+def test_a_kernel_alone(name: str, kernel: str) -> None:
+    model, x, ranges, naive = case(name)
+    pipeline = TILES.replace("select-kernels", SelectKernelsPass(kernels=(kernel,)))
     program = fc.compile(model, ranges=ranges, pipeline=pipeline, jit=False, verify=False)
-    assert_close(
-        program(as_model_takes(model, inputs)), naive_scan(model, inputs, ranges, lambda r: 0), atol=1e-12, rtol=1e-9
-    )
+    assert_close(program(x), naive, atol=1e-12, rtol=1e-9)
 
 
 def test_outputs_far_fewer_than_changes_are_gathered() -> None:

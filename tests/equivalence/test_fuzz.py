@@ -11,12 +11,14 @@ from benchmarks import fuzz, fuzz_grid
 from benchmarks.faults import FAULTS
 from benchmarks.fuzz_specs import MODES
 
+MODELS = 60
+
 
 def test_random_models() -> None:
-    summary = fuzz.summarise(fuzz.run(200, first=2026), failures=[])
-    assert summary["models"] >= 200
+    summary = fuzz.summarise(fuzz.run(MODELS, first=2026), failures=[])
+    assert summary["models"] >= MODELS
     assert summary["refused"] == {}
-    assert summary["windowed"] > 50
+    assert summary["windowed"] > MODELS // 4
     assert set(summary["modes"]) == set(MODES)
 
 
@@ -26,7 +28,7 @@ def test_random_models() -> None:
 def test_injected_faults_are_caught(fault: str) -> None:
     # the models of test_random_models, which pass without the fault
     with FAULTS[fault](), pytest.raises(fuzz.Found):
-        fuzz.run(200, first=2026, shrink=False)
+        fuzz.run(MODELS, first=2026, shrink=False)
 
 
 def test_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:

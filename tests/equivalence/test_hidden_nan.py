@@ -21,7 +21,7 @@ HEADS: dict[str, Callable[[Any], Any]] = {
     "min": lambda y: ops.min(y, axis=1),
     "max": lambda y: ops.max(y, axis=1),
     "min over everything": lambda y: ops.min(y, axis=(1, 2), keepdims=True),
-    "global pool": lambda y: L.GlobalMaxPooling1D(keepdims=False)(y),
+    "global pool": lambda y: L.GlobalMaxPooling1D()(y),  # noqa: PLW0108 (a new layer each time)
     "pool": lambda y: L.Dense(2)(L.Flatten()(L.MaxPooling1D(2)(y))),
     "overlapping pool": lambda y: L.Dense(2)(L.Flatten()(L.MaxPooling1D(3, strides=2, padding="same")(y))),
     "behind attention": lambda y: ops.max(L.MultiHeadAttention(1, 2)(y, y), axis=1),

@@ -1,16 +1,21 @@
-"""The published models equal naive ISM at every position, edges included, on one-hot, N and two-hot positions."""
+"""The published models equal naive ISM, edges included, on one-hot, N and two-hot positions.
+
+The full models at some hundred positions, where naive ISM takes minutes for all; small copies at every position.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from fastism_compiler.ir import Section
 
 import fastism_compiler as fc
 from benchmarks.compare import inputs_for
-from fastism_compiler.runtime.naive import NaiveRows, float64_clone
+from fastism_compiler.frontend.keras.float64 import float64_clone
+from fastism_compiler.frontend.keras.naive import NaiveRows
 from tests.oracle import assert_close
 from tests.programs import compile_tiles
 
@@ -26,9 +31,9 @@ def sequences_for(model: Any, dtype: str = "float32") -> list[Any]:
     return [first, *rest]
 
 
-def naive_every_position(model: Any, inputs: list[Any]) -> list[Any]:
-    """One sequence, every position zeroed, in large batches."""
-    return naive_at(model, inputs, np.arange(inputs[0].shape[1]))
+def some_positions(length: int, step: int) -> Any:
+    """Both ends; N and the two-hot position; and others `step` apart, at every phase of the model's pools."""
+    return np.unique(np.r_[0:40, length - 40 : length, length // 3, length // 2, 0:length:step])
 
 
 def naive_at(model: Any, inputs: list[Any], positions: Any) -> list[Any]:
@@ -47,15 +52,11 @@ def exact_at(model: Any, inputs: list[Any], positions: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_float32(name: str) -> None:
-    """Beluga at both ends, all phases of its pools, and every 27th position: naive ISM takes minutes there."""
     model = getattr(fc.models, name)()
     inputs = sequences_for(model)
-    length = inputs[0].shape[1]
-    positions = np.arange(length)
-    if name == "beluga":
-        positions = np.unique(np.r_[0:40, length - 40 : length, 0:length:27])
-    ranges = [(int(p), int(p) + 1) for p in positions]
-    program = compile_tiles(model, ranges=ranges, verify=False)
+    positions = some_positions(inputs[0].shape[1], step=27 if name == "beluga" else 7)
+    program = fc.compile(model, ranges=[(int(p), int(p) + 1) for p in positions], verify=False)
+    assert not program.plan.naive
     ours = program(inputs if len(inputs) > 1 else inputs[0])
     assert_close(ours, naive_at(model, inputs, positions), exact=lambda: exact_at(model, inputs, positions))
 
@@ -65,9 +66,11 @@ def test_float64(name: str) -> None:
     options = {"scale": 0.1} if name == "beluga" else {}
     model = float64_clone(getattr(fc.models, name)(**options))
     inputs = sequences_for(model, "float64")
-    program = compile_tiles(model, jit=False, verify=False)
-    ours = program(inputs if len(inputs) > 1 else inputs[0])
-    assert_close(ours, naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
+    program = fc.compile(model, jit=False, verify=False)
+    assert not program.plan.naive
+    positions = some_positions(inputs[0].shape[1], step=7)
+    ours = [y[:, positions] for y in keras.tree.flatten(program(inputs if len(inputs) > 1 else inputs[0]))]
+    assert_close(ours, naive_at(model, inputs, positions), atol=1e-12, rtol=1e-9)
 
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -90,7 +93,8 @@ def test_small_copies_in_float64(name: str) -> None:
     model = float64_clone(getattr(fc.models, name)(**SMALL[name]))
     inputs = sequences_for(model, "float64")
     program = compile_tiles(model, jit=False, verify=False)
-    assert_close(program(inputs[0]), naive_every_position(model, inputs), atol=1e-12, rtol=1e-9)
+    positions = np.arange(inputs[0].shape[1])
+    assert_close(program(inputs[0]), naive_at(model, inputs, positions), atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
@@ -108,7 +112,7 @@ def test_most_models_are_windowed_through_all_their_convolutions() -> None:
     for name in [*MODELS, *SMALL]:
         options = SMALL.get(name, {"scale": 0.1} if name == "beluga" else {})
         model = getattr(fc.models, name)(**options)
-        program = compile_tiles(model, ranges=[(0, 1), (40, 41)], verify=False)
+        program = fc.compile(model, ranges=[(0, 1), (40, 41)], verify=False)
         convolutions = [n for n in program.graph.nodes(Section.REFERENCE) if "conv" in n.op]
         assert convolutions
         if all(n.has_window for n in convolutions):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.oracle import assert_close, make_inputs, naive_scan
 from tests.programs import compile_tiles
 
@@ -361,7 +361,7 @@ def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -
     x = L.Input((9, 4), name="seq")
     m = randomize(keras.Model(x, L.Conv1D(2, 3)(layer(x))))
     program = compile_tiles(m, jit=False)
-    noted = any("as it was at compile" in note for note in program.plan.notes)
+    noted = any("frozen at compile time" in note for note in program.plan.notes)
     m.set_weights([w + 0.5 for w in m.get_weights()])
     inputs = make_inputs(m, 2)
     naive = naive_scan(m, inputs, [(i, i + 1) for i in range(9)], lambda r: 0)

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, make_inputs
+from tests.programs import TILES, WHOLE
 
 L = keras.layers
 
@@ -22,11 +22,9 @@ def model_named(name: str) -> Any:
 
 def compiled(model: Any, *, whole: bool = False, **options: Any) -> fc.CompiledISM:
     """A program of the tile section, or of whole mutants."""
-    step = ChooseProgramPass(break_even=float("inf") if whole else 0)
-    pipeline = fc.default_pipeline().replace("choose-program", step)
     names = [t.name for t in model.inputs]
-    options = {"seq_input": "seq" if "seq" in names else 0, "verify": False, "pipeline": pipeline, **options}
-    return fc.compile(model, **options)
+    options = {"seq_input": "seq" if "seq" in names else 0, "verify": False, **options}
+    return fc.compile(model, pipeline=WHOLE if whole else TILES, **options)
 
 
 def inputs_of(model: Any, batch: int, seed: int = 0) -> Any:

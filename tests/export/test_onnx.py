@@ -56,7 +56,7 @@ def test_against_naive_ism(naive: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("function", ["saturate", "reference"])
 def test_other_functions(function: str, tmp_path: Path) -> None:
     model = model_named("other_inputs_meet_first")
-    program = compiled(model)
+    program = compiled(model, jit=False)
     manifest = program.export(tmp_path / "model.onnx", "onnx", function=function)
     x = inputs_of(model, 3)
     tensors = {t.name: a for t, a in zip(manifest.inputs, program.inputs.read(x), strict=True)}
@@ -235,7 +235,7 @@ def test_beyond_the_tolerance_float64_judges(function: str, tmp_path: Path, monk
 
     monkeypatch.setattr(onnx_check, "_case", round_more)
     model = model_named("other_inputs_meet_first")
-    compiled(model).export(tmp_path / "model.onnx", "onnx", function=function)
+    compiled(model, jit=False).export(tmp_path / "model.onnx", "onnx", function=function)
     assert (tmp_path / "model.onnx").is_file()
 
 
@@ -244,7 +244,7 @@ def test_beyond_the_tolerance_and_no_float64_to_be_had(tmp_path: Path, monkeypat
     monkeypatch.setattr(onnx_check, "_ATOL", 0.0)
     monkeypatch.setattr(onnx_check, "exact_scores", lambda *_: [])
     with pytest.raises(fc.VerificationError, match="more than rounding"):
-        compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
+        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
 
 
 class OneCellOff:
@@ -263,4 +263,4 @@ def test_float64_does_not_excuse_a_wrong_number(tmp_path: Path, monkeypatch: pyt
     opened = onnx_check._session
     monkeypatch.setattr(onnx_check, "_session", lambda *given: OneCellOff(opened(*given)))
     with pytest.raises(fc.VerificationError, match="more than rounding"):
-        compiled(tiny()).export(tmp_path / "scan.onnx", "onnx")
+        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")

@@ -19,7 +19,7 @@ from tests.export.programs import assert_same, compiled, every_call, inputs_of, 
 @pytest.mark.parametrize("whole", [False, True], ids=["tiles", "whole"])
 def test_every_call_comes_back(format: str, whole: bool, tmp_path: Path) -> None:
     model = tiny()
-    program = compiled(model, whole=whole, batch_size=4)
+    program = compiled(model, whole=whole, batch_size=4, jit=format == "savedmodel")
     manifest = program.export(tmp_path / "first", format)
     loaded = fc.load(tmp_path / "first")
     x = inputs_of(model, 3)
@@ -48,12 +48,12 @@ def test_one_form_becomes_the_other(tmp_path: Path) -> None:
 
 
 CASES: dict[str, dict[str, Any]] = {
-    "several_outputs": {},
-    "other_inputs_meet_first": {},
+    "several_outputs": {"jit": False},
+    "other_inputs_meet_first": {"jit": False},
     "tokens_embedded": {"ranges": [(0, 1), (2, 4), (9, 15)]},
     "recurrent": {"ranges": [(3, 4), (0, 9)]},
-    "attention": {"stop_at": None},
-    "masking_layer": {"ranges": [(1, 2), (5, 6)]},
+    "attention": {"jit": False},
+    "masking_layer": {"ranges": [(1, 2), (5, 6)], "jit": False},
 }
 
 
@@ -107,7 +107,7 @@ def test_narrow_dtypes_are_cast_back(tmp_path: Path) -> None:
 
 
 def test_float64_runs_without_xla(tmp_path: Path) -> None:
-    from fastism_compiler.runtime.naive import float64_clone
+    from fastism_compiler.frontend.keras.float64 import float64_clone
 
     model = float64_clone(tiny())
     program = compiled(model, batch_size=2)

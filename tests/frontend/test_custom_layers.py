@@ -211,4 +211,4 @@ def test_values_computed_from_weights_at_compile_are_noted() -> None:
     assert program.plan.stops == ()
     (note,) = program.plan.notes
     assert "token_and_position" in note
-    assert "as it was at compile" in note
+    assert "frozen at compile time" in note

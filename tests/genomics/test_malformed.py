@@ -47,7 +47,7 @@ def _npz(**arrays: Any) -> Callable[[Path], None]:
 
 
 def _truncated_gzip(path: Path) -> None:
-    data = gzip.compress((f">a\n{SEQ}\n" * 2000).encode())
+    data = gzip.compress("".join(f">a{i}\n{SEQ}\n" for i in range(2000)).encode())
     path.write_bytes(data[: len(data) // 2])
 
 
@@ -55,6 +55,12 @@ def _damaged_gzip(path: Path) -> None:
     data = bytearray(gzip.compress(os.urandom(5000).hex().encode()))
     data[2000:2010] = b"\xff" * 10
     path.write_bytes(bytes(data))
+
+
+def _npy(shape: str) -> bytes:
+    """An npy file with a header that numpy would not write."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(960)
 
 
 X = np.eye(4)[np.arange(2 * L) % 4].reshape(2, L, 4)
@@ -81,7 +87,7 @@ FILES = [
     Case("in.fa", f">a\n{SEQ}\n".encode("utf-16"), ("in.fa:1", "UTF-16")),
     Case("in.fa", b">a\n" + bytes(range(1, 10)) + b"\x00\xff", ("in.fa:2", "binary data")),
     Case("in.fa", b">a\nAC\xe4GT", ("in.fa:2", "UTF-8")),
-    Case("in.fa.gz", _truncated_gzip, ("in.fa.gz", "truncated")),
+    Case("in.fa.gz", _truncated_gzip, ("in.fa.gz", "the gzip file is cut short")),
     Case("in.fa.gz", _damaged_gzip, ("in.fa.gz", "damaged")),
     Case("in.fa", f">a\n{'U' * L}\n", ("not a letter of dna",)),
     Case("in.fa", f">a\n{SEQ[:20]}\n", ("nothing is left to score", "in.fa:1"), ("--skip",)),
@@ -112,6 +118,26 @@ FILES = [
     Case("in.npz", _npz(x=_changed((0, 2), 0.25)), ("in.npz[0, 2]", "one-hot")),
     Case("in.npz", b"PK\x03\x04garbage", ("not a readable npy or npz file",)),
     Case("in.npy", b"\x93NUMPY\x01\x00", ("not a readable npy or npz file",)),
+    Case("in.npy", _npy("(-2, 30, 4)"), ("not a readable npy or npz file", "a shape of (-2, 30, 4)")),
+    Case("in.npy", _npy("(999999999999, 30, 4)"), ("not a readable npy or npz file", "are needed for")),
+    Case("in.npy", _npy("(2, 30, " + "[" * 900 + "4)"), ("not a readable npy or npz file",)),
+    Case("in.npy", _npy(f"({'9' * 5000}, 30, 4)"), ("not a readable npy or npz file",)),
+    Case("in.fa", f">a\x1b[31mred\n{SEQ}\n", ("in.fa:1", "a name holds a control character", "'\\x1b'")),
+    Case("in.fa", f">a\rb\n{SEQ}\n", ("in.fa:1", "a name holds a control character", "'\\r'")),
+    Case("in.fa", f">a\n{SEQ}\n", ("ranges are written start-end",), ("--ranges", f"1-{'9' * 5000}")),
+    Case("in.fa", f">a\n{SEQ}\n", ("ranges are written start-end",), ("--ranges", "1-\u00b2")),
+    Case("in.fa", f">a\n{SEQ}\n", ("no such output",), ("--outputs", "\u00b2")),
+    Case("in.fa", f">a\n{SEQ}\n", ("an output index is",), ("--outputs", "head:\u00b2")),
+    Case("in.fa", f">a\n{SEQ}\n", ("an output index is",), ("--outputs", f"head:{'9' * 5000}")),
+    Case("in.fa", f">a\n{SEQ}\n", ("seq_input must name",), ("--seq-input", "\u00b2")),
+    Case("in.fa", f">a\n{SEQ}\n", ("seq_input must name",), ("--seq-input", "9" * 5000)),
+    Case("in.fa", f">a\n{SEQ}\n", ("I/N",), ("--shard", "\u00b2/3")),
+    Case("in.fa", f">a\n{SEQ}\n", ("numbers between commas",), ("--channels", "0,1,2,\u00b2")),
+    Case("in.fa", f">a\n{SEQ}\n", ("a length is a positive whole number",), ("--length", "0")),
+    Case("in.fa", f">a\n{SEQ}\n", ("a length is a positive whole number",), ("--length", "-5")),
+    Case("in.fa", f">a\n{SEQ}\n", ("does not fit", "2000000000"), ("--length", "2000000000")),
+    Case("in.fa", f">a\n{SEQ}\n", ("for models that leave it open", "expected: 30, or none"), ("--length", "31")),
+    Case("in.fa", f">a\n{SEQ}\n", ("and finite", "nan"), ("--pseudocount", "nan")),
 ]
 
 REGIONS = [
@@ -119,6 +145,9 @@ REGIONS = [
     Case("in.bed", "chr1\t10.5\t60\n", ("in.bed:1", "whole numbers")),
     Case("in.bed", "chr1\t1_0\t60\n", ("in.bed:1", "whole numbers", "'1_0'")),
     Case("in.bed", "chr1\t50\t60\nchr1\t60\t60\n", ("in.bed:2", "ends after its start")),
+    Case("in.bed", f"chr1\t5\t{'6' * 5000}\n", ("in.bed:1", "whole numbers", "characters)")),
+    Case("in.bed", "chr1\t\u00b2\t60\n", ("in.bed:1", "whole numbers")),
+    Case("in.bed", "chr1\t50\t60\ta\x1b[2J\n", ("in.bed:1", "a name holds a control character")),
     Case("in.bed", "chr1\t-5\t60\n", ("in.bed:1", "starts at 0 or later")),
     Case("in.bed", "#c\nchr9\t50\t60\n", ("in.bed:2", "no such chromosome", "such as chr1", "chr9")),
     Case("in.bed", "chr2\t90\t101\n", ("in.bed:1", "beyond the end of its chromosome", "end <= 100")),
@@ -147,6 +176,10 @@ VARIANTS = [
     Case("in.vcf", VCF + f"chr1\t50\t.\t{REF}\t{REF}\n", ("in.vcf:3", "differs from the reference")),
     Case("in.vcf", VCF + f"chr1\t0\t.\t{REF}\tG\n", ("in.vcf:3", "count from 1")),
     Case("in.vcf", VCF + f"chr1\tx\t.\t{REF}\tG\n", ("in.vcf:3", "a position is a whole number")),
+    Case("in.vcf", VCF + f"chr1\t{'5' * 5000}\t.\t{REF}\tG\n", ("in.vcf:3", "whole number", "characters)")),
+    Case("in.vcf", VCF + f"chr1\t\u00b2\t.\t{REF}\tG\n", ("in.vcf:3", "a position is a whole number")),
+    Case("in.vcf", VCF + f"chr1\t50.9\t.\t{REF}\tG\n", ("in.vcf:3", "a position is a whole number")),
+    Case("in.vcf", VCF + f"chr1\t50\trs\r1\t{REF}\tG\n", ("in.vcf:3", "a name holds a control character")),
     Case("in.vcf", VCF + f"chr1\t201\t.\t{REF}\tG\n", ("in.vcf:3", "beyond the end of its chromosome")),
     Case("in.vcf", VCF + f"chrM\t50\t.\t{REF}\tG\n", ("in.vcf:3", "no such chromosome", "chrM")),
     Case("in.vcf", VCF + f"chr1\t5\t.\t{GENOME['chr1'][4]}\tG\n", ("in.vcf:3", "reaches over the end")),
@@ -198,6 +231,7 @@ GENOMES = [
     Case("genome.fa", "ACGT\n", ("genome.fa:1", "not a FASTA file")),
     Case("genome.fa", ">a\nACGT\nACGTACGT\nAC\nACGT\n", ("the genome cannot be indexed",)),
     Case("genome.fa", f">a\n{SEQ}\n>a\n{SEQ}\n", ("the genome cannot be indexed",)),
+    Case("genome.fa", ">chr1\nACGT\n\n\n>chr2\nACGT\n", ("genome.fa", "the genome cannot be indexed")),
     Case("genome.fa.gz", gzip.compress(b">a\nACGT\n"), ("expected: bgzip", "got:      gzip")),
     Case("genome.fa", lambda path: None, ("the file does not exist",)),
     Case("genome.fa", f">chr1\n{'ACGT' * 11}JJJJ\n".replace("JJJJ", "?" * 60), ("not a letter of dna", "in.bed:1")),
@@ -287,7 +321,7 @@ def test_a_bgzip_genome_cut_short_is_refused(model: str, tmp_path: Path) -> None
     command = ["scan", model, str(tmp_path / "in.bed"), str(tmp_path / "out"), "--no-verify", "--genome", str(genome)]
     genome.write_bytes(data[:-28])
     result = CliRunner().invoke(main, command)
-    assert "the bgzip file is truncated" in result.output
+    assert "the bgzip file is cut short" in result.output
     assert result.exit_code == 2
     genome.write_bytes(data)
     result = CliRunner().invoke(main, command)

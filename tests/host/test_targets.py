@@ -20,8 +20,10 @@ from tests.graphs import GRAPHS
 from tests.oracle import assert_close, make_inputs, naive_scan
 
 
-@pytest.mark.parametrize("name", ["residual_tower", "several_outputs", "global_pools"])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("name", "jit"),
+    [("residual_tower", False), ("several_outputs", False), ("global_pools", False), ("residual_tower", True)],
+)
 def test_results_do_not_depend_on_it(name: str, jit: bool) -> None:
     model = model_named(name)
     x = make_inputs(model, batch=3)

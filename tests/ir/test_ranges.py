@@ -32,6 +32,8 @@ def test_user_ranges_may_overlap_be_unsorted_and_differ_in_width() -> None:
         ([(8, 11)], "inside the sequence"),
         ([(1, 2, 3)], "pairs of integers"),
         ([(0.5, 1.5)], "pairs of integers"),
+        ([(0, 1), (1,)], "pairs of integers"),
+        (5, "pairs of integers"),
     ],
 )
 def test_bad_ranges_are_refused(pairs: list[tuple[int, ...]], rule: str) -> None:

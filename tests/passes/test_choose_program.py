@@ -7,20 +7,18 @@ import numpy as np
 import pytest
 from fastism_compiler.ir import to_text
 from fastism_compiler.ir.ranges import ChangeRanges
-from fastism_compiler.passes import Context, Pipeline, default_pipeline
-from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.cost.programs import row_cost
-from fastism_compiler.passes.pipeline import DEFAULT
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.naive import float64_clone
 from tests.conftest import Golden
 from tests.oracle import assert_close, make_inputs, naive_scan
 from tests.passes.graphs import Tiny, conv_relu_pool_dense, run_until, wide_convolutions
+from tests.programs import compile_tiles
 
 L = keras.layers
-AS_SHIPPED = Pipeline(DEFAULT)  # imported before the tests switch the choice off
 
 
 def test_conv_relu_pool_dense(golden: Golden) -> None:
@@ -59,7 +57,7 @@ def test_an_output_that_does_not_change_costs_nothing() -> None:
     assert not graph.prediction.naive
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model() -> Any:
     """Its first layer spreads every change over the whole sequence, and arithmetic is most of its time."""
     x = inputs = L.Input((12, 4), name="seq")
@@ -68,9 +66,9 @@ def model() -> Any:
     return float64_clone(randomize(keras.Model(inputs, [L.Dense(16)(L.Flatten()(x)), x])))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def program(model: Any) -> fc.CompiledISM:
-    return fc.compile(model, jit=False, pipeline=AS_SHIPPED)
+    return fc.compile(model, jit=False)
 
 
 def test_a_model_that_gains_nothing_is_naive_and_the_plan_says_so(program: fc.CompiledISM) -> None:
@@ -89,7 +87,7 @@ def test_a_naive_program_scores_as_the_model_does(model: Any, program: fc.Compil
 
 def test_a_naive_program_saturates_and_takes_variants(model: Any, program: fc.CompiledISM) -> None:
     x = make_inputs(model, 2, "float64")["seq"]
-    tile = fc.compile(model, jit=False, pipeline=AS_SHIPPED.replace("choose-program", ChooseProgramPass(break_even=0)))
+    tile = compile_tiles(model, jit=False)
     assert not tile.plan.naive
     assert_close(program.saturate(x), tile.saturate(x), atol=1e-12, rtol=1e-9)
     assert_close(program.saturate(x, delta=True), tile.saturate(x, delta=True), atol=1e-12, rtol=1e-9)

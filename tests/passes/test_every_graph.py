@@ -8,8 +8,8 @@ import pytest
 from fastism_compiler.ir import ChangeRanges, Section
 from fastism_compiler.passes import Context, default_pipeline
 
-from fastism_compiler.compiler import find_sequence
-from fastism_compiler.frontend.keras.lowering import lower
+from fastism_compiler.frontend.keras.inputs import find_sequence
+from fastism_compiler.frontend.keras.lowering import functional_graph, lower
 from tests.graphs import GRAPHS
 
 
@@ -22,11 +22,12 @@ def ranges_of(length: int) -> list[Any]:
 @pytest.mark.parametrize("name", sorted(GRAPHS))
 def test_what_changes_is_stored(name: str, sparse: bool) -> None:
     model = GRAPHS[name]()
-    position = find_sequence(model, "seq" if len(model.inputs) > 1 else 0)
+    position = find_sequence(functional_graph(model), "seq" if len(model.inputs) > 1 else 0)
     length = model.inputs[position].shape[1]
+    lowered = lower(model, position).graph
     for ranges in ranges_of(length):
         context = Context(ChangeRanges.of(ranges, length), frozenset(), jit=True, batch_size=3, sparse=sparse)
-        graph = default_pipeline().run(lower(model, position).graph, context)
+        graph = default_pipeline().run(lowered.copy(), context)
         stored = [n for n in graph.nodes(Section.TILE) if n.has_window and n.facts.carrier]
         for node in stored:
             changes, carrier = node.window.ranges, node.carrier

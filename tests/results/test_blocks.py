@@ -13,6 +13,8 @@ import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 
 LENGTH = 41
+PLAIN: dict[str, Any] = {"jit": False, "verify": False}
+"""How results are cut into pieces has nothing to do with XLA."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_windows_of_rows_that_the_model_scores_itself(x: Any) -> None:
 @pytest.mark.parametrize("saturate", [False, True])
 @pytest.mark.parametrize("budget", [None, 100_000])
 def test_a_stream_covers_every_cell_once(model: Any, x: Any, saturate: bool, budget: int | None) -> None:
-    program = fc.compile(model, batch_size=2, memory_budget=budget)
+    program = fc.compile(model, batch_size=2, memory_budget=budget, **PLAIN)
     whole = program.saturate(x, delta=True) if saturate else program(x, delta=True)
     seen = np.zeros((len(x), LENGTH), int)
     blocks = 0
@@ -80,14 +82,14 @@ def test_a_stream_covers_every_cell_once(model: Any, x: Any, saturate: bool, bud
 
 
 def test_a_stream_of_windows(model: Any, x: Any) -> None:
-    program = fc.compile(model, batch_size=2, memory_budget=100_000)
+    program = fc.compile(model, batch_size=2, memory_budget=100_000, **PLAIN)
     whole = program(x, delta=True)["profile"]
     for block in program.stream(x, sparse=True):
         np.testing.assert_allclose(block.scores["profile"].dense(), whole[block.sequences, block.ranges], atol=2e-6)
 
 
 def test_a_stream_checks_before_the_first_block(model: Any, x: Any) -> None:
-    program = fc.compile(model, ranges=[(0, 2)])
+    program = fc.compile(model, ranges=[(0, 2)], **PLAIN)
     with pytest.raises(fc.RangeError):
         program.stream(x, saturate=True)
     with pytest.raises(fc.InputError):
@@ -95,7 +97,7 @@ def test_a_stream_checks_before_the_first_block(model: Any, x: Any) -> None:
 
 
 def test_results_may_need_several_calls_of_the_program(model: Any, x: Any) -> None:
-    roomy, tight = fc.compile(model), fc.compile(model, memory_budget=100_000, batch_size=1)
+    roomy, tight = fc.compile(model, **PLAIN), fc.compile(model, memory_budget=100_000, batch_size=1, **PLAIN)
     assert tight.plan.bytes < 100_000 < roomy.plan.bytes
     spec = tight.engines[0].spec(1, 1000, delta=False)
     assert spec.tiles * spec.rows < LENGTH
@@ -108,7 +110,7 @@ def test_results_may_need_several_calls_of_the_program(model: Any, x: Any) -> No
     [{"outputs": {"profile": (slice(None), 0)}}, {"reduce": lambda y: tf.reduce_sum(y["profile"], 1)}],
 )
 def test_sparse_results_are_of_whole_outputs(model: Any, x: Any, options: Any) -> None:
-    program = fc.compile(model, **options)
+    program = fc.compile(model, **options, **PLAIN)
     with pytest.raises(fc.OptionError, match="sparse"):
         program(x, sparse=True)
 
@@ -130,14 +132,14 @@ def test_a_reduction_of_keras_operations_is_part_of_the_graph(model: Any, x: Any
 
 
 def test_sparse_results_of_a_slice(model: Any, x: Any) -> None:
-    program = fc.compile(model, outputs={"profile": slice(10, 30)})
+    program = fc.compile(model, outputs={"profile": slice(10, 30)}, **PLAIN)
     sparse, dense = program(x, sparse=True)["profile"], program(x, delta=True)["profile"]
     assert sparse.length == 20
     np.testing.assert_allclose(sparse.dense(), dense, atol=2e-6)
 
 
 def test_a_result_that_cannot_exist_is_refused_with_advice(model: Any, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = fc.compile(model)
+    program = fc.compile(model, **PLAIN)
     monkeypatch.setattr("fastism_compiler.planning.memory.free_memory", lambda: 50_000)
     for call in (program, program.saturate):
         with pytest.raises(fc.MemoryBudgetError, match=r"program\.stream"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -21,6 +22,7 @@ from click.testing import CliRunner
 import fastism_compiler as fc
 from fastism_compiler.cli import main
 from fastism_compiler.plot.scan import open_scan
+from fastism_compiler.runs.store import Store
 from tests.runs.models import LENGTH, genome, predict, reverse, saturate, save, small_model, write_fasta
 
 WINDOW = 12
@@ -189,7 +191,8 @@ def test_every_result_has_a_manifest(data: Data, tmp_path: Path) -> None:
     for key in ("settings", "model", "input", "versions", "counts"):
         assert of_file[key] == of_store[key]
     assert (of_file["to"], of_file["store"]) == ("hdf5", "scan.zarr")
-    assert of_store["sources"] == {"sequences": "in.bed", "genome": "genome.fa"}
+    read = hashlib.sha256((data.scan.parent / "in.bed").read_bytes()).hexdigest()
+    assert of_store["sources"] == {"sequences": "in.bed", "sequences sha256": read, "genome": "genome.fa"}
     assert of_store["counts"]["sequences"] == 5
 
 
@@ -256,6 +259,6 @@ def test_a_further_format_does_not_replace_the_model(tmp_path: Path) -> None:
 def test_an_unfinished_store_is_not_drawn(data: Data, tmp_path: Path) -> None:
     store = tmp_path / "half.zarr"
     shutil.copytree(data.scan, store)
-    zarr.open_group(store, mode="r+").attrs["complete"] = False
+    Store(store).set_attributes({"complete": False})
     with pytest.raises(fc.InputError, match="not complete"):
         open_scan(store)

@@ -14,7 +14,9 @@ import pytest
 import zarr
 
 import fastism_compiler as fc
+from fastism_compiler.runs import run
 from fastism_compiler.runs.journal import FOLDER, Journal
+from fastism_compiler.runs.manifest import versions
 from tests.runs import killed
 from tests.runs.models import save, small_model, write_fasta
 
@@ -137,7 +139,9 @@ def test_a_full_disk_loses_nothing(
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
-def test_a_store_of_other_settings_input_or_model_is_refused(path: str, source: Path, tmp_path: Path) -> None:
+def test_a_store_of_other_settings_input_or_model_is_refused(
+    path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "out"
     scan(path, source, output, fc.Execution(verify=False, shard=(1, 2)))
     with pytest.raises(fc.StoreError, match="another settings") as caught:
@@ -151,8 +155,7 @@ def test_a_store_of_other_settings_input_or_model_is_refused(path: str, source: 
     other.set_weights([w * 2 for w in other.get_weights()])
     with pytest.raises(fc.StoreError, match="another model"):
         scan(save(other, tmp_path), source, output)
-    attributes = zarr.open_group(str(output), mode="r+").attrs
-    attributes["versions"] = {**attributes["versions"], "keras": "1.0"}
+    monkeypatch.setattr(run, "versions", lambda: {**versions(), "keras": "1.0"})
     with pytest.raises(fc.StoreError, match="another versions") as caught:
         scan(path, source, output)
     assert "1.0" in str(caught.value)
@@ -179,8 +182,6 @@ def test_a_store_that_another_run_finished_meanwhile_is_kept(
     path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that joins late finds a complete store without a journal: it must not take it for a new one."""
-    from fastism_compiler.runs import run
-
     real, output = run.scorer_of, tmp_path / "out"
 
     def slow(*args: Any) -> Any:
@@ -210,3 +211,42 @@ def test_what_somebody_put_into_an_unfinished_store_stays(source: Path, tmp_path
         assert theirs.exists()
         theirs.rename(tmp_path / theirs.name)
     assert fc.scan(model, source, output, execution=fc.Execution(verify=False)).complete
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_refused(
+    path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the store names is what was loaded, whenever the file changes."""
+    from fastism_compiler.frontend.keras import frontend
+    from fastism_compiler.genomics import fasta
+
+    other = small_model(20)
+    other.set_weights([w * 2 for w in other.get_weights()])
+    mine = tmp_path / "mine.keras"
+    mine.write_bytes(Path(path).read_bytes())
+    real = frontend.load_model
+
+    def slow(*args: Any, **options: Any) -> Any:
+        loaded = real(*args, **options)
+        other.save(mine)
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(frontend, "load_model", slow)
+        with pytest.raises(fc.ModelError, match="changed while it was read"):
+            scan(str(mine), source, tmp_path / "out")
+    mine.write_bytes(Path(path).read_bytes())
+    opened = fasta.read_fasta
+
+    def late(*args: Any, **options: Any) -> Any:
+        other.save(mine)
+        yield from opened(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastism_compiler.runs.scan.read_fasta", late)
+        scan(str(mine), source, tmp_path / "late")
+    scan(path, source, tmp_path / "whole")
+    told = [zarr_attributes(tmp_path / name)["model"]["sha256"] for name in ("late", "whole")]
+    assert told[0] == told[1], "the digest is that of the model that was loaded"
+    with pytest.raises(fc.StoreError, match="another model"):
+        scan(str(mine), source, tmp_path / "late")

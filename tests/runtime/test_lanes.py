@@ -11,11 +11,11 @@ import tensorflow as tf
 
 import fastism_compiler as fc
 from fastism_compiler import compiler
+from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.host import hardware
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.runtime import lanes
-from fastism_compiler.runtime.naive import float64_clone
 from tests.graphs import GRAPHS
 from tests.oracle import assert_close, make_inputs, naive_scan
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.positions import pad_positions
@@ -39,8 +40,6 @@ def _placed(first: int, term: Tensor, width: int) -> Tensor:
 
 
 def _updated(terms: Sequence[tuple[int, Tensor]], width: int) -> Tensor:
-    from tensorflow.compiler.tf2xla.python import xla
-
     total = _placed(*terms[0], width)
     for first, term in terms[1:]:
         added = total[:, first : first + term.shape[1]] + term

@@ -18,8 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names
+from fastism_compiler.frontend.keras.file_config import FileConfig, check_links
 from fastism_compiler.frontend.keras.lowering import refuse_training
-from fastism_compiler.frontend.keras.private import producer
+from fastism_compiler.frontend.keras.private import input_structure, producer
 from fastism_compiler.ir.errors import FastISMError
 
 ops = keras.ops
@@ -31,16 +33,33 @@ def is_keras2(model: Any) -> bool:
     return not isinstance(model, keras.Model) and "tf_keras" in names
 
 
-def load(path: Any, custom_objects: Any, safe_mode: bool) -> Any:
+def load(config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
     """A model file that only Keras 2 can read.
+
+    Keras 2 imports and calls what a file names, and runs the code of a Lambda in an HDF5 file whatever its own
+    `safe_mode`. So the file is checked here, against what is registered with `tf_keras`.
+
+    Args:
+        config: of the file.
+        custom_objects: as for `load_model`.
+        safe_mode: as for `load_model`.
 
     Raises:
         ImportError: `tf_keras` is not installed.
+        ModelError: refused by `safe_mode`, or custom layers are missing.
     """
-    import tf_keras
+    import tf_keras  # an extra, not always installed, and slow to import
 
-    options = {"safe_mode": safe_mode} if str(path).endswith(".keras") else {}
-    return tf_keras.models.load_model(path, custom_objects=custom_objects, compile=False, **options)
+    known = known_names(custom_objects, tf_keras)
+    if safe_mode:
+        check_config(config, known)
+        check_links(config.path)
+    options = {"safe_mode": safe_mode} if config.archive else {}
+    try:
+        return tf_keras.models.load_model(config.path, custom_objects=custom_objects, compile=False, **options)
+    except Exception:
+        check_names(config, known)
+        raise
 
 
 def convert(model: Any) -> Any:
@@ -300,7 +319,7 @@ def _compare(model: Any, converted: Any) -> None:
     given = [_sample(rng, tensor.shape, tensor.dtype.name) for tensor in model.inputs]
     results = []
     for each in (model, converted):
-        nest = each._nested_inputs if each is model else each._inputs_struct
+        nest = each._nested_inputs if each is model else input_structure(each)
         results.append(tf.nest.flatten(each(tf.nest.pack_sequence_as(nest, given), training=False)))
     for old, new in zip(*results, strict=True):
         difference = _difference(old, new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,13 @@ from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.inputs import input_type
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
 
 
@@ -35,7 +38,6 @@ class Lowered:
 
     graph: Graph
     bindings: Bindings
-    model: Any
     function: Any
     declined: dict[str, str]
     """Layer name -> why it stayed opaque."""
@@ -43,20 +45,21 @@ class Lowered:
     """Layers with values that were computed from their weights when they were traced."""
 
 
-def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
+def lower(model: Any, seq_input: int, length: int | None = None, function: Any = None) -> Lowered:
     """Lower `model` with its `seq_input`-th flat input as the sequence.
 
     Args:
-        model: a built functional or Sequential Keras 3 model.
+        model: a Keras 3 model.
         seq_input: position of the sequence among `model.inputs`.
         length: sequence length where the model leaves it open.
+        function: its functional graph, where that is known already.
 
     Raises:
         ModelError: not a Keras 3 model with a traceable graph.
         UnsupportedError: an input with an open extent that `length` does not fix.
     """
-    function = functional_graph(model)
-    graph = Graph(_identifier(model.name))
+    function = function or functional_graph(model)
+    graph = Graph(identifier(model.name))
     builder = Builder(graph, Bindings(), rule_for)
     lowering = _Lowering(builder)
     for position, tensor in enumerate(function.inputs):
@@ -68,12 +71,12 @@ def lower(model: Any, seq_input: int, length: int | None = None) -> Lowered:
         graph.outputs = lowering.function(function, graph.inputs, prefix="")
     if private.function_of(model) is None:
         lowering.note_frozen(model, 0, model.name)
-    return Lowered(graph, builder.bindings, model, function, lowering.declined, lowering.frozen)
+    return Lowered(graph, builder.bindings, function, lowering.declined, lowering.frozen)
 
 
-def lower_onto(lowered: Lowered, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
+def lower_onto(graph: Graph, bindings: Bindings, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
     """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
-    return _Lowering(Builder(lowered.graph, lowered.bindings, rule_for)).function(function, nodes, prefix)
+    return _Lowering(Builder(graph, bindings, rule_for)).function(function, nodes, prefix)
 
 
 def functional_graph(model: Any) -> Any:
@@ -110,32 +113,19 @@ def functional_graph(model: Any) -> Any:
             ) from symbolic
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """A name in letters, digits and underscores."""
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-
-
-def input_type(tensor: Any, length: int | None = None) -> TensorType:
-    """The type of a model input; `length` fills in an open sequence length.
-
-    Raises:
-        UnsupportedError: an extent that stays open.
-    """
-    shape = [BATCH, *tensor.shape[1:]]
-    if len(shape) > 1 and shape[1] is None and length is not None:
-        shape[1] = length
-    if any(n is None for n in shape[1:]):
-        raise UnsupportedError(
-            "every input extent but the batch must be known",
-            expected="a fixed shape, or compile(..., length=N) for the sequence",
-            got=f"input {tensor.name!r} of shape {tuple(tensor.shape)}",
-        )
-    return TensorType(tuple(shape), widened(dtype_name(tensor.dtype)))
 
 
 def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
     attrs = {"index": position, "input": tensor.name}
-    name = _identifier(tensor.name)
+    name = identifier(tensor.name)
     return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
+
+
+_IGNORE_MASKS = (keras.layers.BatchNormalization,)
+"""Layers that take a mask and have no use for it in inference."""
 
 
 class _Lowering:
@@ -146,6 +136,7 @@ class _Lowering:
         self.declined: dict[str, str] = {}
         self.frozen: list[str] = []
         self._call_count = 0
+        builder.follow, builder.bind = self.follow, self.bind
 
     def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
         """Lower one functional graph applied to `inputs`; flat outputs."""
@@ -176,6 +167,8 @@ class _Lowering:
         self.builder.layer = name
         self._refuse(operation, kwargs)
         kwargs = private.given(operation, kwargs)
+        if isinstance(operation, _IGNORE_MASKS):
+            kwargs.pop("mask", None)
         inner = private.function_of(operation)
         if inner is not None and not kwargs:
             nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
@@ -213,19 +206,53 @@ class _Lowering:
         }
         return self.builder.add("custom_local", args[0], **attrs)
 
+    def follow(self, function: Any, nodes: Any) -> Any:
+        """A function of tensors, or a layer, as the operations it is made of.
+
+        Raises:
+            Decline: a function that uses more than Keras, and Python flow on numbers it cannot have yet.
+        """
+        name = self.builder.layer
+        if isinstance(function, keras.layers.Layer):
+            results: Any = self.call(function, [nodes], {}, prefix=f"{name}/")
+        else:
+            symbols = keras.tree.map_structure(_symbol, nodes)
+            what = f"the function {getattr(function, '__name__', type(function).__name__)}"
+            try:
+                traced = private.function_between(keras.tree.flatten(symbols), function(symbols))
+            except Exception as error:  # whatever a user's function raises on symbolic tensors
+                raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
+            flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
+            results = keras.tree.pack_sequence_as(private.output_structure(traced), flat)
+        self.builder.layer = name
+        return results[0] if isinstance(results, list) and len(results) == 1 else results
+
+    def bind(self, function: Callable[..., Any], what: str) -> str:
+        """Keep a function of tensors under a name: operand tensors in, flat results out."""
+        self._call_count += 1
+        key = f"{self.builder.layer}#{self._call_count}"
+        self.builder.bindings.calls[key] = lambda tensors: list(keras.tree.flatten(function(*tensors)))
+        return key
+
     def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """A custom layer as the known ops its `call` is made of."""
-        if not private.is_custom(operation) or kwargs.get("mask") is not None:
+        """A layer without a rule of its own as the known ops its `call` is made of.
+
+        One of Keras's own is left whole where some of them has no rule either.
+        """
+        if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
             raise Decline(self.declined.get(operation.name, f"no rule for {type(operation).__name__}"))
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
         training = {"training": False} if private.takes_training(operation) else {}
         try:
             function = private.trace(operation, symbols[0], {**symbols[1], **training})
         except Exception as error:
-            raise Decline(f"{type(operation).__name__}.call cannot be traced: {error}") from error
+            raise Decline(f"{type(operation).__name__}.call cannot be followed: {_first_line(error)}") from error
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
-        name, captured = str(self.builder.layer), self.builder.captured
+        name, captured, before = str(self.builder.layer), self.builder.captured, len(self.builder.graph)
         results = self.function(function, nodes, prefix=f"{name}/")
+        made = self.builder.graph.nodes()[before:]
+        if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
+            raise Decline(f"no rule for {type(operation).__name__}")
         self.note_frozen(operation, captured, name)
         return results
 
@@ -263,11 +290,13 @@ class _Lowering:
         spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
         key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
+        declined = self.declined.get(str(self.builder.layer), "")
+        why = {} if declined.startswith(("no rule", "not registered")) or not declined else {"why": declined}
         return [
             self.builder.graph.add(
                 "keras_call",
                 nodes,
-                {"call": key, "output": i, "what": what},
+                {"call": key, "output": i, "what": what, **why},
                 type=TensorType((BATCH, *_fixed(t.shape[1:], what)), widened(dtype_name(t.dtype))),
                 layer=self.builder.layer,
                 name=f"{self.builder.layer}.call",
@@ -303,6 +332,11 @@ class _Lowering:
                 expected="stateful=False",
                 got=f"layer {operation.name!r} with stateful=True",
             )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 
 
 def _symbol(node: Node) -> Any:

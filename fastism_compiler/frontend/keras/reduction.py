@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 
-from fastism_compiler.frontend.keras.lowering import Lowered, lower_onto
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras.lowering import lower_onto
+from fastism_compiler.frontend.source import FlatFunction
+from fastism_compiler.ir import Graph, Node
 from fastism_compiler.ir.queries import rule_of
 
 
-def fuse_reduction(lowered: Lowered, reduce: Callable[[Any], Any], pack: Callable[[list[Any]], Any]) -> bool:
-    """Lower a user's reduction behind the outputs of a lowered model, if it is made of known operations.
+def append_function(graph: Graph, bindings: Bindings, function: FlatFunction) -> list[Node] | None:
+    """Lower a user's function behind the outputs of a lowered model, if it is made of known operations.
 
     Args:
-        lowered: the model; its graph's outputs become the reduced ones.
-        reduce: the user's callable on a nest of outputs.
-        pack: makes that nest of flat outputs.
+        graph: the model; it keeps unused nodes where None is returned.
+        bindings: of the model.
+        function: the user's callable on flat outputs.
 
     Returns:
-        Whether it was; if not (it uses TensorFlow, or ops without a rule), nothing has changed.
+        Its results; None if it uses TensorFlow, or operations without a rule.
     """
-    graph = lowered.graph
     inputs = [keras.Input(batch_shape=n.type.shape, dtype=n.type.dtype) for n in graph.outputs]
     try:
-        outputs = list(keras.tree.flatten(reduce(pack(list(inputs)))))
-        function = keras.Function(inputs, outputs)
+        traced = keras.Function(inputs, function(list(inputs)))
     except (
         Exception
     ):  # whatever a user's function raises on symbolic outputs; it then runs on real ones, and may raise there
-        return False
+        return None
     before = set(graph)
-    reduced = lower_onto(lowered, function, graph.outputs, prefix="reduce/")
-    if any(rule_of(node).opaque for node in set(graph) - before) or any(not n.type.batched for n in reduced):
-        return False
-    graph.outputs = reduced
-    return True
+    results = lower_onto(graph, bindings, traced, graph.outputs, prefix="reduce/")
+    if any(rule_of(node).opaque for node in set(graph) - before) or any(not n.type.batched for n in results):
+        return None
+    return results

@@ -1,0 +1,143 @@
+"""Model files read as data: the configuration of a `.keras` or HDF5 file, without building anything from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from fastism_compiler.archives import check_unpacked_size
+from fastism_compiler.errors import ModelError
+
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class FileConfig:
+    """What a model file says about its model.
+
+    Attributes:
+        path: the file.
+        root: the model's configuration, as JSON has it.
+        version: of the Keras that wrote the file; empty where the file does not say.
+        archive: a `.keras` archive; else an HDF5 file.
+    """
+
+    path: Path
+    root: dict[str, Any]
+    version: str
+    archive: bool
+
+
+def read_config(path: Path) -> FileConfig:
+    """Read the configuration of a model file, of Keras 3 or Keras 2. Nothing is built, imported or unpacked.
+
+    Raises:
+        ModelError: a damaged file, one that holds weights only, or no model file.
+    """
+    try:
+        # the same two questions, in the same order, that Keras asks
+        if path.name.endswith(".keras") and zipfile.is_zipfile(path):
+            return _from_archive(path)
+        if h5py.is_hdf5(path):
+            return _from_hdf5(path)
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    raise _damaged(path, "neither a zip archive nor an HDF5 file")
+
+
+def check_links(path: Path) -> None:
+    """Refuse HDF5 weights, in a file or an archive, that point to other files.
+
+    Raises:
+        ModelError: such weights, or damaged ones.
+    """
+    try:
+        if not (path.name.endswith(".keras") and zipfile.is_zipfile(path)):
+            with h5py.File(path) as file:
+                _check_links(file, path)
+            return
+        with zipfile.ZipFile(path) as archive:
+            if _WEIGHTS in archive.namelist():
+                with h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as file:
+                    _check_links(file, path)
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _from_archive(path: Path) -> FileConfig:
+    with zipfile.ZipFile(path) as archive:
+        check_unpacked_size(archive, path, ModelError)
+        root = json.loads(archive.read(_CONFIG))
+        metadata = json.loads(archive.read(_METADATA)) if _METADATA in archive.namelist() else {}
+    version = metadata.get("keras_version", "") if isinstance(metadata, dict) else ""
+    return FileConfig(path, _checked(root, path), str(version), archive=True)
+
+
+def _from_hdf5(path: Path) -> FileConfig:
+    with h5py.File(path) as file:
+        text = file.attrs.get("model_config")
+        version = file.attrs.get("keras_version", "")
+        if text is None:
+            raise _without_model(file, path)
+    text = text.decode() if isinstance(text, bytes) else text
+    version = version.decode(errors="replace") if isinstance(version, bytes) else version
+    if not isinstance(text, str):
+        raise _damaged(path, "the attribute model_config is no text")
+    return FileConfig(path, _checked(json.loads(text), path), str(version), archive=False)
+
+
+def _checked(root: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(root, dict) or "class_name" not in root:
+        raise _damaged(path, "its configuration describes no model")
+    return root
+
+
+def _without_model(file: h5py.File, path: Path) -> ModelError:
+    """An HDF5 file has no configuration: weights of an old or a new kind, or something else altogether."""
+    if "layer_names" in file.attrs or any(n in file for n in ("layers", "_layer_checkpoint_dependencies", "vars")):
+        return ModelError(
+            "the file holds weights only: load them into the model in Python",
+            expected="model = build_your_model(); model.load_weights(path); fastism_compiler.compile(model), "
+            "or a file that model.save wrote",
+            got=str(path),
+        )
+    return ModelError(
+        "the HDF5 file holds no Keras model", expected="an .h5 file that model.save wrote", got=f"{path}: {list(file)}"
+    )
+
+
+def _damaged(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        "the model file could not be loaded: it is damaged, or not a Keras model",
+        expected="a .keras or .h5 file that model.save wrote",
+        got=f"{path}: {reason}",
+    )
+
+
+def _check_links(file: h5py.File, path: Path) -> None:
+    links: list[str] = []
+
+    def link(name: str, kind: Any) -> None:
+        if isinstance(kind, h5py.SoftLink | h5py.ExternalLink):
+            links.append(name)
+
+    def item(name: str, content: Any) -> None:
+        if isinstance(content, h5py.Dataset) and (content.external or content.is_virtual):
+            links.append(name)
+
+    file.visititems_links(link)
+    file.visititems(item)
+    if links:
+        raise ModelError(
+            "weights that lie in other files are not read",
+            expected="weights in the file itself",
+            got=f"{path}: {links[0]}",
+        )

@@ -1,0 +1,83 @@
+"""The Keras frontend: Keras 3 models, Keras 2 models, and files of both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from fastism_compiler.frontend.builder import dtype_name
+from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec, output_nest
+from fastism_compiler.frontend.keras.keras2 import is_keras2
+from fastism_compiler.frontend.keras.loading import load_model
+from fastism_compiler.frontend.keras.lowering import Lowered, functional_graph, identifier, lower
+from fastism_compiler.frontend.keras.origin import KerasOrigin
+from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
+from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.mutations.letters import vocabularies, vocabulary
+
+
+class KerasFrontend(Frontend):
+    """Reads functional, Sequential, nested and subclassed models, and `.keras` and `.h5` files."""
+
+    def accepts(self, model: Any) -> bool:
+        """Any path, and any Keras model."""
+        return isinstance(model, str | os.PathLike | keras.Model) or is_keras2(model)
+
+    def read(self, model: Any, options: ReadOptions) -> SourceModel:
+        """The model lowered call by call."""
+        known, function = _described(model, options)
+        lowered = lower(known.model, known.inputs.sequence, options.length, function)
+        inputs = known.inputs
+        rows = private.embedding_rows(known.model)
+        inputs = replace(inputs, vocabularies=vocabularies(lowered.graph, rows))
+        if inputs.types[inputs.sequence].rank == 2:
+            inputs = replace(inputs, vocabulary=vocabulary(lowered.graph) or rows)
+        return SourceModel(
+            model=known.model,
+            name=known.name,
+            inputs=inputs,
+            nest=known.nest,
+            output_names=known.output_names,
+            output_dtypes=known.output_dtypes,
+            origin=known.origin,
+            graph=lowered.graph,
+            bindings=lowered.bindings,
+            notes=tuple(_notes(known.model, lowered)),
+        )
+
+    def describe(self, model: Any, options: ReadOptions) -> ModelInterface:
+        """The same without lowering: models that cannot be compiled are described too."""
+        return _described(model, options)[0]
+
+
+FRONTEND = KerasFrontend()
+
+
+def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
+    """What a model takes and returns, and its functional graph."""
+    model = load_model(model, options.custom_objects, options.safe_mode)
+    function = functional_graph(model)
+    position = find_sequence(function, options.seq_input)
+    interface = ModelInterface(
+        model=model,
+        name=identifier(model.name),
+        inputs=input_spec(function, position, options.length),
+        nest=output_nest(function),
+        output_names=tuple(str(name) for name in private.output_names(function)),
+        output_dtypes=tuple(dtype_name(t.dtype) for t in function.outputs),
+        origin=KerasOrigin(model, private.input_structure(function)),
+    )
+    return interface, function
+
+
+def _notes(model: Any, lowered: Lowered) -> list[str]:
+    """What users should know about this model."""
+    dtypes = {str(layer.compute_dtype) for layer in private.layers_of(model)}
+    notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
+    notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
+    whole = lowered.declined.get(model.name)
+    return [*notes, f"the model runs whole: {whole}"] if whole else notes

@@ -1,0 +1,49 @@
+"""What a compiled program still asks of its Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras.naive import NaiveRows
+from fastism_compiler.frontend.keras.reduction import append_function
+from fastism_compiler.frontend.source import FlatFunction, Origin, Weight
+from fastism_compiler.ir import Graph, Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KerasOrigin(Origin):
+    """A Keras model, and the nest in which it takes its inputs."""
+
+    model: Any
+    structure: Any
+
+    def oracle(self, rows: int, *, jit: bool = False) -> NaiveRows:
+        """The model itself on whole sequences."""
+        return NaiveRows(self.model, self.structure, jit=jit, rows=rows)
+
+    def append(self, graph: Graph, bindings: Bindings, function: FlatFunction) -> list[Node] | None:
+        """Append a function that is made of `keras.ops`."""
+        return append_function(graph, bindings, function)
+
+    def weights(self, bindings: Bindings) -> list[Weight]:
+        """The model's variables, then those that only a user's function reads."""
+        bound = [v for v in bindings.parameters.values() if isinstance(v, keras.Variable)]
+        return list({id(v): v for v in [*self.model.variables, *bound]}.values())
+
+    def weights_as(self, weights: Sequence[Weight], values: Sequence[Any]) -> AbstractContextManager[Any]:
+        """Inside, Keras reads the given tensors in place of its variables, opaque layers' too."""
+        scope: AbstractContextManager[Any] = keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True)))
+        return scope
+
+    def configuration(self) -> str | None:
+        """The model as JSON; None where a custom layer has no configuration."""
+        try:
+            return str(self.model.to_json())
+        except Exception:  # whatever a custom layer's get_config raises
+            return None

@@ -1,0 +1,44 @@
+"""The frontends: which of them reads a model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.backend import check_backend
+from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
+
+# Named, and imported with the first model that is read: a framework takes seconds to load, and must not come with the
+# package. Keras stands last, as it takes every path.
+FRONTENDS: tuple[str, ...] = ("fastism_compiler.frontend.keras.frontend",)
+"""Modules with a `FRONTEND` each, in the order in which they are asked."""
+
+
+def read_model(model: Any, options: ReadOptions | None = None) -> SourceModel:
+    """A model, or the model in a file, as the compiler takes it.
+
+    Raises:
+        ModelError: nothing that a frontend reads; another backend of Keras than TensorFlow.
+        FastISMError: as `Frontend.read`.
+    """
+    return _frontend_for(model).read(model, options or ReadOptions())
+
+
+def describe_model(model: Any, options: ReadOptions | None = None) -> ModelInterface:
+    """What a model takes and returns.
+
+    Raises:
+        ModelError: nothing that a frontend reads; another backend of Keras than TensorFlow.
+        FastISMError: as `Frontend.describe`.
+    """
+    return _frontend_for(model).describe(model, options or ReadOptions())
+
+
+def _frontend_for(model: Any) -> Frontend:
+    check_backend()
+    for module in FRONTENDS:
+        frontend: Frontend = import_module(module).FRONTEND
+        if frontend.accepts(model):
+            return frontend
+    raise ModelError("a Keras model is needed", expected="keras.Model or a path", got=type(model).__name__)

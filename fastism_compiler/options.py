@@ -1,0 +1,122 @@
+"""`CompileOptions`: everything that `compile` can be told besides the model, checked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastism_compiler.errors import LayerNameError, UnsupportedError
+from fastism_compiler.frontend.source import ReadOptions
+from fastism_compiler.host.targets import Target, machine_for
+from fastism_compiler.ir import Graph
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.inputs import check_length
+from fastism_compiler.passes import Pipeline, default_pipeline
+from fastism_compiler.passes.cost.machine import Machine
+from fastism_compiler.planning.memory import parse_budget
+from fastism_compiler.runtime.devices import check_devices
+from fastism_compiler.runtime.verification import EFFECT_SHARE
+
+_MOST_SEQUENCES = 32
+_LARGEST_BLOCK = 1 << 16
+"""Most sequences per block, however much memory there is: larger blocks are no faster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileOptions:
+    """The options of `fastism_compiler.compile`, which describes them.
+
+    Raises:
+        OptionError: one that no model could be compiled with.
+    """
+
+    seq_input: int | str = 0
+    ranges: Sequence[tuple[int, int]] | None = None
+    stop_at: str | Sequence[str] | None = None
+    outputs: Mapping[Any, Any] | None = None
+    reduce: Callable[[Any], Any] | None = None
+    length: int | None = None
+    channels: Sequence[int] | None = None
+    alphabet: str = "ACGT"
+    batch_size: int | None = None
+    memory_budget: int | str | None = None
+    jit: bool = True
+    precision: str = "float32"
+    autotune: bool = False
+    devices: str | Sequence[str] | None = None
+    target: Target | None = None
+    verify: bool = True
+    pipeline: Pipeline | None = None
+    custom_objects: Mapping[str, Any] | None = None
+    safe_mode: bool = True
+
+    def __post_init__(self) -> None:
+        if self.precision not in EFFECT_SHARE:
+            raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
+        if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
+            raise OptionError("batch_size must be a positive integer", got=self.batch_size)
+        check_length(self.length)
+        if self.memory_budget is not None:
+            parse_budget(self.memory_budget)
+        _ = self.machine  # refuses devices that are not here, and targets that do not exist
+
+    def check_model(self, graph: Graph) -> None:
+        """Check what depends on the model.
+
+        Raises:
+            LayerNameError: a `stop_at` that no output depends on.
+            UnsupportedError: a lower precision for a float64 model.
+        """
+        known = {part for n in graph if n.layer for part in (n.layer, *n.layer.split("/"))}
+        for name in sorted(self.stops - known):
+            raise LayerNameError(
+                "stop_at must name layers that the outputs depend on",
+                expected=f"one of {sorted(known)}",
+                got=repr(name),
+            )
+        if self.precision != "float32" and has_float64(graph):
+            raise UnsupportedError(
+                "a float64 model runs in float64",
+                expected='precision="float32" (the default)',
+                got=repr(self.precision),
+            )
+
+    @property
+    def reading(self) -> ReadOptions:
+        """What a frontend needs to know."""
+        return ReadOptions(self.seq_input, self.length, self.custom_objects, self.safe_mode)
+
+    @property
+    def stops(self) -> frozenset[str]:
+        """The layers from which on everything is recomputed."""
+        return frozenset([self.stop_at] if isinstance(self.stop_at, str) else self.stop_at or ())
+
+    @property
+    def passes(self) -> Pipeline:
+        """The passes to run."""
+        return self.pipeline or default_pipeline()
+
+    @property
+    def most_sequences(self) -> int:
+        """Most sequences per block."""
+        return min(self.batch_size or _MOST_SEQUENCES, _LARGEST_BLOCK)
+
+    @property
+    def local_devices(self) -> tuple[str, ...]:
+        """The devices that share a block; none: where TensorFlow runs the model."""
+        return check_devices(self.devices) if self.devices is not None else ()
+
+    @property
+    def machine(self) -> Machine:
+        """What kernels and tiles are planned for."""
+        return machine_for(self.target, self.local_devices, here=self.autotune)
+
+
+def has_float64(graph: Graph) -> bool:
+    """Whether anything is computed in float64, which XLA must be kept away from.
+
+    On CPU (TensorFlow 2.21) a padded, strided convolution in float64 gave other
+    numbers on every second call, and corrupted the heap; in float32 it did not.
+    """
+    return any(node.type.dtype == "float64" for node in graph)
