@@ -217,7 +217,7 @@ def _write_model(path: Path) -> list[int]:
 
 
 def _read_model(path: Path, _: bool) -> Iterator[Any]:
-    from fastism_compiler.frontend.loading import load_model
+    from fastism_compiler.frontend.keras.loading import load_model
 
     model = load_model(path)
     yield tuple(w.tobytes() for w in model.get_weights())

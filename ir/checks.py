@@ -14,7 +14,7 @@ from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import MACRO_OPS, RULES, TILE_OPS, Moves
-from fastism_compiler.ir.queries import call_of, effect_on, is_linear, map_of, rule_of
+from fastism_compiler.ir.queries import call_of, effect_on, is_linear, kernel_of, map_of, rule_of
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 
 Check = Callable[[Node], str | None]
@@ -195,8 +195,9 @@ def reads_where_stored(node: Node) -> str | None:
     """Every operand is stored where the op reads it.
 
     1. Kernels on deltas, and ops that spread positions, take rows as they are stored; the result lies where
-       they reach. (A kernel may instead read exactly what its result depends on.)
-    2. Every other op reads exactly the positions that its result depends on.
+       they reach.
+    2. Every other op, and a kernel that reads only what changes, reads exactly the positions that its result
+       depends on.
     3. An op that reads rows wherever they are stored finds every value that it keeps. A delta that is not
        stored is 0.
     """
@@ -222,10 +223,11 @@ def _supplies(stored: Carrier, asked: Carrier, length: int) -> bool:
 
 def _fits(node: Node, position: int, operand: Node, stored: Carrier, carrier: Carrier) -> bool:
     position_map = map_of(node, position, operand.window.axis)
-    as_stored = position_map.scatter or (rule_of(node).contraction and position_map.stride == 1)
-    if as_stored and stored.forward(position_map).same_as(carrier):
-        return True
-    return not position_map.scatter and carrier.backward(position_map).same_as(stored)
+    spec = kernel_of(node)
+    as_stored = spec is not None and position_map.stride == 1 and not spec.reads_only_changes
+    if as_stored or position_map.scatter:
+        return stored.forward(position_map).same_as(carrier)
+    return carrier.backward(position_map).same_as(stored)
 
 
 # What passes promise of the graph

@@ -22,10 +22,6 @@ import numpy.typing as npt
 Table = npt.NDArray[np.int64]
 
 
-@overload
-def ceil_div(a: int, b: int) -> int: ...
-@overload
-def ceil_div(a: Table, b: int | Table) -> Table: ...
 def ceil_div(a: Any, b: Any) -> Any:
     """`a / b`, rounded up; numbers or tables."""
     return -(-a // b)

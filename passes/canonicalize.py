@@ -9,6 +9,8 @@ from typing import ClassVar
 from fastism_compiler.ir.checks import is_no_macro
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops.rule import Moves
+from fastism_compiler.ir.queries import effect_on
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 from fastism_compiler.passes.classify_layers import is_stopped
@@ -22,7 +24,8 @@ class CanonicalizePass(Pass):
     2. `batch_norm(x, ...)` becomes `x * scale + shift`, both computed from parameters.
     3. `separable_conv(x, d, p)` becomes `conv(depthwise_conv(x, d), p)`.
     4. `transpose(transpose(x))` becomes one transpose, or nothing.
-    5. Nodes that no output depends on are deleted. Inputs stay.
+    5. `reduce_sum(x * softmax(s))` over one axis becomes `softmax_pool(concat(x, s))`, which has a window rule.
+    6. Nodes that no output depends on are deleted. Inputs stay.
     """
 
     name: ClassVar[str] = "canonicalize"
@@ -94,10 +97,45 @@ def _merge_transposes(graph: Graph, node: Node, context: Context) -> Node | None
     return inner if perm == tuple(range(len(perm))) else None
 
 
+def _position_axes(graph: Graph) -> dict[Node, int]:
+    """Where the sequence's positions lie, in every value that still has them."""
+    axes = {graph.sequence: 1} if graph.sequence is not None else {}
+    for node in graph.nodes():
+        for number, operand in enumerate(node.operands):
+            if operand in axes:
+                effect = effect_on(node, number, axes[operand])
+                if isinstance(effect, Moves):
+                    axes[node] = effect.axis
+    return axes
+
+
+def _pool_by_softmax(graph: Graph, node: Node, context: Context) -> Node | None:
+    """A sum of values weighted by a softmax over the axis that is summed: attention pooling."""
+    (product,) = node.operands
+    if product.op != "multiply" or len(node.attrs["axes"]) != 1 or is_stopped(node, context.stop_at):
+        return None
+    (axis,) = node.attrs["axes"]
+    if _position_axes(graph).get(product) != axis:
+        return None  # a sum over another axis has windows as it is
+    for weights, values in (product.operands, product.operands[::-1]):
+        if weights.op != "softmax" or weights.attrs["axes"] != node.attrs["axes"]:
+            continue
+        (scores,) = weights.operands
+        last = values.type.rank - 1
+        alike = scores.type.rank == values.type.rank and scores.type.shape[:-1] == values.type.shape[:-1]
+        if alike and axis != last and scores.type.extent(last) in (1, values.type.extent(last)):
+            split = values.type.extent(last)
+            both = graph.add("concat", (values, scores), {"axis": last}, layer=node.layer)
+            attrs = {"axis": axis, "split": split, "keepdims": node.attrs["keepdims"]}
+            return graph.add("softmax_pool", (both,), attrs, layer=node.layer)
+    return None
+
+
 _REWRITES: dict[str, Rewrite] = {
     "identity": _drop_unless_stopped,
     "batch_norm": _expand_batch_norm,
     "separable_conv": _expand_separable,
+    "reduce_sum": _pool_by_softmax,
     "transpose": _merge_transposes,
     "slice": _drop_if_same_type,
     "pad": _drop_if_same_type,

@@ -66,6 +66,8 @@ def _classify(graph: Graph, node: Node, stop_at: frozenset[str]) -> None:
     elif facts.layer_class in (LayerClass.STOP, LayerClass.RECURRENT):
         facts.layer_class = LayerClass.STOP
         facts.stops = "everything before it may have changed"
+    elif windows:
+        facts.stops = _lost_among(changed)
 
 
 def _stop_reason(node: Node, effects: list[Effect], stop_at: frozenset[str]) -> str | None:
@@ -77,6 +79,12 @@ def _stop_reason(node: Node, effects: list[Effect], stop_at: frozenset[str]) -> 
     if len({e.axis for e in effects if isinstance(e, Moves)}) > 1:
         return "operands carry positions on different axes"
     return None
+
+
+def _lost_among(changed: list[tuple[int, Node]]) -> str:
+    """Why a window ends where it meets a value that depends on every position: a gate, a norm over positions."""
+    names = [o.layer or o.name for _, o in changed if o.facts.axis is None]
+    return f"{names[0]} depends on every position; nothing behind it can be windowed"
 
 
 def _no_deltas(node: Node) -> str | None:

@@ -14,7 +14,7 @@ from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.ir.queries import kernel_of, map_of, rule_of, weights_of
-from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Window
+from fastism_compiler.ir.ranges import Carrier, Window
 from fastism_compiler.ir.tiling import cheapest_rows
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
@@ -175,9 +175,7 @@ def _insert_realign(
 
 def _read_part(state: Window, carrier: Carrier) -> Window:
     """The changes that a strided op reads; it may skip the others."""
-    lo, hi = np.maximum(state.ranges.lo, carrier.start), np.minimum(state.ranges.hi, carrier.stop)
-    empty = hi <= lo
-    return Window(state.axis, ChangeRanges(np.where(empty, 0, lo), np.where(empty, 0, hi)), state.length)
+    return Window(state.axis, state.ranges.cut(carrier.start, carrier.stop), state.length)
 
 
 def _shared_carrier(graph: Graph, weights: Node, operand: Node, context: Context) -> Carrier:

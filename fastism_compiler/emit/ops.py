@@ -170,6 +170,16 @@ def _softmax(function: Callable[..., Tensor]) -> Emitter:
     return emit
 
 
+def _softmax_pool(node: Node, z: Tensor) -> Tensor:
+    split, axis = node.attrs["split"], node.attrs["axis"]
+    weights = tf.nn.softmax(z[..., split:], axis=axis)
+    return tf.reduce_sum(weights * z[..., :split], axis=axis, keepdims=node.attrs["keepdims"])
+
+
+def _subsample(node: Node, x: Tensor) -> Tensor:
+    return x[(*[slice(None)] * node.attrs["axis"], slice(None, None, node.attrs["step"]))]
+
+
 def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
     return tf.matmul(x, kernel) if len(x.shape) == 2 else tf.tensordot(x, kernel, 1)
 
@@ -236,12 +246,14 @@ OPS: dict[str, Emitter] = {
     "reduce_logsumexp": _reduce(tf.reduce_logsumexp),
     "recurrence": recurrence,
     "recurrent_states": recurrent_states,
+    "softmax_pool": _softmax_pool,
     "softmax": _softmax(keras.ops.softmax),
     "log_softmax": _softmax(keras.ops.log_softmax),
     "slice": _slice,
     "pad": _pad,
     "flip": lambda node, x: tf.reverse(x, [node.attrs["axis"]]),
     "upsample": lambda node, x: tf.repeat(x, node.attrs["size"], axis=node.attrs["axis"]),
+    "subsample": _subsample,
     "concat": lambda node, *xs: tf.concat([tf.cast(x, node.type.dtype) for x in xs], node.attrs["axis"]),
     "transpose": lambda node, x: tf.transpose(x, node.attrs["perm"]),
     "reshape": _reshape,

@@ -111,7 +111,12 @@ def _whole(node: Node, p: Tensor, parameters: list[Tensor], keep: Callable[[Stat
 
 def recurrence(node: Node, p: Tensor, *parameters: Tensor) -> Tensor:
     """Hidden states of whole sequences: `[n, L, u]`."""
-    return _whole(node, p, list(parameters), lambda state: state[0])
+    return _whole(node, p, list(parameters), kept_states(node))
+
+
+def kept_states(node: Node) -> Callable[[State], Tensor]:
+    """What a recurrence returns of each step's state: the hidden state, or all of it."""
+    return (lambda state: tf.concat(state, axis=1)) if node.attrs.get("carry") else (lambda state: state[0])
 
 
 def recurrent_states(node: Node, p: Tensor, *parameters: Tensor) -> Tensor:

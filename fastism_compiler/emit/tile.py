@@ -12,9 +12,18 @@ from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.precision import Arithmetic
-from fastism_compiler.emit.recurrent import scan
+from fastism_compiler.emit.recurrent import kept_states, scan
 from fastism_compiler.emit.rows import Rows, where
-from fastism_compiler.emit.running import COMBINATIONS, at, from_front, running_tables, to_front
+from fastism_compiler.emit.running import (
+    COMBINATIONS,
+    State,
+    aggregated_axes,
+    at,
+    from_front,
+    masked_state,
+    running_tables,
+    to_front,
+)
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
 from fastism_compiler.ir.queries import call_of, geometry_of, hiding_nan, kernel_of, rule_of, weights_of
 
@@ -34,7 +43,7 @@ class Prepared:
     def __init__(self, graph: Graph, values: Mapping[Node, Tensor], arithmetic: Arithmetic) -> None:
         self.graph, self.values, self.arithmetic = graph, values, arithmetic
         self.arranged: dict[Node, Any] = {}
-        self.running: dict[Node, tuple[Tensor, Tensor]] = {}
+        self.running: dict[Node, tuple[State, State]] = {}
         self.guarded = _after_ill_conditioned_ops(graph)
         self.hiding = set(hiding_nan(graph, Section.TILE))
         for node in graph.nodes(Section.TILE):
@@ -222,7 +231,7 @@ class Step:
     def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
         """A call on whole values; or a registered layer on a window: zeros outside, what it pads itself cut off."""
         source = node.operands[0]
-        if not node.has_window:
+        if not node.has_window or "pad" not in node.attrs:
             return call(node, operands, self.calls)
         y = call(node, [self.masked(source, operands[0])], {})
         left, right = node.attrs["pad"]
@@ -260,15 +269,18 @@ class Step:
         """An aggregate over positions: the reference's before and after the window, and the window's own."""
         source = node.operands[0]
         state, carrier, how = source.window, source.carrier, COMBINATIONS[node.op]
-        x = self.masked(source, x, fill=how.nothing)
-        window = how.reduce(x, axis=list(node.attrs["axes"]), keepdims=True)
-        before, after = self.prepared.running[node]
+        parts = masked_state(how, how.lift(node, x), lambda part, fill: self.masked(source, part, fill))
+        axes = aggregated_axes(node)
         start = tf.broadcast_to(self.rows.start(carrier), tf.shape(self.rows.sequence))
         stop = tf.clip_by_value(start + carrier.width, 0, state.length)
         start = tf.clip_by_value(start, 0, state.length)
-        outside = how.pair(at(before, self.rows.sequence, start), at(after, self.rows.sequence, stop))
-        result = how.pair(window, from_front(outside[:, None], state.axis))
-        return result if node.attrs["keepdims"] else tf.squeeze(result, list(node.attrs["axes"]))
+        before, after = (
+            tuple(at(part, self.rows.sequence, position) for part in table)
+            for table, position in zip(self.prepared.running[node], (start, stop), strict=True)
+        )
+        outside = tuple(from_front(part[:, None], state.axis) for part in how.pair(before, after))
+        result = how.result(how.pair(how.reduce(parts, axes), outside))
+        return result if node.attrs["keepdims"] else tf.squeeze(result, axes)
 
     def resume(self, node: Node, x: Tensor, table: Tensor, states: Tensor, *parameters: Tensor) -> Tensor:
         """A recurrence over rows, from the tile's first change on; what runs before it is the reference's."""
@@ -288,7 +300,7 @@ class Step:
             return tf.where(changed[:, None], own, at(table, rows.sequence, position))
 
         initial = tuple(tf.split(before, count, axis=1))
-        run = scan(node, projections, initial, first, length, list(parameters), lambda state: state[0])
+        run = scan(node, projections, initial, first, length, list(parameters), kept_states(node))
         positions = tf.range(length, dtype=tf.int32)[None]
         reached = positions <= first if reverse else positions >= first
         reference = (states[:, :length] if reverse else states[:, 1:])[:, :, : run.shape[2]]

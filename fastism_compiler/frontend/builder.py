@@ -26,6 +26,10 @@ def _no_rule(operation: Any) -> Rule | None:
     return None
 
 
+def _not_followed(function: Any, nodes: Any) -> Any:
+    raise Decline("this frontend does not look into functions")
+
+
 @dataclass(slots=True)
 class Builder:
     """Adds nodes on behalf of one call of a layer or operation.
@@ -34,6 +38,9 @@ class Builder:
         graph: the graph that grows.
         bindings: what stands behind its parameters.
         rule_for: the lowering rule of an operation, for rules that hand on to another; None where there is none.
+        follow: `(function, nest of nodes) -> nest of nodes`: a function of tensors, or a layer, as the operations it is
+            made of; raises Decline.
+        bind: `(function, nodes) -> name`: keeps a function of tensors for an op that calls it as it is.
         layer: name of the layer that nodes are added for.
         captured: tensors among the operands that were computed before, and are constants now.
     """
@@ -41,6 +48,8 @@ class Builder:
     graph: Graph
     bindings: Bindings
     rule_for: Callable[[Any], Rule | None] = _no_rule
+    follow: Callable[[Any, Any], Any] = _not_followed
+    bind: Callable[[Callable[..., Any], str], str] = _not_followed
     layer: str | None = None
     captured: int = 0
     _parameters: dict[int, Node] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
+from fastism_compiler.ir.facts import Facts
 from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
 from fastism_compiler.planning.memory import predict_bytes
@@ -61,6 +62,7 @@ class Plan:
         notes: everything else a user should know.
         speed_up: predicted, over naive ISM, in time; 1 where the program is naive.
         naive: the model itself is predicted to be faster, so it scores every mutant whole.
+        resumes: recurrent layers, which go on from the reference's state in front of the first change.
     """
 
     model: str
@@ -75,6 +77,7 @@ class Plan:
     notes: tuple[str, ...]
     speed_up: float
     naive: bool
+    resumes: tuple[tuple[str, str], ...] = ()
 
     @property
     def less_arithmetic(self) -> float:
@@ -101,6 +104,7 @@ class Plan:
         if self.naive:
             lines.append("nothing to gain: the model itself is predicted to be faster, and scores every mutant whole")
         lines += [f"recomputed from {layer} on: {reason}" for layer, reason in self.stops]
+        lines += [f"resumed at {layer}: {reason}" for layer, reason in self.resumes]
         return lines + [f"note: {n}" for n in self.notes]
 
 
@@ -121,7 +125,8 @@ def make_plan(
         model=graph.name,
         ranges=ranges,
         layers=_layers(engines),
-        stops=_stops(engines),
+        stops=_reasons(engines, lambda facts: facts.stops),
+        resumes=_reasons(engines, lambda facts: facts.resumes),
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / ranges,
         batch_size=batch_size,
@@ -186,15 +191,14 @@ def _planned(node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | N
     )
 
 
-def _stops(engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
-    """The first stop of every path: those that still get windows."""
+def _reasons(engines: Sequence[Engine], reason: Callable[[Facts], str | None]) -> tuple[tuple[str, str], ...]:
+    """The first node of every path that has such a reason: one that still gets windows."""
     found: dict[str, str] = {}
     for graph in (e.graph for e in engines):
         for node in graph.nodes(Section.REFERENCE):
-            if node.facts.layer_class not in (LayerClass.STOP, LayerClass.RECURRENT):
-                continue
-            if any(o.has_window for o in node.operands):
-                found.setdefault(node.layer or node.name, node.facts.reason or "")
+            why = reason(node.facts)
+            if why is not None and any(o.has_window for o in node.operands):
+                found.setdefault(node.layer or node.name, why)
     return tuple(found.items())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.errors import ModelError
+from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
@@ -182,6 +183,7 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     from fastism_compiler.frontend.registry import read_model
     from fastism_compiler.frontend.source import ReadOptions
 
+    check_backend()  # before the user's modules, which import Keras
     is_file = isinstance(model, str | os.PathLike) and os.path.isfile(model)
     before = model_digest(model) if is_file else None
     path = os.fspath(model) if isinstance(model, os.PathLike) else model

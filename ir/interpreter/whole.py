@@ -86,21 +86,18 @@ def _conv_transpose(node: Node, x: Array, kernel: Array) -> Array:
     return total[:, pad : pad + node.type.extent(1)]
 
 
+def _pooled(node: Node, x: Array) -> list[Array]:
+    return [_tap(x, t, node.attrs["stride"], node.type.extent(1)) for t in range(node.attrs["size"])]
+
+
 def _max_pool(node: Node, x: Array) -> Array:
-    x = _padded(x, *node.attrs["pad"], fill=-np.inf)
-    return np.max([_tap(x, t, node.attrs["stride"], node.type.extent(1)) for t in range(node.attrs["size"])], axis=0)
+    return np.max(_pooled(node, _padded(x, *node.attrs["pad"], fill=-np.inf)), axis=0)
 
 
 def _avg_pool(node: Node, x: Array) -> Array:
     """The mean of those positions that exist."""
-
-    def total(x: Array) -> Array:
-        x = _padded(x, *node.attrs["pad"])
-        return np.sum(
-            [_tap(x, t, node.attrs["stride"], node.type.extent(1)) for t in range(node.attrs["size"])], axis=0
-        )
-
-    return total(x) / total(np.ones_like(x))
+    total, count = (np.sum(_pooled(node, _padded(y, *node.attrs["pad"])), axis=0) for y in (x, np.ones_like(x)))
+    return total / count
 
 
 # Over axes

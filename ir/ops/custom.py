@@ -1,18 +1,23 @@
-"""custom_local: a registered layer that reads a declared neighbourhood of each position.
+"""Calls that the frontend binds, and whose reach is known: windows run through the framework's own function.
 
-attrs: `call` and `what` as for keras_call; `taps`, `stride`, `dilation`,
-`pad = (left, right)` zeros the layer itself puts beside its input; `linear`:
-f(a + b) = f(a) + f(b), so that it runs on deltas; `shape`, `dtype`.
-A see-through layer is one with a single tap.
+All have the attributes `call` and `what` (as keras_call), `shape` and `dtype`.
+
+elementwise_call: each element by itself, operands broadcast; attr output.
+axis_call: one operand; reads the axes `over` and leaves the others alone (a sort of channels, their cumulative
+sum); attrs output, over, reduces: whether these axes are gone from the result.
+custom_local: a registered layer that reads a declared neighbourhood of each position; attrs `taps`, `stride`,
+`dilation`, `pad = (left, right)` zeros the layer itself puts beside its input, `linear`: f(a + b) = f(a) + f(b),
+so that it runs on deltas. A see-through layer is one with a single tap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops
-from fastism_compiler.ir.position_map import PositionMap
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, Track, never
+from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import BATCH, TensorType
 
 
@@ -33,4 +38,29 @@ def _linear(call: Call, changed: Sequence[bool]) -> bool:
     return bool(call.attrs["linear"])
 
 
-RULES = (OpRule("custom_local", LayerClass.LOCAL, _infer, _track, _linear, opaque=True, makes_non_finite=True),)
+def _broadcasts(call: Call, operand: int, axis: int) -> Effect:
+    source = call.operands[operand]
+    target = axis + call.result.rank - source.rank
+    length = source.extent(axis)
+    if length != call.result.extent(target):
+        return Stops("a single changed position is broadcast over all positions")
+    return Moves(target, identity(length))
+
+
+def _beside_axes(call: Call, operand: int, axis: int) -> Effect:
+    over = call.attrs["over"]
+    if axis in over:
+        return Stops(f"{call.attrs['what']} reads every position")
+    gone = sum(a < axis for a in over) if call.attrs["reduces"] else 0
+    return Moves(axis - gone, identity(call.operands[0].extent(axis)))
+
+
+def _bound(kind: str, layer_class: LayerClass, track: Track, linear: Linear = never, **options: Any) -> OpRule:
+    return OpRule(kind, layer_class, _infer, track, linear, opaque=True, makes_non_finite=True, **options)
+
+
+RULES = (
+    _bound("custom_local", LayerClass.LOCAL, _track, _linear),
+    _bound("elementwise_call", LayerClass.SEE_THROUGH, _broadcasts, elementwise=True),
+    _bound("axis_call", LayerClass.SEE_THROUGH, _beside_axes),
+)

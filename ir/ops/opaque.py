@@ -1,7 +1,8 @@
-"""keras_call: one output of a Keras operation the compiler has no rule for.
+"""keras_call: one output of an operation the compiler has no rule for.
 
 attrs: `call` names the operation in the program's bindings (several nodes
-with one name share one call), `output` picks from its flat results.
+with one name share one call), `output` picks from its flat results; `what`
+names its class, `why` what stood in the way of a rule.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ def _infer(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
 
 
 def _track(call: Call, operand: int, axis: int) -> Effect:
-    return Stops(f"no window rule for {call.attrs['what']}")
+    why = call.attrs.get("why")
+    return Stops(f"no window rule for {call.attrs['what']}" + (f": {why}" if why else ""))
 
 
 RULES = (OpRule("keras_call", LayerClass.STOP, _infer, _track, declared=True, opaque=True, makes_non_finite=True),)

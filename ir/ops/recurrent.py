@@ -4,7 +4,8 @@ operands: projections p `[B, L, gates * u]` (kernel and bias applied by a
 per-position Dense), the recurrent kernel `[u, gates * u]` and, for a GRU that
 resets after the product, the recurrent bias `[gates * u]`.
 attrs: cell (a key of `GATES`), activation, recurrent_activation (names of
-functions), reverse (runs from the last position), reset_after.
+functions), reverse (runs from the last position), reset_after; carry: every state vector is kept, not the hidden
+state alone.
 
 recurrence(p, k[, b])           every position's hidden state, `[B, L, u]` in the order of positions
 recurrent_states(p, k[, b])     the whole state *in front of* each position, `[B, L + 1, states * u]`
@@ -35,7 +36,8 @@ def _units(value: TensorType, kernel: TensorType, attrs: Attrs) -> int:
 
 def _hidden(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     value, kernel = operands[:2]
-    return value.with_extent(2, _units(value, kernel, attrs))
+    kept = STATES[attrs["cell"]] if attrs.get("carry") else 1
+    return value.with_extent(2, kept * _units(value, kernel, attrs))
 
 
 def _states(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:

@@ -1,4 +1,8 @@
-"""Reductions over axes, and softmax: attrs axes (sorted, positive), keepdims."""
+"""Reductions over axes, and softmax: attrs axes (sorted, positive), keepdims.
+
+softmax_pool(z): the sum over `axis` of values weighted by the softmax of their scores, both channels of one operand
+(attention pooling, Ilse et al. 2018, equation 7); attrs axis, split, keepdims.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +66,37 @@ _OVER_WINDOWS = {
 
 _DROP_NAN = ("reduce_max", "reduce_min")
 
+
+def pooled_type(value: TensorType, attrs: Attrs) -> TensorType:
+    """The type of `softmax_pool(value)`.
+
+    The channels in front of `split` are values, the others are scores: one, or one per value.
+    """
+    axis, split, last = attrs["axis"], attrs["split"], value.rank - 1
+    if not 0 < axis < last or value.extent(last) - split not in (1, split):
+        raise ValueError(f"softmax_pool of {value} on axis {axis}, {split} values")
+    kept = tuple(
+        (1 if i == axis else split if i == last else n)
+        for i, n in enumerate(value.shape)
+        if i != axis or attrs["keepdims"]
+    )
+    return TensorType(kept, value.dtype)
+
+
+def _pooled(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return pooled_type(operands[0], attrs)
+
+
+def _track_pooled(call: Call, operand: int, axis: int) -> Effect:
+    value, pooled = call.operands[0], call.attrs["axis"]
+    if axis == value.rank - 1:
+        return Stops("a softmax-weighted sum of positions that lie on its channel axis")
+    length = value.extent(axis)
+    if axis == pooled:
+        return Aggregates(PositionMap(length, 1, taps=length))
+    return Moves(axis - (0 if call.attrs["keepdims"] else int(pooled < axis)), identity(length))
+
+
 RULES = (
     *(
         OpRule(
@@ -75,6 +110,7 @@ RULES = (
         )
         for kind, linear in _LINEARITY.items()
     ),
+    OpRule("softmax_pool", LayerClass.AGGREGATION, _pooled, _track_pooled, over_windows="window_softmax_pool"),
     OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
     OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
 )

@@ -2,6 +2,7 @@
 
 slice:     attrs axis, begin, end          pad:      attrs axis, left, right (zeros)
 flip:      attrs axis                      upsample: attrs axis, size
+subsample: attrs axis, step (every step-th position, from the first on)
 concat:    attrs axis                      transpose: attrs perm
 reshape:   attrs shape (batch axis left out)
 broadcast: attrs shape (batch axis left out)
@@ -16,7 +17,7 @@ from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Infer, Moves, OpRule, Stops, Track, always
-from fastism_compiler.ir.position_map import PositionMap, identity
+from fastism_compiler.ir.position_map import PositionMap, ceil_div, identity
 from fastism_compiler.ir.types import TensorType, promote
 
 
@@ -40,6 +41,11 @@ def _same(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
 def _upsample(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     (value,) = operands
     return value.with_extent(attrs["axis"], value.extent(attrs["axis"]) * attrs["size"])
+
+
+def _subsample(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    (value,) = operands
+    return value.with_extent(attrs["axis"], ceil_div(value.extent(attrs["axis"]), attrs["step"]))
 
 
 def _concat(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
@@ -95,6 +101,13 @@ def _track_upsample(call: Call, operand: int, axis: int) -> Effect:
     return Moves(axis, PositionMap(length, length * size, stride=size, taps=size, scatter=True))
 
 
+def _track_subsample(call: Call, operand: int, axis: int) -> Effect:
+    length, step = call.operands[0].extent(axis), call.attrs["step"]
+    if axis != call.attrs["axis"]:
+        return Moves(axis, identity(length))
+    return Moves(axis, PositionMap(length, call.result.extent(axis), stride=step))
+
+
 def _track_concat(call: Call, operand: int, axis: int) -> Effect:
     length = call.operands[operand].extent(axis)
     if axis != call.attrs["axis"]:
@@ -144,6 +157,7 @@ RULES = (
     _rule("pad", _pad, _track_cut, delta_only=True),
     _rule("flip", _same, _track_flip, keeps_tokens=True),
     _rule("upsample", _upsample, _track_upsample, delta_only=True),
+    _rule("subsample", _subsample, _track_subsample, delta_only=True, keeps_tokens=True),
     _rule("concat", _concat, _track_concat, delta_only=True, delta_lowering=DeltaLowering.CONCAT),
     _rule("transpose", _transpose, _track_transpose, keeps_tokens=True),
     _rule("reshape", _reshape, _track_reshape, delta_only=True, keeps_tokens=True, regroups=True),

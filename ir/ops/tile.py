@@ -21,7 +21,7 @@ from typing import Any
 
 from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.ops import recurrent
-from fastism_compiler.ir.ops.reduction import reduced_type
+from fastism_compiler.ir.ops.reduction import pooled_type, reduced_type
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, never
 from fastism_compiler.ir.position_map import identity
 from fastism_compiler.ir.types import BATCH, TensorType
@@ -46,6 +46,10 @@ def _stay(call: Call, operand: int, axis: int) -> Effect:
 
 def _reduce(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     return reduced_type(operands[0], attrs)
+
+
+def _pool(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    return pooled_type(operands[0], attrs)
 
 
 def _gone(call: Call, operand: int, axis: int) -> Effect:
@@ -74,5 +78,6 @@ RULES = (
     _aggregate("window_max", drops_nan=True),
     _aggregate("window_min", drops_nan=True),
     _aggregate("window_logsumexp"),
+    OpRule("window_softmax_pool", LayerClass.AGGREGATION, _pool, _gone, tile=True),
     *recurrent.TILE_RULES,
 )  # fmt: skip

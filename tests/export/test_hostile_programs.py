@@ -143,7 +143,7 @@ def reads_records(x: Any) -> Any:
         (saves_a_checkpoint, "SaveV2"),
         (restores_a_checkpoint, "RestoreV2"),
         (reads_memory_mapped, "ImmutableConst"),
-        (reads_records, "TextLineDataset"),
+        (reads_records, "Dataset"),
     ],
 )
 def test_operations_are_found_wherever_they_are(function: Any, operation: str, tmp_path: Path) -> None:

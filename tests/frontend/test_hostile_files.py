@@ -11,9 +11,9 @@ import h5py
 import keras
 import pytest
 import tf_keras
-from fastism_compiler.frontend.loading import load_model
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras.loading import load_model
 from tests.frontend.model_files import Config, changed, keras2, keras3, layer
 
 MAKERS = [(keras3, ".keras"), (keras3, ".h5"), (keras2, ".keras"), (keras2, ".h5")]

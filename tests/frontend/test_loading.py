@@ -14,13 +14,13 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
-from fastism_compiler.frontend.loading import load_model
 
 import fastism_compiler as fc
 from fastism_compiler.archives import ALWAYS_ALLOWED
 from fastism_compiler.frontend.keras import allowed
 from fastism_compiler.frontend.keras.check_config import findings, known_names
 from fastism_compiler.frontend.keras.file_config import read_config
+from fastism_compiler.frontend.keras.loading import load_model
 from tests.frontend.model_files import bomb, changed, keras2, keras3, layer
 from tests.frontend.test_hostile_files import refused
 

@@ -40,21 +40,20 @@ class Numbers:
 
     def outputs(self, graph: Graph, *, mutated: bool) -> list[Array]:
         """The outputs of the model itself."""
-        values = evaluate(graph, self.given(graph, mutated=mutated), self.parameters, self.calls)
+        values = self.values(graph, mutated=mutated)
         return [values[n] for n in graph.outputs]
 
     def values(self, graph: Graph, *, mutated: bool) -> dict[Node, Array]:
-        return evaluate(graph, self.given(graph, mutated=mutated), self.parameters, self.calls)
+        """Every value of the model itself."""
+        pairs = zip(graph.inputs, self.inputs, strict=True)
+        inputs = [self.mutants if mutated and node is graph.sequence else x for node, x in pairs]
+        return evaluate(graph, inputs, self.parameters, self.calls)
 
     def rows(self, graph: Graph, mutants: Array | None = None, *, stored: bool = False) -> dict[Node, Array]:
-        """The values of the tile section; with `stored`, of what windows store."""
+        """The values of the tile section, of these mutants or of others; with `stored`, of what windows store."""
         changes = self.changes if stored else None
         mutants = self.mutants if mutants is None else mutants
         return evaluate_rows(graph, self.inputs, mutants, self.parameters, self.calls, changes=changes)
-
-    def given(self, graph: Graph, *, mutated: bool) -> list[Array]:
-        pairs = zip(graph.inputs, self.inputs, strict=True)
-        return [self.mutants if mutated and node is graph.sequence else x for node, x in pairs]
 
 
 def numbers(lowered: Small, context: Context, seed: int = 0) -> Numbers:
@@ -105,13 +104,7 @@ def stand_ins(graph: Graph) -> dict[str, Callable[[list[Array]], list[Array]]]:
 
 def _stand_in(nodes: dict[int, Node]) -> Callable[[list[Array]], list[Array]]:
     def call(operands: list[Array]) -> list[Array]:
-        batched = [n.type.batched for n in next(iter(nodes.values())).operands]
-        rows = next(len(o) for o, b in zip(operands, batched, strict=True) if b)
-        flat = [
-            o.reshape(rows, -1) if b else np.tile(o.reshape(1, -1), (rows, 1))
-            for o, b in zip(operands, batched, strict=True)
-        ]
-        x = np.concatenate(flat, axis=1).astype(float)
+        x = np.concatenate([o.reshape(len(operands[0]), -1) for o in operands], axis=1).astype(float)
         return [_mix(x, nodes[i]) if i in nodes else x for i in range(max(nodes) + 1)]
 
     return call

@@ -9,9 +9,9 @@ from typing import Any
 from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
-from fastism_compiler.compiler import find_sequence
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.frontend.keras.lowering import lower
+from fastism_compiler.frontend.keras.inputs import find_sequence
+from fastism_compiler.frontend.keras.lowering import functional_graph, lower
 from tests.graphs import GRAPHS
 
 NAMES = sorted(GRAPHS)
@@ -30,7 +30,7 @@ class Small:
 def lowered(name: str) -> Small:
     """A small model as the frontend hands it over. Copy its graph before you run passes on it."""
     model = GRAPHS[name]()
-    made = lower(model, find_sequence(model, "seq" if len(model.inputs) > 1 else 0))
+    made = lower(model, find_sequence(functional_graph(model), "seq" if len(model.inputs) > 1 else 0))
     return Small(model, made.graph, made.bindings)
 
 

@@ -217,14 +217,14 @@ def test_a_model_that_is_replaced_while_it_is_read_is_refused(
     path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the store names is what was loaded, whenever the file changes."""
-    from fastism_compiler.frontend import loading
+    from fastism_compiler.frontend.keras import frontend
     from fastism_compiler.genomics import fasta
 
     other = small_model(20)
     other.set_weights([w * 2 for w in other.get_weights()])
     mine = tmp_path / "mine.keras"
     mine.write_bytes(Path(path).read_bytes())
-    real = loading.load_model
+    real = frontend.load_model
 
     def slow(*args: Any, **options: Any) -> Any:
         loaded = real(*args, **options)
@@ -232,7 +232,7 @@ def test_a_model_that_is_replaced_while_it_is_read_is_refused(
         return loaded
 
     with monkeypatch.context() as patch:
-        patch.setattr(loading, "load_model", slow)
+        patch.setattr(frontend, "load_model", slow)
         with pytest.raises(fc.ModelError, match="changed while it was read"):
             scan(str(mine), source, tmp_path / "out")
     mine.write_bytes(Path(path).read_bytes())

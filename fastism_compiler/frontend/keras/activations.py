@@ -26,8 +26,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"gelu": {"approximate": False}, "leaky_r
 def apply_activation(builder: Builder, activation: Any, x: Node) -> Node:
     """`activation(x)`; None and `linear` leave `x` as it is.
 
+    A function that is none of Keras's is followed: it becomes the operations it is made of.
+
     Raises:
-        Decline: a function this package does not know.
+        Decline: a function that cannot be followed.
     """
     if activation is None or activation is keras.activations.linear:
         return x
@@ -36,10 +38,7 @@ def apply_activation(builder: Builder, activation: Any, x: Node) -> Node:
     if activation in FUNCTIONS:
         name = FUNCTIONS[activation]
         return builder.add(name, x, **_DEFAULTS.get(name, {}))
-    if isinstance(activation, keras.layers.Layer):
-        rule = builder.rule_for(activation)
-        if rule is not None:
-            result = rule(builder, activation, x)
-            if isinstance(result, Node):
-                return result
-    raise Decline(f"the activation {getattr(activation, '__name__', activation)!s} is not one of Keras's")
+    result = builder.follow(activation, x)
+    if not isinstance(result, Node):
+        raise Decline("an activation with several results")
+    return result

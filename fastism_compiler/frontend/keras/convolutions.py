@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 
 from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.kernels import kernel_node
 from fastism_compiler.ir import Node, same_padding
 
 L = keras.layers
-
-
-def _plain(layer: Any) -> None:
-    """Declines what changes a kernel behind its variable's back."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
 
 
 def _padding(layer: Any, length: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -45,10 +41,9 @@ def _finish(builder: Builder, layer: Any, x: Node) -> Node:
 
 def conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv1D: convolution, bias, activation."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.parameter(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
         return _finish(builder, layer, builder.add("conv", x, kernel, groups=layer.groups, **attrs))
 
@@ -62,10 +57,9 @@ def _geometry(layer: Any, length: int, taps: int, axis: int = 0) -> dict[str, An
 
 def depthwise_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """DepthwiseConv1D: kernel `[k, C, multiplier]`."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.parameter(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _geometry(layer, x.type.extent(1), kernel.type.extent(0))
         return _finish(builder, layer, builder.add("depthwise_conv", x, kernel, **attrs))
 
@@ -74,13 +68,12 @@ def depthwise_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
 
 def separable_conv1d(builder: Builder, layer: Any, x: Node) -> Node:
     """SeparableConv1D: depthwise, then pointwise; `canonicalize` splits it."""
-    _plain(layer)
     if layer.padding == "causal":
         raise Decline("causal separable convolutions are left to Keras")
 
     def body(x: Node) -> Node:
-        depthwise = builder.parameter(layer.depthwise_kernel)
-        pointwise = builder.parameter(layer.pointwise_kernel)
+        depthwise = builder.node(layer.depthwise_kernel)
+        pointwise = builder.node(layer.pointwise_kernel)
         attrs = _geometry(layer, x.type.extent(1), depthwise.type.extent(0))
         return _finish(builder, layer, builder.add("separable_conv", x, depthwise, pointwise, **attrs))
 
@@ -104,10 +97,9 @@ def _transposed_attrs(layer: Any, length: int, taps: int, axis: int) -> dict[str
 
 def conv1d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv1DTranspose: kernel `[k, Cout, Cin]`."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.parameter(layer.kernel)
+        kernel = kernel_node(builder, layer)
         attrs = _transposed_attrs(layer, x.type.extent(1), kernel.type.extent(0), 0)
         return _finish(builder, layer, builder.add("conv_transpose", x, kernel, **attrs))
 
@@ -125,12 +117,11 @@ def _spare_axis(x: Node, kernel: Node, valid: bool) -> int:
 
 def conv2d(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv2D over `(L, 1, C)`, `(1, L, C)`, or `(L, C, 1)` with a kernel as wide as C."""
-    _plain(layer)
     if layer.groups != 1:
         raise Decline("a grouped 2D convolution")
 
     def body(x: Node) -> Node:
-        kernel = builder.parameter(layer.kernel)
+        kernel = kernel_node(builder, layer)
         spare = _spare_axis(x, kernel, layer.padding == "valid")
         along = 3 - spare
         taps, filters = kernel.type.extent(along - 1), kernel.type.extent(3)
@@ -150,10 +141,9 @@ def conv2d(builder: Builder, layer: Any, x: Node) -> Node:
 
 def conv2d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv2DTranspose over `(L, 1, C)` or `(1, L, C)` with a kernel of 1 across."""
-    _plain(layer)
 
     def body(x: Node) -> Node:
-        kernel = builder.parameter(layer.kernel)
+        kernel = kernel_node(builder, layer)
         spare = 2 if x.type.extent(2) == 1 and kernel.type.extent(1) == 1 and layer.strides[1] == 1 else 1
         if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1 or layer.strides[spare - 1] != 1:
             raise Decline("a transposed 2D kernel that moves along both axes")
@@ -216,3 +206,76 @@ LAYERS: dict[type, Callable[..., Any]] = {
     L.AveragePooling2D: pooling2d("avg_pool"),
 }
 """Keras layer class -> lowering rule."""
+
+
+def _as_layer(operation: Any, x: Node, **kernels: Node) -> Any:
+    """An operation's arguments under the names that layers have for them."""
+
+    def per_axis(value: Any) -> tuple[int, ...]:
+        return (value,) * (x.type.rank - 2) if isinstance(value, int) else tuple(value)
+
+    given = vars(operation)
+    return SimpleNamespace(
+        **kernels,
+        use_bias=False,
+        activation=None,
+        padding=operation.padding,
+        data_format=operation.data_format or keras.config.image_data_format(),
+        strides=per_axis(operation.strides or given.get("pool_size", 1)),
+        dilation_rate=per_axis(given.get("dilation_rate", 1)),
+        output_padding=given.get("output_padding"),
+        pool_size=per_axis(given.get("pool_size", 1)),
+    )
+
+
+def conv_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
+    """conv, of one axis or of two with one to spare; groups follow from the kernel."""
+    weights = builder.node(kernel)
+    layer = _as_layer(operation, x, kernel=weights)
+    channels = x.type.extent(x.type.rank - 1 if layer.data_format == "channels_last" else 1)
+    layer.groups = channels // weights.type.extent(weights.type.rank - 2)
+    return _by_rank(x, conv1d, conv2d)(builder, layer, x)
+
+
+def depthwise_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
+    """depthwise_conv of one axis."""
+    return _by_rank(x, depthwise_conv1d)(builder, _as_layer(operation, x, kernel=builder.node(kernel)), x)
+
+
+def separable_operation(builder: Builder, operation: Any, x: Node, depthwise: Any, pointwise: Any) -> Node:
+    """separable_conv of one axis."""
+    kernels = {"depthwise_kernel": builder.node(depthwise), "pointwise_kernel": builder.node(pointwise)}
+    return _by_rank(x, separable_conv1d)(builder, _as_layer(operation, x, **kernels), x)
+
+
+def transposed_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
+    """conv_transpose, of one axis or of two with one to spare."""
+    layer = _as_layer(operation, x, kernel=builder.node(kernel))
+    return _by_rank(x, conv1d_transpose, conv2d_transpose)(builder, layer, x)
+
+
+def pool_operation(op: str) -> Callable[..., Node]:
+    """max_pool and average_pool."""
+
+    def rule(builder: Builder, operation: Any, x: Node) -> Node:
+        return _by_rank(x, pooling1d(op), pooling2d(op))(builder, _as_layer(operation, x), x)
+
+    return rule
+
+
+def _by_rank(x: Node, *rules: Callable[..., Node]) -> Callable[..., Node]:
+    """The rule for one spatial axis, or for two."""
+    if not 0 <= x.type.rank - 3 < len(rules):
+        raise Decline(f"a value of {x.type.rank} axes")
+    return rules[x.type.rank - 3]
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "Conv": conv_operation,
+    "DepthwiseConv": depthwise_operation,
+    "SeparableConv": separable_operation,
+    "ConvTranspose": transposed_operation,
+    "MaxPool": pool_operation("max_pool"),
+    "AveragePool": pool_operation("avg_pool"),
+}
+"""Class name of a `keras.ops` operation -> lowering rule."""

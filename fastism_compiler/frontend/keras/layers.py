@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,6 +13,8 @@ import numpy as np
 
 from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch, widened
 from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.contractions import einsum
+from fastism_compiler.frontend.keras.kernels import kernel_node, quantized, whole_layer
 from fastism_compiler.ir import Node
 
 L = keras.layers
@@ -22,45 +25,43 @@ def nothing(builder: Builder, layer: Any, x: Node) -> Node:
     return builder.add("identity", x)
 
 
-def dense(builder: Builder, layer: Any, x: Node) -> Node:
+def dense(builder: Builder, layer: Any, x: Node) -> Any:
     """Dense: contraction of the last axis, bias, activation."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
-    x = builder.add("dense", x, builder.parameter(layer.kernel))
+    if quantized(layer):
+        return whole_layer(builder, layer, x)
+    x = builder.add("dense", x, kernel_node(builder, layer))
     if layer.use_bias:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
 
 
-def einsum_dense(builder: Builder, layer: Any, x: Node) -> Node:
-    """EinsumDense that contracts the last axes of its input with the first of its kernel."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised kernels are left to Keras")
-    operands, result = layer.equation.replace(" ", "").split("->")
-    value, weights = operands.split(",")
-    summed = [c for c in weights if c in value]
-    kept, new = value[: len(value) - len(summed)], weights[len(summed) :]
-    if value != kept + "".join(summed) or weights != "".join(summed) + new or result != kept + new:
-        raise Decline(f"the equation {layer.equation}")
-    kernel = builder.parameter(layer.kernel)
-    inner = math.prod(kernel.type.extent(i) for i in range(len(summed)))
-    outer = kernel.type.row_size // inner
-    lead = tuple(x.type.extent(i) for i in range(1, len(kept)))
-    x = builder.add("reshape", x, shape=(*lead, inner))
-    x = builder.add("dense", x, builder.add("reshape", kernel, shape=(inner, outer)))
-    x = builder.add("reshape", x, shape=(*lead, *(kernel.type.extent(i) for i in range(len(summed), kernel.type.rank))))
+def einsum_dense(builder: Builder, layer: Any, x: Node) -> Any:
+    """EinsumDense: a product with its kernel over any axes, bias, activation."""
+    if quantized(layer):
+        return whole_layer(builder, layer, x)
+    x = einsum(builder, SimpleNamespace(subscripts=layer.equation), x, kernel_node(builder, layer))
     if layer.bias is not None:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
 
 
+def function(builder: Builder, layer: Any, x: Any) -> Any:
+    """Lambda: its function is followed."""
+    return builder.follow(lambda nest: layer.function(nest, **layer.arguments), x)
+
+
+def spectral_normalization(builder: Builder, layer: Any, x: Node) -> Any:
+    """SpectralNormalization: in inference the layer inside, whose kernel was normalised in training."""
+    return builder.follow(layer.layer, x)
+
+
 def embedding(builder: Builder, layer: Any, tokens: Node) -> Node:
     """Embedding: a row of its table per token."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise Decline("LoRA and quantised tables are left to Keras")
+    if quantized(layer):
+        raise Decline(f"its table is quantized to {quantized(layer)}")
     if tokens.type.dtype not in ("int32", "int64"):
         tokens = builder.add("cast", tokens, dtype="int32")
-    y = builder.add("embedding", tokens, builder.parameter(layer.embeddings))
+    y = builder.add("embedding", tokens, kernel_node(builder, layer, "embeddings"))
     return builder.add("cast", y, dtype=widened(str(layer.compute_dtype)))
 
 
@@ -298,6 +299,8 @@ LAYERS: dict[type, Callable[..., Any]] = {
     **dict.fromkeys(_NO_OPS, nothing),
     L.Dense: dense,
     L.EinsumDense: einsum_dense,
+    L.Lambda: function,
+    L.SpectralNormalization: spectral_normalization,
     L.Embedding: embedding,
     L.Activation: activation,
     L.ReLU: relu,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
 
 
@@ -122,6 +124,10 @@ def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node
     return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
 
 
+_IGNORE_MASKS = (keras.layers.BatchNormalization,)
+"""Layers that take a mask and have no use for it in inference."""
+
+
 class _Lowering:
     """Walks functional graphs, nested ones included."""
 
@@ -130,6 +136,7 @@ class _Lowering:
         self.declined: dict[str, str] = {}
         self.frozen: list[str] = []
         self._call_count = 0
+        builder.follow, builder.bind = self.follow, self.bind
 
     def function(self, function: Any, inputs: Sequence[Node], prefix: str) -> list[Node]:
         """Lower one functional graph applied to `inputs`; flat outputs."""
@@ -160,6 +167,8 @@ class _Lowering:
         self.builder.layer = name
         self._refuse(operation, kwargs)
         kwargs = private.given(operation, kwargs)
+        if isinstance(operation, _IGNORE_MASKS):
+            kwargs.pop("mask", None)
         inner = private.function_of(operation)
         if inner is not None and not kwargs:
             nested = self.function(inner, keras.tree.flatten(args[0]), prefix=f"{name}/")
@@ -197,19 +206,53 @@ class _Lowering:
         }
         return self.builder.add("custom_local", args[0], **attrs)
 
+    def follow(self, function: Any, nodes: Any) -> Any:
+        """A function of tensors, or a layer, as the operations it is made of.
+
+        Raises:
+            Decline: a function that uses more than Keras, and Python flow on numbers it cannot have yet.
+        """
+        name = self.builder.layer
+        if isinstance(function, keras.layers.Layer):
+            results: Any = self.call(function, [nodes], {}, prefix=f"{name}/")
+        else:
+            symbols = keras.tree.map_structure(_symbol, nodes)
+            what = f"the function {getattr(function, '__name__', type(function).__name__)}"
+            try:
+                traced = private.function_between(keras.tree.flatten(symbols), function(symbols))
+            except Exception as error:  # whatever a user's function raises on symbolic tensors
+                raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
+            flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
+            results = keras.tree.pack_sequence_as(private.output_structure(traced), flat)
+        self.builder.layer = name
+        return results[0] if isinstance(results, list) and len(results) == 1 else results
+
+    def bind(self, function: Callable[..., Any], what: str) -> str:
+        """Keep a function of tensors under a name: operand tensors in, flat results out."""
+        self._call_count += 1
+        key = f"{self.builder.layer}#{self._call_count}"
+        self.builder.bindings.calls[key] = lambda tensors: list(keras.tree.flatten(function(*tensors)))
+        return key
+
     def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """A custom layer as the known ops its `call` is made of."""
-        if not private.is_custom(operation) or kwargs.get("mask") is not None:
+        """A layer without a rule of its own as the known ops its `call` is made of.
+
+        One of Keras's own is left whole where some of them has no rule either.
+        """
+        if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
             raise Decline(self.declined.get(operation.name, f"no rule for {type(operation).__name__}"))
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
         training = {"training": False} if private.takes_training(operation) else {}
         try:
             function = private.trace(operation, symbols[0], {**symbols[1], **training})
         except Exception as error:
-            raise Decline(f"{type(operation).__name__}.call cannot be traced: {error}") from error
+            raise Decline(f"{type(operation).__name__}.call cannot be followed: {_first_line(error)}") from error
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
-        name, captured = str(self.builder.layer), self.builder.captured
+        name, captured, before = str(self.builder.layer), self.builder.captured, len(self.builder.graph)
         results = self.function(function, nodes, prefix=f"{name}/")
+        made = self.builder.graph.nodes()[before:]
+        if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
+            raise Decline(f"no rule for {type(operation).__name__}")
         self.note_frozen(operation, captured, name)
         return results
 
@@ -247,11 +290,13 @@ class _Lowering:
         spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
         key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
+        declined = self.declined.get(str(self.builder.layer), "")
+        why = {} if declined.startswith(("no rule", "not registered")) or not declined else {"why": declined}
         return [
             self.builder.graph.add(
                 "keras_call",
                 nodes,
-                {"call": key, "output": i, "what": what},
+                {"call": key, "output": i, "what": what, **why},
                 type=TensorType((BATCH, *_fixed(t.shape[1:], what)), widened(dtype_name(t.dtype))),
                 layer=self.builder.layer,
                 name=f"{self.builder.layer}.call",
@@ -287,6 +332,11 @@ class _Lowering:
                 expected="stateful=False",
                 got=f"layer {operation.name!r} with stateful=True",
             )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 
 
 def _symbol(node: Node) -> Any:

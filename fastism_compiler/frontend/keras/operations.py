@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
+from fastism_compiler.frontend.keras import arrangements, axiswise, contractions, convolutions
 from fastism_compiler.frontend.keras.layers import resolve_shape
 from fastism_compiler.frontend.keras.private import static_attributes
 from fastism_compiler.ir import Node
@@ -111,9 +112,13 @@ def _slice(builder: Builder, x: Node, axis: int, item: slice) -> Node:
     begin, end, step = item.indices(length)
     if step == -1 and (begin, end) == (length - 1, -1):
         return builder.add("flip", x, axis=axis)
-    if step != 1 or end <= begin:
-        raise Decline("a slice with a step")
-    return builder.add("slice", x, axis=axis, begin=begin, end=end)
+    places = range(begin, end, step)
+    if not places:
+        raise Decline("an empty slice")
+    x = builder.add("slice", x, axis=axis, begin=min(places), end=max(places) + 1)
+    if abs(step) > 1:
+        x = builder.add("subsample", x, axis=axis, step=abs(step))
+    return builder.add("flip", x, axis=axis) if step < 0 else x
 
 
 def _drop_axes(builder: Builder, x: Node, axes: Sequence[int]) -> Node:
@@ -227,10 +232,16 @@ def _camel(name: str) -> str:
 _LINEAR_AND_NOT = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power")
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
+    **axiswise.OPERATIONS,
+    **arrangements.OPERATIONS,
+    **contractions.OPERATIONS,
+    **convolutions.OPERATIONS,
     **{_camel(op): binary(op) for op in (*_LINEAR_AND_NOT, *COMPARISONS)},
     "TrueDivide": binary("divide"),
     **{_camel(op): unary(op) for op in UNARY},
     "Absolute": unary("abs"),
+    "Amax": reduction("reduce_max"),
+    "Amin": reduction("reduce_min"),
     "Negative": unary("negative"),
     "Mean": reduction("reduce_mean"),
     "Sum": reduction("reduce_sum"),

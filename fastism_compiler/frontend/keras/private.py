@@ -48,6 +48,17 @@ def calls(function: Any) -> Iterator[KerasNode]:
             yield KerasNode(node.operation, tuple(arguments.args), dict(arguments.kwargs), list(node.outputs))
 
 
+def function_between(inputs: Sequence[Any], outputs: Any) -> Any:
+    """A functional graph from symbolic inputs to what was computed from them; an input may be an output as it is.
+
+    Raises:
+        Exception: outputs that are no symbolic tensors, or do not depend on the inputs.
+    """
+    given = {id(x) for x in inputs}
+    outputs = keras.tree.map_structure(lambda y: keras.ops.copy(y) if id(y) in given else y, outputs)
+    return keras.Function(list(inputs) if len(inputs) > 1 else inputs[0], outputs)
+
+
 def trace(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """A functional graph of what `layer.call` does to symbolic tensors.
 
@@ -62,7 +73,7 @@ def trace(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     try:
         outputs = layer.call(*args, **kwargs)
         inputs = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, keras.KerasTensor)]
-        return keras.Function(inputs if len(inputs) > 1 else inputs[0], outputs)
+        return function_between(inputs, outputs)
     finally:
         for sublayer, inbound, outbound in recorded:
             del sublayer._inbound_nodes[inbound:]

@@ -10,6 +10,7 @@ import keras
 from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.keras.activations import FUNCTIONS
 from fastism_compiler.ir import Node
+from fastism_compiler.ir.ops.recurrent import STATES
 
 L = keras.layers
 
@@ -19,17 +20,29 @@ _CELLS: dict[type, tuple[str, type]] = {
     L.SimpleRNN: ("simple", L.SimpleRNNCell),
 }
 """Layer class -> kind of cell, and the class its cell must have."""
+_CELL_KINDS = {cell: kind for kind, cell in _CELLS.values()}
 _MERGES = {"sum": "add", "mul": "multiply"}
 
 
-def recurrent(builder: Builder, layer: Any, x: Node, initial_state: Any = None) -> Node:
-    """LSTM, GRU and SimpleRNN: the last hidden state, or all of them in the order they are computed."""
-    hidden = _hidden_states(builder, layer, x, initial_state)
-    if layer.return_sequences:
-        return builder.add("flip", hidden, axis=1) if layer.go_backwards else hidden
-    last = 0 if layer.go_backwards else hidden.type.extent(1) - 1
-    hidden = builder.add("slice", hidden, axis=1, begin=last, end=last + 1)
-    return builder.add("reshape", hidden, shape=(hidden.type.extent(2),))
+def recurrent(builder: Builder, layer: Any, x: Node, initial_state: Any = None) -> Any:
+    """LSTM, GRU and SimpleRNN, or an RNN of one of their cells.
+
+    The last hidden state, or all of them in the order they are computed; then the last states, if they are returned.
+    """
+    states = _states(builder, layer, x, initial_state)
+    last = [_last(builder, state, layer.go_backwards) for state in states]
+    if not layer.return_sequences:
+        result = last[0]
+    else:
+        result = builder.add("flip", states[0], axis=1) if layer.go_backwards else states[0]
+    return [result, *last] if layer.return_state else result
+
+
+def _last(builder: Builder, state: Node, backwards: bool) -> Node:
+    """The state behind the last step."""
+    at = 0 if backwards else state.type.extent(1) - 1
+    state = builder.add("slice", state, axis=1, begin=at, end=at + 1)
+    return builder.add("reshape", state, shape=(state.type.extent(2),))
 
 
 def bidirectional(builder: Builder, layer: Any, x: Node, initial_state: Any = None) -> Any:
@@ -53,14 +66,15 @@ def bidirectional(builder: Builder, layer: Any, x: Node, initial_state: Any = No
     return builder.add(_MERGES[layer.merge_mode], forward, backward)
 
 
-def _hidden_states(builder: Builder, layer: Any, x: Node, initial_state: Any) -> Node:
-    kind, expected = next(v for k, v in _CELLS.items() if isinstance(layer, k))
+def _states(builder: Builder, layer: Any, x: Node, initial_state: Any) -> list[Node]:
+    """Every position's hidden state; an LSTM's carry too, where the layer returns it."""
     cell: Any = layer.cell
-    own = type(cell) is expected
-    if not own:
+    kind = _CELL_KINDS.get(type(cell))
+    if kind is None:
         raise Decline(f"a recurrent layer with the cell {type(cell).__name__}")
-    if initial_state is not None or layer.return_state:
-        raise Decline("initial or final states are passed around")
+    if initial_state is not None:
+        raise Decline("initial states are passed around")
+    carry = layer.return_state and STATES[kind] > 1
     projections = builder.add("dense", x, builder.parameter(cell.kernel))
     recurrent_bias = None
     if cell.use_bias:
@@ -69,7 +83,7 @@ def _hidden_states(builder: Builder, layer: Any, x: Node, initial_state: Any) ->
             bias, recurrent_bias = (_row(builder, bias, i) for i in range(2))
         projections = builder.add("add", projections, bias)
     parameters = [builder.parameter(cell.recurrent_kernel), *([recurrent_bias] if recurrent_bias else [])]
-    return builder.add(
+    states = builder.add(
         "recurrence",
         projections,
         *parameters,
@@ -78,7 +92,12 @@ def _hidden_states(builder: Builder, layer: Any, x: Node, initial_state: Any) ->
         recurrent_activation=_name(getattr(cell, "recurrent_activation", None)),
         reverse=bool(layer.go_backwards),
         reset_after=bool(getattr(cell, "reset_after", False)),
+        **({"carry": True} if carry else {}),
     )
+    if not carry:
+        return [states]
+    units = parameters[0].type.extent(0)
+    return [builder.add("slice", states, axis=2, begin=n * units, end=(n + 1) * units) for n in range(STATES[kind])]
 
 
 def _row(builder: Builder, table: Node, row: int) -> Node:
@@ -102,6 +121,7 @@ def _name(activation: Any) -> str:
 
 LAYERS: dict[type, Callable[..., Any]] = {
     **dict.fromkeys(_CELLS, recurrent),
+    L.RNN: recurrent,
     L.Bidirectional: bidirectional,
 }
 """Keras layer class -> lowering rule."""

@@ -1,0 +1,237 @@
+"""Lowering rules for `keras.ops` that move, copy or cut positions: split, stack, pad, roll, take, repeat, tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastism_compiler.frontend.builder import Builder, Decline, is_computed, refuse_batch
+from fastism_compiler.ir import Node
+
+_MOST_RUNS = 32
+"""Runs of neighbouring positions that an index may be made of."""
+
+
+def inner_axis(builder: Builder, axis: Any, rank: int, what: str) -> int:
+    """An axis behind the batch, counted from the front.
+
+    Raises:
+        UnsupportedError: the batch axis.
+        Decline: no single axis.
+    """
+    if axis is None or isinstance(axis, tuple | list):
+        raise Decline(f"{what} without a single axis")
+    if axis % rank == 0:
+        raise refuse_batch(builder, f"{what} over the batch")
+    return int(axis) % rank
+
+
+def cut(builder: Builder, x: Node, axis: int, begin: int, end: int) -> Node:
+    """Positions `[begin, end)` of an axis."""
+    return builder.add("slice", x, axis=axis, begin=begin, end=end)
+
+
+def without(builder: Builder, x: Node, axis: int) -> Node:
+    """`x` without an axis of one element."""
+    return builder.add("reshape", x, shape=tuple(x.type.extent(i) for i in range(1, x.type.rank) if i != axis))
+
+
+def with_axis(builder: Builder, x: Node, axis: int) -> Node:
+    """`x` with a new axis of one element."""
+    sizes = [x.type.extent(i) for i in range(1, x.type.rank)]
+    return builder.add("reshape", x, shape=(*sizes[: axis - 1], 1, *sizes[axis - 1 :]))
+
+
+def joined(builder: Builder, parts: Sequence[Node], axis: int) -> Node:
+    """Several values behind each other; one stays as it is."""
+    return parts[0] if len(parts) == 1 else builder.add("concat", *parts, axis=axis)
+
+
+def split(builder: Builder, operation: Any, x: Node) -> list[Node]:
+    """split and array_split into equal parts or at given places."""
+    axis = inner_axis(builder, operation.axis, x.type.rank, "a split")
+    length, places = x.type.extent(axis), operation.indices_or_sections
+    ends = [len(p) for p in np.array_split(np.arange(length), places)] if isinstance(places, int) else None
+    cuts = [0, *(np.cumsum(ends).tolist() if ends else [min(int(p), length) for p in places] + [length])]
+    if any(b <= a for a, b in pairwise(cuts)):
+        raise Decline("a split with an empty part")
+    return [cut(builder, x, axis, a, b) for a, b in pairwise(cuts)]
+
+
+def unstack(builder: Builder, operation: Any, x: Node) -> list[Node]:
+    """unstack: every element of an axis by itself."""
+    axis = inner_axis(builder, operation.axis, x.type.rank, "an unstack")
+    if x.type.extent(axis) > _MOST_RUNS:
+        raise Decline("an unstack of a long axis")
+    return [without(builder, cut(builder, x, axis, i, i + 1), axis) for i in range(x.type.extent(axis))]
+
+
+def stack(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
+    """stack on a new axis behind the batch."""
+    nodes = [builder.node(x) for x in xs]
+    if not all(n.type.batched for n in nodes):
+        raise Decline("a stack with a constant array")
+    axis = inner_axis(builder, operation.axis, nodes[0].type.rank + 1, "a stack")
+    return joined(builder, [with_axis(builder, n, axis) for n in nodes], axis)
+
+
+def pad(builder: Builder, operation: Any, x: Node, constant_values: Any = None) -> Node:
+    """pad with zeros or another constant, with the nearest position, or mirrored."""
+    widths = operation.pad_width
+    widths = ((widths, widths),) if isinstance(widths, int) else tuple(widths)
+    if widths and isinstance(widths[0], int):
+        widths = (widths,)
+    widths = widths * x.type.rank if len(widths) == 1 else widths
+    if tuple(widths[0]) != (0, 0):
+        raise refuse_batch(builder, "padding of the batch")
+    for axis, (left, right) in enumerate(widths):
+        if axis and (left or right):
+            x = _padded(builder, x, axis, int(left), int(right), operation.mode, constant_values)
+    return x
+
+
+def _padded(builder: Builder, x: Node, axis: int, left: int, right: int, mode: str, value: Any) -> Node:
+    length = x.type.extent(axis)
+    if mode == "constant":
+        if value is None or value == 0:
+            return builder.add("pad", x, axis=axis, left=left, right=right)
+        if not np.isfinite(float(value)):
+            raise Decline("padding with a number that is not finite")
+        shifted = builder.add("pad", builder.add("subtract", x, float(value)), axis=axis, left=left, right=right)
+        return builder.add("add", shifted, float(value))
+    if mode == "edge":
+        ends = [(left, 0), (right, length - 1)]
+        sides = [
+            [builder.add("upsample", cut(builder, x, axis, at, at + 1), axis=axis, size=n)] if n else []
+            for n, at in ends
+        ]
+    elif mode in ("reflect", "symmetric") and max(left, right) <= length - (mode == "reflect"):
+        own = int(mode == "reflect")
+        pieces = [(left, own), (right, length - own - right)]
+        sides = [[builder.add("flip", cut(builder, x, axis, at, at + n), axis=axis)] if n else [] for n, at in pieces]
+    else:
+        raise Decline(f"padding of mode {mode}")
+    return joined(builder, [*sides[0], x, *sides[1]], axis)
+
+
+def roll(builder: Builder, operation: Any, x: Node) -> Node:
+    """roll along one axis or several."""
+    axes = operation.axis if isinstance(operation.axis, tuple | list) else (operation.axis,)
+    shifts = operation.shift if isinstance(operation.shift, tuple | list) else (operation.shift,) * len(axes)
+    for a, shift in zip(axes, shifts, strict=True):
+        axis = inner_axis(builder, a, x.type.rank, "a roll")
+        length = x.type.extent(axis)
+        first = length - shift % length
+        if first < length:
+            x = joined(builder, [cut(builder, x, axis, first, length), cut(builder, x, axis, 0, first)], axis)
+    return x
+
+
+def take(builder: Builder, operation: Any, x: Node, indices: Any) -> Node:
+    """take with constant indices: runs of neighbours, in either direction, and single positions."""
+    axis = inner_axis(builder, operation.axis, x.type.rank, "a choice of elements")
+    if isinstance(indices, Node) or is_computed(indices):
+        raise Decline("a choice of elements by computed indices")
+    chosen = np.asarray(indices)
+    length = x.type.extent(axis)
+    if chosen.ndim > 1 or chosen.size == 0 or (chosen >= length).any() or (chosen < -length).any():
+        raise Decline("a choice of elements by a table of indices")
+    places = np.atleast_1d(chosen) % length
+    step = np.diff(places)
+    if len(places) > 1 and (step == step[0]).all() and abs(step[0]) > 1:
+        return _strided(builder, x, axis, places, int(step[0]))
+    parts = [_run(builder, x, axis, run) for run in _runs(places)]
+    taken = joined(builder, parts, axis)
+    return without(builder, taken, axis) if chosen.ndim == 0 else taken
+
+
+def _strided(builder: Builder, x: Node, axis: int, places: Any, step: int) -> Node:
+    first, last = int(places.min()), int(places.max())
+    x = builder.add("subsample", cut(builder, x, axis, first, last + 1), axis=axis, step=abs(step))
+    return x if step > 0 else builder.add("flip", x, axis=axis)
+
+
+def _runs(places: Any) -> list[Any]:
+    """Indices cut where they stop following each other, up or down."""
+    runs: list[list[int]] = []
+    for place in places.tolist():
+        run = runs[-1] if runs else []
+        if run and abs(place - run[-1]) == 1 and (len(run) == 1 or place - run[-1] == run[-1] - run[-2]):
+            run.append(place)
+        else:
+            runs.append([place])
+    if len(runs) > _MOST_RUNS:
+        raise Decline("a choice of elements in no order")
+    return runs
+
+
+def _run(builder: Builder, x: Node, axis: int, run: Sequence[int]) -> Node:
+    part = cut(builder, x, axis, min(run), max(run) + 1)
+    return part if run[-1] >= run[0] else builder.add("flip", part, axis=axis)
+
+
+def repeat(builder: Builder, operation: Any, x: Node) -> Node:
+    """repeat: every element of an axis several times."""
+    axis = inner_axis(builder, operation.axis, x.type.rank, "a repetition")
+    if not isinstance(operation.repeats, int):
+        raise Decline("a repetition of unequal counts")
+    return builder.add("upsample", x, axis=axis, size=operation.repeats)
+
+
+def tile(builder: Builder, operation: Any, x: Node) -> Node:
+    """tile: an axis several times behind itself."""
+    times = [operation.repeats] if isinstance(operation.repeats, int) else list(operation.repeats)
+    times = [1] * (x.type.rank - len(times)) + times
+    if len(times) > x.type.rank or times[0] != 1:
+        raise refuse_batch(builder, "repeats of the batch")
+    for axis, count in enumerate(times):
+        if count > _MOST_RUNS:
+            raise Decline("an axis repeated many times")
+        x = joined(builder, [x] * count, axis)
+    return x
+
+
+def moveaxis(builder: Builder, operation: Any, x: Node) -> Node:
+    """moveaxis behind the batch."""
+    sources, targets = ([n] if isinstance(n, int) else list(n) for n in (operation.source, operation.destination))
+    perm = [i for i in range(x.type.rank) if i not in [s % x.type.rank for s in sources]]
+    pairs = sorted((t % x.type.rank, s % x.type.rank) for s, t in zip(sources, targets, strict=True))
+    for target, source in pairs:
+        perm.insert(target, source)
+    if perm[0] != 0:
+        raise Decline("a transpose of the batch axis")
+    return builder.add("transpose", x, perm=tuple(perm))
+
+
+def broadcast_to(builder: Builder, operation: Any, x: Node) -> Node:
+    """broadcast_to behind the batch axis."""
+    shape = tuple(operation.shape)
+    if len(shape) != x.type.rank or shape[0] not in (None, -1):
+        raise Decline("a broadcast of the batch axis")
+    return builder.add("broadcast", x, shape=tuple(int(n) for n in shape[1:]))
+
+
+def copy(builder: Builder, operation: Any, x: Node) -> Node:
+    """copy, stop_gradient: nothing in inference."""
+    return builder.add("identity", x)
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "Split": split,
+    "ArraySplit": split,
+    "Unstack": unstack,
+    "Stack": stack,
+    "Pad": pad,
+    "Roll": roll,
+    "Take": take,
+    "Repeat": repeat,
+    "Tile": tile,
+    "Moveaxis": moveaxis,
+    "BroadcastTo": broadcast_to,
+    "Copy": copy,
+    "StopGradient": copy,
+}
+"""Class name of a `keras.ops` operation -> lowering rule."""
