@@ -66,8 +66,8 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
             tried.add(other[0].rows)
             yield other
     for size in _SLICE_MIB if choice.parts > 1 else ():
-        factory = partial(compiler.EngineFactory, cost=replace(FITTED, slice_bytes=size << 20))
-        with mock.patch.object(compiler, "EngineFactory", factory):
+        resources = partial(compiler.Resources, cost=replace(FITTED, slice_bytes=size << 20))
+        with mock.patch.object(compiler, "Resources", resources):
             other = compiled(choice.rows)
         if other[0].parts != choice.parts:
             yield other

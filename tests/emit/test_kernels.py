@@ -22,7 +22,7 @@ from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
 from fastism_compiler.emit.precision import arithmetic_of
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
-from fastism_compiler.runtime.engine_factory import EngineFactory
+from fastism_compiler.runtime.engine_factory import Resources
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 from tests.programs import TILES, compile_tiles
@@ -83,8 +83,8 @@ def test_a_product_with_a_slice_in_parts(parts: int) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_dense_kernels_in_parts(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    factory = partial(EngineFactory, cost=replace(FITTED, slice_bytes=4 * 4 * 300))
-    monkeypatch.setattr("fastism_compiler.compiler.EngineFactory", factory)
+    resources = partial(Resources, cost=replace(FITTED, slice_bytes=4 * 4 * 300))
+    monkeypatch.setattr("fastism_compiler.compiler.Resources", resources)
     x = inputs = keras.Input((120, 4))
     x = keras.layers.MaxPooling1D(3)(keras.layers.Conv1D(8, 7, activation="relu")(x))
     model = randomize(keras.Model(inputs, keras.layers.Dense(300)(keras.layers.Flatten()(x))))
