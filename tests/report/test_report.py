@@ -217,7 +217,7 @@ def test_the_command_and_its_refusals(store: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((store, tmp_path / "r.txt"), ".html"),
         ((store, tmp_path / "r2.html", "--output", "tail"), "no such output"),
-        ((store, tmp_path / "r2.html", "--top", -1), "top >= 0"),
+        ((store, tmp_path / "r2.html", "--top", -1), "-1 is not in the range"),
         ((tmp_path / "nothing", tmp_path / "r2.html"), "does not exist"),
     ):
         result = run(*arguments)
