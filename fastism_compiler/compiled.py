@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,36 @@ class CompiledISM(EngineProgram):
     It scores as every `Program` does. It also shows its plan and graph, and
     can be exported.
     """
+
+    _changed: Callable[[], list[str]] | None = None
+    _compile_again: Callable[[], CompiledISM] | None = None
+    _refreshing = threading.RLock()
+    """One for all programs: compiling twice at once is slower than one after the other."""
+
+    def follow(self, *, changed: Callable[[], list[str]], compile_again: Callable[[], CompiledISM]) -> None:
+        """Let the program follow changes of its model that its variables do not show. `compile` calls this.
+
+        Args:
+            changed: names of the layers that compute something else than when the program was compiled.
+            compile_again: the same program of the model as it is now.
+        """
+        self._changed, self._compile_again = changed, compile_again
+
+    def refresh(self) -> None:
+        """Compile again if the model was changed (LoRA, quantization, dtypes, activations); every call does this.
+
+        Raises:
+            FastISMError: the changed model cannot be compiled.
+        """
+        if self._changed is None or self._compile_again is None:
+            return
+        with self._refreshing:
+            layers = self._changed()
+            if not layers:
+                return
+            shown = ", ".join(map(repr, layers[:3])) + (", ..." if len(layers) > 3 else "")
+            warnings.warn(f"the model was changed after compile (layers {shown}); it is compiled again", stacklevel=4)
+            vars(self).update(vars(self._compile_again()))
 
     def export(self, path: str | os.PathLike[str], format: str = "savedmodel", **options: Any) -> Manifest:
         """Write the program as an artifact that runs without this package.
@@ -42,6 +75,7 @@ class CompiledISM(EngineProgram):
             VerificationError: ONNX Runtime makes something else of an `onnx` file (a bug; nothing is left behind).
             OptionError: no such format.
         """
+        self.refresh()
         return export_program(self, Path(path), format, **options)
 
     def to_keras_layer(self) -> Any:

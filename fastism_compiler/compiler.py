@@ -157,6 +157,11 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     if options.autotune:
         factory = _tuned(factory, parts, options.most_sequences)
     program = _assemble(factory, parts, options, budget, _notes(narrowed, options))
+    before = source.origin.fingerprint()
+    program.follow(
+        changed=lambda: source.origin.changed(before),
+        compile_again=lambda: compile_source(read_model(source.model, options.reading), options),
+    )
     _prove(program, options.verify)
     return program
 

@@ -101,6 +101,10 @@ class LoadedRows:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
         return in_batches(self._score, inputs, self.rows)
 
+    def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
+        """The same: a loaded program has no other way."""
+        return self(inputs)
+
     def in_float64(self) -> None:
         """None: a loaded program holds float32 functions, not the model."""
 

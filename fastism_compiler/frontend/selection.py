@@ -148,6 +148,9 @@ class Selection:
         for key, index in outputs.items():
             if key in self._keys:
                 chosen.append((self._keys.index(key), index))
+            elif key in names and list(names).count(key) > 1:
+                numbers = [i for i, name in enumerate(names) if name == key]
+                raise OptionError("several outputs have this name; choose by number", expected=numbers, got=repr(key))
             elif key in names:
                 chosen.append((list(names).index(key), index))
             elif isinstance(key, int) and -len(names) <= key < len(names):

@@ -79,6 +79,14 @@ class Origin(ABC):
         """Inside, whoever reads one of `weights` gets the given tensor: parameters of the graph, and opaque calls."""
         return nullcontext()
 
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
+        return {}
+
+    def changed(self, before: Mapping[str, Any]) -> list[str]:
+        """Names of the layers that compute something else than when this fingerprint was taken."""
+        return []
+
     def configuration(self) -> str | None:
         """The model's configuration as text, for its digest; None where the graph has to stand for it."""
         return None

@@ -11,8 +11,6 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import Letters
 
-_ROWS = 64
-
 
 class WholeScorer(Protocol):
     """Scores whole sequences.
@@ -26,21 +24,31 @@ class WholeScorer(Protocol):
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
 
+    def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
+        """The same, one operation after the other where the framework can: graph optimisers drop some NaN."""
+
     def in_float64(self) -> WholeScorer | None:
         """The same model in float64, the exact oracle; None where there is none."""
 
 
-def in_batches(score: Callable[[list[Array]], Sequence[Any]], inputs: Sequence[Array], rows: int) -> list[Array]:
-    """Flat outputs `[n, *out]` of `score`, called with `rows` sequences each time, the last ones repeated.
+def in_batches(
+    score: Callable[[list[Array]], Sequence[Any]], inputs: Sequence[Array], rows: int, *, pad: bool = True
+) -> list[Array]:
+    """Flat outputs `[n, *out]` of `score`, called with `rows` sequences each time.
 
-    A few sequences are not worth as many: calls have one of two sizes.
+    Args:
+        score: flat outputs for flat inputs.
+        inputs: flat, `[n, ...]` each.
+        rows: most sequences of a call.
+        pad: what is left over is filled up to a power of two, with its last sequence, so that few sizes are compiled.
     """
     count = len(inputs[0])
-    rows = min(rows, _ROWS) if count <= _ROWS else rows
     pieces = []
     for begin in range(0, count, rows):
-        block = [_padded(x[begin : begin + rows], rows) for x in inputs]
-        pieces.append([np.asarray(y)[: count - begin] for y in score(block)])
+        here = min(rows, count - begin)
+        size = min(rows, 1 << (here - 1).bit_length()) if pad else here
+        block = [_padded(x[begin : begin + rows], size) for x in inputs]
+        pieces.append([np.asarray(y)[:here] for y in score(block)])
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 

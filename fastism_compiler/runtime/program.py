@@ -285,7 +285,11 @@ class Program:
                 expected='processes started by "spawn", each with a program of its own (compile or load it there)',
                 got=f"process {os.getpid()}, forked from {self._process}",
             )
+        self.refresh()
         return self.inputs.read(x)
+
+    def refresh(self) -> None:
+        """Follow changes of the model that its variables do not show, where there is a model."""
 
     # Blocks
 

@@ -25,6 +25,10 @@ _MUTANTS = 512
 """Whole mutants that exist at once."""
 
 
+Whole = Callable[[Sequence[Array]], list[Array]]
+"""Flat outputs `[n, *out]` of whole sequences, flat `[n, ...]`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Jobs of one engine, and the cells `[b, r, ...]` of a block's result that they fill."""
@@ -85,7 +89,7 @@ class Scorer:
         """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""
         return self._whole(self.naive, arrays)
 
-    def _whole(self, naive: WholeScorer, inputs: list[Array]) -> list[Array]:
+    def _whole(self, naive: Whole, inputs: list[Array]) -> list[Array]:
         """What the model makes of whole sequences, its products as strict as the programs' are."""
         with strict_float32():
             return [y.numpy() for y in self.selection([tf.constant(y) for y in naive(inputs)])]
@@ -102,7 +106,7 @@ class Scorer:
         scored = engine.run(block, jobs, delta=delta)
         doubtful = np.flatnonzero(~scored.trusted)
         if len(doubtful):
-            exact = self._score_whole(engine, block, jobs.take(doubtful), delta)
+            exact = self._score_whole(engine, block, jobs.take(doubtful), delta, self.naive.step_by_step)
             for y, better, window in zip(scored.outputs, exact.outputs, engine.windows, strict=True):
                 y[doubtful] = better if window is None else window.cut(better, jobs.change[doubtful])
             sequences = np.unique(jobs.sequence[doubtful])  # their references may be as doubtful
@@ -112,10 +116,13 @@ class Scorer:
                 self.rescored += len(doubtful)
         return scored
 
-    def _score_whole(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
+    def _score_whole(
+        self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool, naive: Whole | None = None
+    ) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
-        references = self.references(block)
-        outputs = self._naive_rows(self.naive, engine.ranges, block, jobs)
+        naive = naive or self.naive
+        references = self._whole(naive, block)
+        outputs = self._naive_rows(naive, engine.ranges, block, jobs)
         unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
         for k, reference in enumerate(references):
             outputs[k][unchanged] = reference[jobs.sequence[unchanged]]
@@ -133,7 +140,7 @@ class Scorer:
             unchanged[rows] = same.reshape(len(part), -1).all(axis=1)
         return unchanged
 
-    def _naive_rows(self, naive: WholeScorer, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
+    def _naive_rows(self, naive: Whole, ranges: ChangeRanges, arrays: list[Array], jobs: Jobs) -> list[Array]:
         pieces = []
         for rows in _slices(len(jobs)):
             part = jobs.take(rows)

@@ -33,7 +33,7 @@ def test_the_site_builds_strictly_and_documents_the_public_names(tmp_path: Path)
     reference = (tmp_path / "site" / "reference.html").read_text()
     for name in (
         "fastism_compiler.compiler.compile",
-        "fastism_compiler.compiled.CompiledISM.saturate",
+        "fastism_compiler.runtime.program.Program.saturate",
         "fastism_compiler.passes.base.Pass",
         "fastism_compiler.ir.graph.Graph.replace",
         "fastism_compiler.plot.heatmap.heatmap_figure",

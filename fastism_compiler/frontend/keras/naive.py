@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from fastism_compiler.emit.functions import traced
 from fastism_compiler.frontend.keras.float64 import float64_clone
@@ -16,29 +17,31 @@ _ROWS = 64
 
 
 class NaiveRows:
-    """Scores whole sequences with the user's own model, in padded batches of one size.
+    """Scores whole sequences with the user's own model, in the batch that is there.
 
     Args:
         model: the Keras model.
         structure: the nest in which it takes its inputs.
-        jit: compile with XLA.
-        rows: sequences per call, where there are many.
+        jit: compile with XLA, which needs batches of few sizes.
+        rows: most sequences per call.
     """
 
     def __init__(self, model: Any, structure: Any, *, jit: bool = False, rows: int = _ROWS) -> None:
         self.rows = rows
-        self._model, self._structure = model, structure
+        self._model, self._structure, self._jit = model, structure, jit
         self._float64: NaiveRows | None = None
-
-        def run(inputs: list[Any]) -> list[Any]:
-            packed = keras.tree.pack_sequence_as(structure, inputs)
-            return list(keras.tree.flatten(model(packed, training=False)))
-
-        self._run = traced(run, jit)
+        self._traced = traced(self._run, jit)
+        self._open: Any = None
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
-        return in_batches(self._run, inputs, self.rows)
+        if self._jit:
+            return in_batches(self._traced, inputs, self.rows)
+        return in_batches(self._with_open_batch, inputs, self.rows, pad=False)
+
+    def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
+        """The same without a graph, whose optimiser leaves NaN out of some maxima."""
+        return in_batches(lambda block: self._run([tf.constant(x) for x in block]), inputs, self.rows, pad=False)
 
     def in_float64(self) -> NaiveRows | None:
         """The same model cloned to float64, weights copied: the exact oracle; None where it cannot be cloned."""
@@ -49,3 +52,15 @@ class NaiveRows:
                 return None
             self._float64 = NaiveRows(clone, self._structure, rows=self.rows)
         return self._float64
+
+    def _run(self, inputs: list[Any]) -> list[Any]:
+        packed = keras.tree.pack_sequence_as(self._structure, inputs)
+        return list(keras.tree.flatten(self._model(packed, training=False)))
+
+    def _with_open_batch(self, inputs: list[Array]) -> list[Any]:
+        """One trace serves every number of sequences."""
+        if self._open is None:
+            specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
+            self._open = self._traced.get_concrete_function(specs)
+        results: list[Any] = self._open([tf.constant(x) for x in inputs])
+        return results

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras.fingerprint import Fingerprint, changed_layers, fingerprint
 from fastism_compiler.frontend.keras.naive import NaiveRows
 from fastism_compiler.frontend.keras.reduction import append_function
 from fastism_compiler.frontend.source import FlatFunction, Origin, Weight
@@ -40,6 +41,14 @@ class KerasOrigin(Origin):
         """Inside, Keras reads the given tensors in place of its variables, opaque layers' too."""
         scope: AbstractContextManager[Any] = keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True)))
         return scope
+
+    def fingerprint(self) -> Fingerprint:
+        """Which layers compute what (see `fingerprint`)."""
+        return fingerprint(self.model)
+
+    def changed(self, before: Fingerprint) -> list[str]:
+        """Layers that were changed behind the program's back."""
+        return changed_layers(before, fingerprint(self.model))
 
     def configuration(self) -> str | None:
         """The model as JSON; None where a custom layer has no configuration."""

@@ -26,6 +26,9 @@ class Rows:
         outputs = self.model(np.asarray(inputs[0], self.dtype))
         return [outputs["profile"], outputs["amount"]]
 
+    def step_by_step(self, inputs: Sequence[Any]) -> list[Any]:
+        return self(inputs)
+
     def in_float64(self) -> Rows:
         wide = replace(self.model, kernel=self.model.kernel.astype("f8"), head=self.model.head.astype("f8"))
         return Rows(wide, self.rows, "float64")
