@@ -63,9 +63,11 @@ class Genome:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.close()
-        if kind is None:
-            self._source.check_unchanged()
+        try:
+            if kind is None:
+                self._source.check_unchanged()
+        finally:
+            self.close()  # and with it the copy of a pipe
 
     def _read(self, chrom: str, start: int, end: int) -> str:
         try:

@@ -148,10 +148,10 @@ def check_length(length: Any, shape: Sequence[int | None] = ()) -> None:
         return
     if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
         raise OptionError("a length is a positive whole number", got=length)
-    if len(shape) > 1 and shape[1] is not None and shape[1] != length:
-        raise OptionError("length= is for models that leave it open", expected=f"{shape[1]}, or none", got=length)
     if length > LONGEST:
         raise OptionError("a sequence of this length does not fit", expected=f"at most {LONGEST}", got=length)
+    if len(shape) > 1 and shape[1] is not None and shape[1] != length:
+        raise OptionError("length= is for models that leave it open", expected=f"{shape[1]}, or none", got=length)
 
 
 def _check_finite(array: Array, name: str) -> None:
