@@ -62,7 +62,7 @@ def is_theirs(result: Path) -> bool:
     """Whether a file that no run has written stands where the manifest of a result would."""
     try:
         content = read_object(manifest_path(result))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except StoreError:
         return True
