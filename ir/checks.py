@@ -14,7 +14,7 @@ from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import MACRO_OPS, RULES, TILE_OPS, Moves
-from fastism_compiler.ir.queries import call_of, effect_on, is_linear, kernel_of, map_of, rule_of
+from fastism_compiler.ir.queries import call_of, effect_on, is_linear, kernel_of, map_of, needed_positions, rule_of
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 
 Check = Callable[[Node], str | None]
@@ -70,19 +70,10 @@ def operands_are_demanded(node: Node) -> str | None:
         demand = operand.facts.demand
         if demand is None or operand.facts.axis is None or i in rule_of(node).shape_only:
             continue
-        first, last = _needed(node, i, operand)
+        first, last = needed_positions(node, i, operand.facts.axis)
         if first < last and not demand[0] <= first < last <= demand[1]:
             return f"positions [{first}, {last}) of %{operand.name} are needed, [{demand[0]}, {demand[1]}) are demanded"
     return None
-
-
-def _needed(node: Node, operand: int, source: Node) -> tuple[int, int]:
-    """The positions of an operand that a node needs for those demanded of itself."""
-    axis = source.facts.axis or 0
-    effect = effect_on(node, operand, axis)
-    if isinstance(effect, Moves) and node.facts.axis is not None and node.facts.demand is not None:
-        return effect.map.needed(*node.facts.demand)
-    return 0, source.type.extent(axis)
 
 
 def has_range(node: Node) -> str | None:

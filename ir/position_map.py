@@ -105,7 +105,7 @@ class PositionMap:
     def _contract(self, lo: Any, hi: Any) -> tuple[Any, Any]:
         if self.stride == 1:  # the usual case, and dividing a table takes long
             return lo + self.pad - self._reach(), hi + self.pad
-        start = -((self._reach() - lo - self.pad) // self.stride)  # ceiling division
+        start = ceil_div(lo + self.pad - self._reach(), self.stride)
         stop = (hi - 1 + self.pad) // self.stride + 1
         return start, stop
 

@@ -38,6 +38,14 @@ def map_of(node: Node, operand: int, axis: int) -> PositionMap:
     return effect.map
 
 
+def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
+    """The positions on `axis` of an operand that `node` reads for those demanded of itself."""
+    effect = effect_on(node, operand, axis)
+    if isinstance(effect, Moves) and node.facts.axis is not None and node.facts.demand is not None:
+        return effect.map.needed(*node.facts.demand)
+    return 0, node.operands[operand].type.extent(axis)
+
+
 def is_linear(node: Node, changed: list[bool]) -> bool:
     """Whether deltas of these operands pass `node` without the reference."""
     return rule_of(node).linear(call_of(node), changed)

@@ -120,6 +120,8 @@ def _pool_by_softmax(graph: Graph, node: Node, context: Context) -> Node | None:
     for weights, values in (product.operands, product.operands[::-1]):
         if weights.op != "softmax" or weights.attrs["axes"] != node.attrs["axes"]:
             continue
+        if is_stopped(product, context.stop_at) or is_stopped(weights, context.stop_at):
+            continue  # they would be gone, and the stop with them
         (scores,) = weights.operands
         last = values.type.rank - 1
         alike = scores.type.rank == values.type.rank and scores.type.shape[:-1] == values.type.shape[:-1]

@@ -8,8 +8,7 @@ from typing import ClassVar
 from fastism_compiler.ir.checks import has_demand, operands_are_demanded, outputs_are_demanded
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.ops import Moves
-from fastism_compiler.ir.queries import effect_on
+from fastism_compiler.ir.queries import needed_positions
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -37,17 +36,10 @@ class DemandPass(Pass):
             length = node.type.extent(axis)
             needs = [(0, length)] if node in graph.outputs else []
             for user in node.users:
-                needs += [_needed(user, i, axis, length) for i in _positions(user, node)]
+                needs += [needed_positions(user, i, axis) for i in _positions(user, node)]
             needs = [n for n in needs if n[0] < n[1]]
             node.facts.demand = (min(n[0] for n in needs), max(n[1] for n in needs)) if needs else (0, 0)
 
 
 def _positions(user: Node, node: Node) -> list[int]:
     return [i for i, operand in enumerate(user.operands) if operand is node]
-
-
-def _needed(user: Node, operand: int, axis: int, length: int) -> tuple[int, int]:
-    effect = effect_on(user, operand, axis)
-    if isinstance(effect, Moves) and user.facts.axis is not None and user.facts.demand is not None:
-        return effect.map.needed(*user.facts.demand)
-    return 0, length

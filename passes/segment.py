@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastism_compiler.ir import queries
 from fastism_compiler.ir.checks import has_segment
 from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import call_of, rule_of
+from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -43,12 +44,11 @@ class SegmentPass(Pass):
         _number(changed)
 
 
-def is_linear(node: Node) -> bool:
+def _is_linear(node: Node) -> bool:
     """Whether deltas pass `node` without the reference, given which operands change."""
     if node.facts.layer_class is LayerClass.STOP or node.type.dtype == "bool":
         return False  # truth values have no difference
-    flags = [o.changes for o in node.operands]
-    return rule_of(node).linear(call_of(node), flags)
+    return queries.is_linear(node, [o.changes for o in node.operands])
 
 
 def _reads_window(node: Node) -> bool:
@@ -59,7 +59,7 @@ def _wants_delta(node: Node) -> bool:
     """Arithmetic on a window that is cheaper, or only right, on its delta."""
     rule = rule_of(node)
     aggregates = node.facts.layer_class is LayerClass.AGGREGATION
-    return is_linear(node) and (rule.contraction or rule.delta_only or aggregates) and _reads_window(node)
+    return _is_linear(node) and (rule.contraction or rule.delta_only or aggregates) and _reads_window(node)
 
 
 def _read_by_value(changed: list[Node]) -> set[Node]:
@@ -67,7 +67,7 @@ def _read_by_value(changed: list[Node]) -> set[Node]:
     by_value: set[Node] = set()
     for node in reversed(changed):
         users = [u for u in node.users if u.changes]
-        if all(not is_linear(u) or (not _wants_delta(u) and u in by_value) for u in users):
+        if all(not _is_linear(u) or (not _wants_delta(u) and u in by_value) for u in users):
             by_value.add(node)
     return by_value
 
@@ -75,7 +75,7 @@ def _read_by_value(changed: list[Node]) -> set[Node]:
 def _form(graph: Graph, node: Node, by_value: set[Node]) -> Form:
     if node is graph.sequence or _wants_delta(node):
         return Form.DELTA
-    if not is_linear(node):
+    if not _is_linear(node):
         return Form.VALUE
     forms = {o.facts.form for o in node.changed_operands}
     if node.is_full:

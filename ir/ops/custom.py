@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.ops.elementwise import track_broadcast
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Linear, Moves, OpRule, Stops, Track, never
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import BATCH, TensorType
@@ -38,15 +39,6 @@ def _linear(call: Call, changed: Sequence[bool]) -> bool:
     return bool(call.attrs["linear"])
 
 
-def _broadcasts(call: Call, operand: int, axis: int) -> Effect:
-    source = call.operands[operand]
-    target = axis + call.result.rank - source.rank
-    length = source.extent(axis)
-    if length != call.result.extent(target):
-        return Stops("a single changed position is broadcast over all positions")
-    return Moves(target, identity(length))
-
-
 def _beside_axes(call: Call, operand: int, axis: int) -> Effect:
     over = call.attrs["over"]
     if axis in over:
@@ -61,6 +53,6 @@ def _bound(kind: str, layer_class: LayerClass, track: Track, linear: Linear = ne
 
 RULES = (
     _bound("custom_local", LayerClass.LOCAL, _track, _linear),
-    _bound("elementwise_call", LayerClass.SEE_THROUGH, _broadcasts, elementwise=True),
+    _bound("elementwise_call", LayerClass.SEE_THROUGH, track_broadcast, elementwise=True),
     _bound("axis_call", LayerClass.SEE_THROUGH, _beside_axes),
 )

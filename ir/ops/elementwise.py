@@ -54,7 +54,8 @@ def _cast(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
     return TensorType(operands[0].shape, attrs["dtype"])
 
 
-def _pass_through(call: Call, operand: int, axis: int) -> Effect:
+def track_broadcast(call: Call, operand: int, axis: int) -> Effect:
+    """Positions stay where they are, counted from the last axis; a single one may meet many."""
     source = call.operands[operand]
     target = axis + call.result.rank - source.rank
     length = source.extent(axis)
@@ -103,7 +104,7 @@ RULES = (
             kind,
             LayerClass.SEE_THROUGH,
             _broadcast,
-            _pass_through,
+            track_broadcast,
             linear,
             elementwise=True,
             delta_lowering=DeltaLowering.SUM if kind in _SUMS else DeltaLowering.SAME,
@@ -113,11 +114,15 @@ RULES = (
         for kind, linear in _LINEARITY.items()
     ),
     *(
-        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, _pass_through, elementwise=True, **_flags(kind))
+        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, track_broadcast, elementwise=True, **_flags(kind))
         for kind in UNARY
     ),
-    OpRule("negative", LayerClass.SEE_THROUGH, _broadcast, _pass_through, always, elementwise=True, rematerialize=True),
-    *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, _pass_through, elementwise=True) for kind in COMPARISONS),
-    OpRule("select", LayerClass.SEE_THROUGH, _select, _pass_through, elementwise=True),
-    OpRule("cast", LayerClass.SEE_THROUGH, _cast, _pass_through, _float_to_float, elementwise=True, keeps_tokens=True),
+    OpRule(
+        "negative", LayerClass.SEE_THROUGH, _broadcast, track_broadcast, always, elementwise=True, rematerialize=True
+    ),
+    *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, track_broadcast, elementwise=True) for kind in COMPARISONS),
+    OpRule("select", LayerClass.SEE_THROUGH, _select, track_broadcast, elementwise=True),
+    OpRule(
+        "cast", LayerClass.SEE_THROUGH, _cast, track_broadcast, _float_to_float, elementwise=True, keeps_tokens=True
+    ),
 )

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
+from fastism_compiler.ir.ops.elementwise import track_broadcast
 from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Infer, Moves, OpRule, Stops, Track, always
 from fastism_compiler.ir.position_map import PositionMap, ceil_div, identity
 from fastism_compiler.ir.types import TensorType, promote
@@ -140,13 +141,6 @@ def _track_reshape(call: Call, operand: int, axis: int) -> Effect:
     return Stops("the reshape mixes positions with other axes")
 
 
-def _track_broadcast(call: Call, operand: int, axis: int) -> Effect:
-    target = axis + call.result.rank - call.operands[0].rank
-    if call.operands[0].extent(axis) != call.result.extent(target):
-        return Stops("a single changed position is broadcast over all positions")
-    return Moves(target, identity(call.operands[0].extent(axis)))
-
-
 def _rule(kind: str, infer: Infer, track: Track, **options: Any) -> OpRule:
     return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, **options)
 
@@ -161,5 +155,5 @@ RULES = (
     _rule("concat", _concat, _track_concat, delta_only=True, delta_lowering=DeltaLowering.CONCAT),
     _rule("transpose", _transpose, _track_transpose, keeps_tokens=True),
     _rule("reshape", _reshape, _track_reshape, delta_only=True, keeps_tokens=True, regroups=True),
-    _rule("broadcast", _broadcast, _track_broadcast),
+    _rule("broadcast", _broadcast, track_broadcast),
 )

@@ -83,6 +83,16 @@ def test_scores_need_channels_to_lie_beside_the_values() -> None:
     assert "softmax_pool" not in [n.op for n in run_until(t.finish(total), "canonicalize")]
 
 
+@pytest.mark.parametrize("layer", ["softmax", "product", "total"])
+def test_a_stop_inside_a_pool_by_softmax_stays(layer: str) -> None:
+    t = Tiny()
+    weights = t.op("softmax", t.conv(t.x, 1), layer="softmax", axes=(1,))
+    product = t.op("multiply", t.conv(t.x, 3), weights, layer="product")
+    graph = t.finish(t.op("reduce_sum", product, layer="total", axes=(1,), keepdims=False))
+    ops = [n.op for n in run_until(graph, "canonicalize", stop_at=frozenset([layer]))]
+    assert "softmax_pool" not in ops
+
+
 def test_a_product_without_a_softmax_stays_one() -> None:
     t = Tiny()
     product = t.op("multiply", t.conv(t.x, 3), t.op("softmax", t.conv(t.x, 3), axes=(2,)))

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from fastism_compiler.ir import ChangeRanges, Section
-from fastism_compiler.passes import Context, default_pipeline
+from fastism_compiler.ir import Section
+from fastism_compiler.passes import default_pipeline
 
-from fastism_compiler.frontend.keras.inputs import find_sequence
-from fastism_compiler.frontend.keras.lowering import functional_graph, lower
-from tests.graphs import GRAPHS
-
-
-def ranges_of(length: int) -> list[Any]:
-    """Every position, and three ranges of unequal width."""
-    return [None, [(0, min(2, length)), (length // 2, length // 2 + 1), (length // 3, length)]]
+from tests.passes.small_graphs import NAMES, context_for, length_of, lowered, ranges_of
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["values", "windows"])
-@pytest.mark.parametrize("name", sorted(GRAPHS))
+@pytest.mark.parametrize("name", NAMES)
 def test_what_changes_is_stored(name: str, sparse: bool) -> None:
-    model = GRAPHS[name]()
-    position = find_sequence(functional_graph(model), "seq" if len(model.inputs) > 1 else 0)
-    length = model.inputs[position].shape[1]
-    lowered = lower(model, position).graph
-    for ranges in ranges_of(length):
-        context = Context(ChangeRanges.of(ranges, length), frozenset(), jit=True, batch_size=3, sparse=sparse)
-        graph = default_pipeline().run(lowered.copy(), context)
+    model = lowered(name).graph
+    for ranges in ranges_of(length_of(model)):
+        graph = model.copy()
+        context = context_for(graph, ranges, sparse)
+        default_pipeline().run(graph, context)
         stored = [n for n in graph.nodes(Section.TILE) if n.has_window and n.facts.carrier]
         for node in stored:
             changes, carrier = node.window.ranges, node.carrier

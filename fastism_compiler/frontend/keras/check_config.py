@@ -68,10 +68,8 @@ def check_config(config: FileConfig, known: Known) -> None:
         ModelError: it holds Python code, or names a class, function or file that is not allowed.
     """
     found = list(findings(config, known))
-    for kind, refusal in _REFUSALS.items():
-        these = [f for f in found if f.kind == kind]
-        if these:
-            raise refusal(config, these)
+    for kind in _REFUSALS:
+        _refuse(config, kind, found)
 
 
 def check_names(config: FileConfig, known: Known) -> None:
@@ -80,9 +78,16 @@ def check_names(config: FileConfig, known: Known) -> None:
     Raises:
         ModelError: at least one is.
     """
-    missing = [f for f in findings(config, known) if f.kind == "unknown"]
-    if missing:
-        raise _unknown(config, missing)
+    _refuse(config, "unknown", list(findings(config, known)))
+
+
+def _refuse(config: FileConfig, kind: Kind, found: list[Finding]) -> None:
+    """Raise where something of this kind was found."""
+    these = [f for f in found if f.kind == kind]
+    if these:
+        rule, expected = _REFUSALS[kind]
+        shown = ", ".join(map(str, these[:5])) + (", ..." if len(these) > 5 else "")
+        raise ModelError(rule, expected=expected.format(name=these[0].name), got=f"{config.path}: {shown}")
 
 
 def findings(config: FileConfig, known: Known) -> Iterator[Finding]:
@@ -207,61 +212,31 @@ def _is_pure_call(config: Any) -> bool:
     return family in allowed.TENSORFLOW_FAMILIES or symbol in allowed.TENSORFLOW_NAMES
 
 
-def _listed(config: FileConfig, found: list[Finding]) -> str:
-    return f"{config.path}: " + ", ".join(str(f) for f in found[:5]) + (", ..." if len(found) > 5 else "")
+_TRUSTED = "or, if you trust whoever made the file, safe_mode=False (on the command line: --unsafe-load)"
 
-
-def _code(config: FileConfig, found: list[Finding]) -> ModelError:
-    return ModelError(
+_REFUSALS: dict[Kind, tuple[str, str]] = {
+    "code": (
         "the model file holds Python code, which could do anything on this machine",
-        expected="no Lambda layer and no other code; or, if you trust whoever made the file, safe_mode=False "
-        "(on the command line: --unsafe-load)",
-        got=_listed(config, found),
-    )
-
-
-def _unknown(config: FileConfig, found: list[Finding]) -> ModelError:
-    name = found[0].name
-    return ModelError(
+        f"no Lambda layer and no other code; {_TRUSTED}",
+    ),
+    "call": (
+        "the model file calls a function of TensorFlow that is not on the list of those that only compute",
+        f"functions such as tf.math.*, tf.nn.* or tf.concat; {_TRUSTED}",
+    ),
+    "file": (
+        "the model file asks for the vocabulary in another file",
+        f"a vocabulary in the model file itself; {_TRUSTED}",
+    ),
+    "unknown": (
         "the model file needs classes or functions that are not part of Keras, or not allowed in a file; "
         "nothing is imported because a file names it",
-        expected=f'custom_objects={{"{name}": ...}} or a class registered with Keras; on the command line '
-        f"--custom {name}=MODULE:NAME, or --import MODULE that registers it",
-        got=_listed(config, found),
-    )
-
-
-def _call(config: FileConfig, found: list[Finding]) -> ModelError:
-    return ModelError(
-        "the model file calls a function of TensorFlow that is not on the list of those that only compute",
-        expected="functions such as tf.math.*, tf.nn.* or tf.concat; or, if you trust whoever made the file, "
-        "safe_mode=False (on the command line: --unsafe-load)",
-        got=_listed(config, found),
-    )
-
-
-def _file(config: FileConfig, found: list[Finding]) -> ModelError:
-    return ModelError(
-        "the model file asks for the vocabulary in another file",
-        expected="a vocabulary in the model file itself; or, if you trust whoever made the file, safe_mode=False "
-        "(on the command line: --unsafe-load)",
-        got=_listed(config, found),
-    )
-
-
-def _operation(config: FileConfig, found: list[Finding]) -> ModelError:
-    return ModelError(
+        'custom_objects={{"{name}": ...}} or a class registered with Keras; on the command line '
+        "--custom {name}=MODULE:NAME, or --import MODULE that registers it",
+    ),
+    "operation": (
         "Keras cannot read operations of keras.ops back from an HDF5 file",
-        expected=f'the model saved again as a .keras file; or custom_objects={{"{found[0].name}": ...}} for a class of '
-        "your own by that name",
-        got=_listed(config, found),
-    )
-
-
-_REFUSALS: dict[Kind, Callable[[FileConfig, list[Finding]], ModelError]] = {
-    "code": _code,
-    "call": _call,
-    "file": _file,
-    "unknown": _unknown,
-    "operation": _operation,
+        'the model saved again as a .keras file; or custom_objects={{"{name}": ...}} for a class of your own by that '
+        "name",
+    ),
 }
+"""Kind -> the rule that is broken, and what is expected instead (`{name}` is the first finding's); worst first."""
