@@ -22,12 +22,20 @@ class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
     """A lowering rule does not cover this use; the call stays opaque, for this reason."""
 
 
+class NoRule(Decline):
+    """There is nothing that could cover the use, which is no reason worth telling."""
+
+
 def _no_rule(operation: Any) -> Rule | None:
     return None
 
 
 def _not_followed(function: Any, nodes: Any) -> Any:
     raise Decline("this frontend does not look into functions")
+
+
+def _not_bound(function: Callable[..., Any]) -> str:
+    raise Decline("this frontend binds no functions")
 
 
 @dataclass(slots=True)
@@ -40,7 +48,7 @@ class Builder:
         rule_for: the lowering rule of an operation, for rules that hand on to another; None where there is none.
         follow: `(function, nest of nodes) -> nest of nodes`: a function of tensors, or a layer, as the operations it is
             made of; raises Decline.
-        bind: `(function, nodes) -> name`: keeps a function of tensors for an op that calls it as it is.
+        bind: `function -> name`: keeps a function of tensors for an op that calls it as it is.
         layer: name of the layer that nodes are added for.
         captured: tensors among the operands that were computed before, and are constants now.
     """
@@ -49,7 +57,7 @@ class Builder:
     bindings: Bindings
     rule_for: Callable[[Any], Rule | None] = _no_rule
     follow: Callable[[Any, Any], Any] = _not_followed
-    bind: Callable[[Callable[..., Any], str], str] = _not_followed
+    bind: Callable[[Callable[..., Any]], str] = _not_bound
     layer: str | None = None
     captured: int = 0
     _parameters: dict[int, Node] = field(default_factory=dict)
@@ -119,3 +127,8 @@ def refuse_batch(builder: Builder, what: str) -> UnsupportedError:
 def is_computed(x: Any) -> bool:
     """Whether this is a tensor that was computed while something was traced: no variable, node or array."""
     return tf.is_tensor(x) and not isinstance(x, tf.Variable) and not hasattr(x, "path")
+
+
+def is_fixed(x: Any) -> bool:
+    """Whether this is a number, or an array of them, that nothing changes: no node, variable or tensor."""
+    return not (isinstance(x, Node) or tf.is_tensor(x) or hasattr(x, "path"))

@@ -95,11 +95,16 @@ def test_whole_sequences_are_scored_as_strictly_as_mutants(model: Any, monkeypat
     enabled, naive = tf.config.experimental.tensor_float_32_execution_enabled, program.scorer.naive
     seen: list[bool] = []
 
-    def watched(inputs: Any) -> Any:
-        seen.append(enabled())
-        return naive(inputs)
+    class Watched:
+        def __call__(self, inputs: Any) -> Any:
+            seen.append(enabled())
+            return naive(inputs)
 
-    monkeypatch.setattr(program.scorer, "naive", watched)
+        def step_by_step(self, inputs: Any) -> Any:
+            seen.append(enabled())
+            return naive.step_by_step(inputs)
+
+    monkeypatch.setattr(program.scorer, "naive", Watched())
     before = enabled()
     tf.config.experimental.enable_tensor_float_32_execution(True)
     try:

@@ -66,14 +66,28 @@ def test_a_changed_model_is_compiled_again_once(change: str) -> None:
         program.verify(x, ranges=4)
 
 
-def test_training_needs_no_new_program() -> None:
+def train(m: Any, x: Any) -> None:
+    y = np.ones((2, 3))
+    m.compile("sgd", "mse", steps_per_execution=2)
+    m.fit(x, y, validation_data=(x, y), verbose=0)
+
+
+USES: dict[str, Callable[[Any, Any], Any]] = {
+    "trained": train,
+    "evaluated": lambda m, x: (m.compile("sgd", "mse", run_eagerly=True), m.evaluate(x, np.ones((2, 3)), verbose=0)),
+    "predicting": lambda m, x: m.predict(x, verbose=0),
+    "called": lambda m, x: m(x, training=True),
+}
+
+
+@pytest.mark.parametrize("use", sorted(USES))
+def test_a_model_in_use_needs_no_new_program(use: str) -> None:
     m = model()
     x = make_inputs(m, 2)["seq"]
     program = fc.compile(m, verify=False, jit=False)
     scorer = program.scorer
     program(x)
-    m.compile("sgd", "mse")
-    m.fit(x, np.ones((2, 3)), verbose=0)
+    USES[use](m, x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ours = program(x)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.frontend.builder import Builder, Decline, is_computed, refuse_batch
+from fastism_compiler.frontend.builder import Builder, Decline, is_fixed, refuse_batch
 from fastism_compiler.ir import Node
 
 _MOST_RUNS = 32
@@ -24,9 +24,19 @@ def inner_axis(builder: Builder, axis: Any, rank: int, what: str) -> int:
     """
     if axis is None or isinstance(axis, tuple | list):
         raise Decline(f"{what} without a single axis")
-    if axis % rank == 0:
+    return inner_axes(builder, axis, rank, what)[0]
+
+
+def inner_axes(builder: Builder, axes: Any, rank: int, what: str) -> tuple[int, ...]:
+    """Axes behind the batch, one or several, counted from the front and sorted.
+
+    Raises:
+        UnsupportedError: the batch axis, or no axes, which means all.
+    """
+    chosen = axes if isinstance(axes, tuple | list) else (axes,)
+    if axes is None or any(a % rank == 0 for a in chosen):
         raise refuse_batch(builder, f"{what} over the batch")
-    return int(axis) % rank
+    return tuple(sorted(int(a) % rank for a in chosen))
 
 
 def cut(builder: Builder, x: Node, axis: int, begin: int, end: int) -> Node:
@@ -34,9 +44,11 @@ def cut(builder: Builder, x: Node, axis: int, begin: int, end: int) -> Node:
     return builder.add("slice", x, axis=axis, begin=begin, end=end)
 
 
-def without(builder: Builder, x: Node, axis: int) -> Node:
-    """`x` without an axis of one element."""
-    return builder.add("reshape", x, shape=tuple(x.type.extent(i) for i in range(1, x.type.rank) if i != axis))
+def without(builder: Builder, x: Node, *axes: int) -> Node:
+    """`x` without some axes of one element."""
+    if not axes:
+        return x
+    return builder.add("reshape", x, shape=tuple(x.type.extent(i) for i in range(1, x.type.rank) if i not in axes))
 
 
 def with_axis(builder: Builder, x: Node, axis: int) -> Node:
@@ -98,10 +110,12 @@ def _padded(builder: Builder, x: Node, axis: int, left: int, right: int, mode: s
     if mode == "constant":
         if value is None or value == 0:
             return builder.add("pad", x, axis=axis, left=left, right=right)
-        if not np.isfinite(float(value)):
-            raise Decline("padding with a number that is not finite")
-        shifted = builder.add("pad", builder.add("subtract", x, float(value)), axis=axis, left=left, right=right)
-        return builder.add("add", shifted, float(value))
+        if not is_fixed(value) or not np.isfinite(value) or x.type.dtype == "bool":
+            raise Decline("padding with a variable, a truth value or a number that is not finite")
+        zeros = np.zeros(length, x.type.dtype)
+        beside = np.pad(zeros, (left, right), constant_values=value).reshape(-1, *[1] * (x.type.rank - axis - 1))
+        # what lies inside gets a 0 added, and so keeps its digits
+        return builder.add("add", builder.add("pad", x, axis=axis, left=left, right=right), beside)
     if mode == "edge":
         ends = [(left, 0), (right, length - 1)]
         sides = [
@@ -133,7 +147,7 @@ def roll(builder: Builder, operation: Any, x: Node) -> Node:
 def take(builder: Builder, operation: Any, x: Node, indices: Any) -> Node:
     """take with constant indices: runs of neighbours, in either direction, and single positions."""
     axis = inner_axis(builder, operation.axis, x.type.rank, "a choice of elements")
-    if isinstance(indices, Node) or is_computed(indices):
+    if not is_fixed(indices):
         raise Decline("a choice of elements by computed indices")
     chosen = np.asarray(indices)
     length = x.type.extent(axis)
@@ -142,15 +156,18 @@ def take(builder: Builder, operation: Any, x: Node, indices: Any) -> Node:
     places = np.atleast_1d(chosen) % length
     step = np.diff(places)
     if len(places) > 1 and (step == step[0]).all() and abs(step[0]) > 1:
-        return _strided(builder, x, axis, places, int(step[0]))
-    parts = [_run(builder, x, axis, run) for run in _runs(places)]
+        return strided(builder, x, axis, places.tolist())
+    parts = [strided(builder, x, axis, run) for run in _runs(places)]
     taken = joined(builder, parts, axis)
     return without(builder, taken, axis) if chosen.ndim == 0 else taken
 
 
-def _strided(builder: Builder, x: Node, axis: int, places: Any, step: int) -> Node:
-    first, last = int(places.min()), int(places.max())
-    x = builder.add("subsample", cut(builder, x, axis, first, last + 1), axis=axis, step=abs(step))
+def strided(builder: Builder, x: Node, axis: int, places: Sequence[int]) -> Node:
+    """Positions at equal distances, in either direction."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    x = cut(builder, x, axis, min(places), max(places) + 1)
+    if abs(step) > 1:
+        x = builder.add("subsample", x, axis=axis, step=abs(step))
     return x if step > 0 else builder.add("flip", x, axis=axis)
 
 
@@ -166,11 +183,6 @@ def _runs(places: Any) -> list[Any]:
     if len(runs) > _MOST_RUNS:
         raise Decline("a choice of elements in no order")
     return runs
-
-
-def _run(builder: Builder, x: Node, axis: int, run: Sequence[int]) -> Node:
-    part = cut(builder, x, axis, min(run), max(run) + 1)
-    return part if run[-1] >= run[0] else builder.add("flip", part, axis=axis)
 
 
 def repeat(builder: Builder, operation: Any, x: Node) -> Node:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
+from fastism_compiler.frontend.keras.arrangements import inner_axes, without
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.types import FLOATS
 
@@ -31,12 +32,7 @@ def by_axis(axes_of: Axes = _own_axis) -> Callable[..., Any]:
     """An operation that reads some axes whole."""
 
     def rule(builder: Builder, operation: Any, x: Node) -> Any:
-        axes = axes_of(operation, x.type.rank)
-        if axes is None:
-            raise refuse_batch(builder, f"{type(operation).__name__} over everything")
-        over = tuple(sorted(a % x.type.rank for a in (axes if isinstance(axes, tuple | list) else (axes,))))
-        if 0 in over:
-            raise refuse_batch(builder, f"{type(operation).__name__} over the batch")
+        over = inner_axes(builder, axes_of(operation, x.type.rank), x.type.rank, type(operation).__name__)
         results = _results(operation, x)
         reduces = any(len(t.shape) < x.type.rank for t in results)
         attrs = {"over": over, "reduces": reduces}
@@ -45,16 +41,16 @@ def by_axis(axes_of: Axes = _own_axis) -> Callable[..., Any]:
     return rule
 
 
-def layer_over_channels(builder: Builder, layer: Any, x: Node, what: str) -> Any:
-    """A whole layer that reads the last axis only, one tensor in."""
-    attrs = {"over": (x.type.rank - 1,), "reduces": False}
+def layer_over_axes(builder: Builder, layer: Any, x: Node, over: tuple[int, ...], what: str) -> Any:
+    """A whole layer that reads some of the last axes and leaves those before them in their places; one tensor in."""
+    attrs = {"over": over, "reduces": False}
     results = _results(layer, x)
     return _bound(builder, "axis_call", layer, [x], results, attrs, what)
 
 
 def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
     """An operation on each element by itself."""
-    nodes = [builder.node(x) for x in operands]
+    nodes = [builder.node(x) for x in operands]  # Keras too rounds a Python number to float32 in these
     if any(n.type.batched and n.type.rank != max(m.type.rank for m in nodes) for n in nodes):
         raise refuse_batch(builder, "operands of different rank, one of them with a batch axis")
     return _bound(builder, "elementwise_call", operation, nodes, _results(operation, *nodes), {})
@@ -76,7 +72,7 @@ def _bound(
 ) -> Any:
     """One node per result, all of one call."""
     what = what or type(operation).__name__
-    call = builder.bind(operation, what)
+    call = builder.bind(operation)
     made = []
     for number, t in enumerate(results):
         if any(n is None for n in t.shape[1:]):
@@ -92,14 +88,14 @@ def moments(builder: Builder, operation: Any, x: Node) -> list[Node]:
     kept, mean, squares = _variance(builder, x, axes)
     if operation.keepdims:
         return [kept, squares]
-    return [mean, _dropped(builder, squares, axes)]
+    return [mean, without(builder, squares, *axes)]
 
 
 def variance(builder: Builder, operation: Any, x: Node) -> Node:
     """var: the mean squared distance from the mean."""
     axes = _axes_of(builder, operation.axis, x)
     squares = _variance(builder, x, axes)[2]
-    return squares if operation.keepdims else _dropped(builder, squares, axes)
+    return squares if operation.keepdims else without(builder, squares, *axes)
 
 
 def deviation(builder: Builder, operation: Any, x: Node) -> Node:
@@ -111,19 +107,11 @@ def _variance(builder: Builder, x: Node, axes: tuple[int, ...]) -> tuple[Node, N
     """Mean with and without the axes, and the variance with them."""
     kept = builder.add("reduce_mean", x, axes=axes, keepdims=True)
     squares = builder.add("square", builder.add("subtract", x, kept))
-    return kept, _dropped(builder, kept, axes), builder.add("reduce_mean", squares, axes=axes, keepdims=True)
-
-
-def _dropped(builder: Builder, x: Node, axes: tuple[int, ...]) -> Node:
-    return builder.add("reshape", x, shape=tuple(x.type.extent(i) for i in range(1, x.type.rank) if i not in axes))
+    return kept, without(builder, kept, *axes), builder.add("reduce_mean", squares, axes=axes, keepdims=True)
 
 
 def _axes_of(builder: Builder, axes: Any, x: Node) -> tuple[int, ...]:
-    if axes is None:
-        raise refuse_batch(builder, "a variance over the batch")
-    found = tuple(sorted(a % x.type.rank for a in (axes if isinstance(axes, tuple | list) else (axes,))))
-    if 0 in found:
-        raise refuse_batch(builder, "a variance over the batch")
+    found = inner_axes(builder, axes, x.type.rank, "a variance")
     if x.type.dtype not in FLOATS:
         raise Decline(f"a variance of {x.type.dtype}")
     return found

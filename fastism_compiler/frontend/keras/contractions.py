@@ -14,6 +14,7 @@ from typing import Any
 
 from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch
 from fastism_compiler.ir import Node
+from fastism_compiler.ir.types import FLOATS
 
 
 def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequence[Node]) -> Node:
@@ -29,11 +30,15 @@ def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequ
         Decline: a form without windows.
         UnsupportedError: a sum over the batch.
     """
+    if any(node.type.dtype not in FLOATS for node in operands):
+        raise Decline("a product of integers")
     if any(len(set(term)) < len(term) for term in (*terms, result)):
         raise Decline("a diagonal of an axis with itself")
     batch = {term[0] for term, node in zip(terms, operands, strict=True) if node.type.batched}
     if len(batch) > 1 or not batch <= set(result[:1]):
         raise refuse_batch(builder, "a product that is summed over the batch")
+    if any(batch & set(term) for term, node in zip(terms, operands, strict=True) if not node.type.batched):
+        raise Decline("a product with a constant that has an axis for the batch")
     if len(operands) == 1:
         return _permuted(builder, *_summed(builder, terms[0], operands[0], result), result)
     if len(operands) != 2:
@@ -65,11 +70,6 @@ def _permuted(builder: Builder, letters: str, x: Node, result: str) -> Node:
     return x if perm == tuple(range(len(perm))) else builder.add("transpose", x, perm=perm)
 
 
-def _reshaped(builder: Builder, x: Node, sizes: Sequence[int]) -> Node:
-    """A reshape behind the batch axis, or of a constant."""
-    return builder.add("reshape", x, shape=tuple(sizes)) if x.type.shape[-len(sizes) :] != tuple(sizes) else x
-
-
 def _dense(builder: Builder, first: str, x: Node, second: str, y: Node, result: str) -> tuple[str, Node]:
     """The axes both have are contracted, all at once, with a kernel."""
     summed = "".join(c for c in first if c in second)
@@ -92,9 +92,7 @@ def _elementwise(builder: Builder, first: str, x: Node, second: str, y: Node, re
         first, x, second, y = second, y, first, x
     y = _permuted(builder, second, y, "".join(c for c in first if c in second))
     sizes = [x.type.extent(i) if c in second else 1 for i, c in enumerate(first) if i]
-    if y.type.batched or first[0] not in second:
-        y = builder.add("reshape", y, shape=tuple(sizes))
-    product = builder.add("multiply", x, y)
+    product = builder.add("multiply", x, builder.add("reshape", y, shape=tuple(sizes)))
     return _summed(builder, first, product, result)
 
 

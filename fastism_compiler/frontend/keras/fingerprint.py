@@ -20,9 +20,13 @@ Fingerprint = Mapping[str, tuple[Any, ...]]
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _IN_TRAINING = frozenset(
-    {"built", "compiled", "optimizer", "stop_training", "loss", "metrics", "supports_masking", "supports_jit", "name"}
-)
-"""Attributes that training and saving set, and that inference does not read."""
+    (
+        "built", "compiled", "optimizer", "loss", "metrics", "supports_masking", "supports_jit", "name",
+        "train_function", "test_function", "predict_function", "stop_training", "stop_evaluating", "stop_predicting",
+        "steps_per_execution", "unrolled_steps_per_execution", "run_eagerly", "jit_compile", "auto_scale_loss",
+    )
+)  # fmt: skip
+"""Attributes that training, predicting and saving set, and that inference does not read."""
 
 
 def fingerprint(model: Any) -> Fingerprint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastism_compiler.frontend.builder import Builder
-from fastism_compiler.frontend.keras.axiswise import layer_over_channels
+from fastism_compiler.frontend.keras.axiswise import layer_over_axes
 from fastism_compiler.ir import Node
 
 
@@ -28,6 +28,7 @@ def kernel_node(builder: Builder, layer: Any, name: str = "kernel") -> Node:
     return builder.add("add", plain, builder.add("multiply", builder.add("dense", first, second), scale))
 
 
-def whole_layer(builder: Builder, layer: Any, x: Node) -> Any:
-    """A quantized layer, run as it is on every position by itself: it rounds what it reads by the channels' range."""
-    return layer_over_channels(builder, layer, x, f"{type(layer).__name__} quantized to {quantized(layer)}")
+def whole_layer(builder: Builder, layer: Any, x: Node, axes: int = 1) -> Any:
+    """A quantized layer, run as it is: it rounds what it reads of its last `axes` axes by the range of the numbers."""
+    over = tuple(range(x.type.rank - axes, x.type.rank))
+    return layer_over_axes(builder, layer, x, over, f"{type(layer).__name__} quantized to {quantized(layer)}")

@@ -38,16 +38,26 @@ def dense(builder: Builder, layer: Any, x: Node) -> Any:
 def einsum_dense(builder: Builder, layer: Any, x: Node) -> Any:
     """EinsumDense: a product with its kernel over any axes, bias, activation."""
     if quantized(layer):
-        return whole_layer(builder, layer, x)
+        return whole_layer(builder, layer, x, _contracted(layer))
     x = einsum(builder, SimpleNamespace(subscripts=layer.equation), x, kernel_node(builder, layer))
     if layer.bias is not None:
         x = builder.add("add", x, builder.parameter(layer.bias))
     return apply_activation(builder, layer.activation, x)
 
 
+def _contracted(layer: Any) -> int:
+    """How many of its last axes an EinsumDense reads, the others being left in their places."""
+    terms, _, result = layer.equation.replace(" ", "").partition("->")
+    value, _, kernel = terms.partition(",")
+    kept = "".join(c for c in value if c in result)
+    if "." in layer.equation or not value.startswith(kept) or not result.startswith(kept) or set(kept) & set(kernel):
+        raise Decline(f"quantized to {quantized(layer)}, over other axes than the last")
+    return len(value) - len(kept)
+
+
 def function(builder: Builder, layer: Any, x: Any) -> Any:
     """Lambda: its function is followed."""
-    return builder.follow(lambda nest: layer.function(nest, **layer.arguments), x)
+    return builder.follow(lambda nest: layer.call(nest, training=False), x)
 
 
 def spectral_normalization(builder: Builder, layer: Any, x: Node) -> Any:

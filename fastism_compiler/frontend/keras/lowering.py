@@ -11,11 +11,12 @@ import keras
 
 from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_computed, widened
+from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.inputs import input_type
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
+from fastism_compiler.frontend.keras.variables import VariablesRead
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import LayerClass
@@ -178,10 +179,12 @@ class _Lowering:
         for attempt in (self._registered, self._by_rule, self._decomposed):
             try:
                 return list(keras.tree.flatten(attempt(operation, args, kwargs)))
+            except NoRule:
+                pass
             except Decline as reason:
-                self.declined[name] = str(reason)
+                self.declined.setdefault(name, str(reason))
             except IRError as error:
-                self.declined[name] = error.rule
+                self.declined.setdefault(name, error.rule)
             self.builder.layer = name
         return self._opaque(operation, args, kwargs)
 
@@ -189,7 +192,7 @@ class _Lowering:
         """A rule that the user declared for this class of layers."""
         declared = declaration_for(operation)
         if declared is None:
-            raise Decline("not registered")
+            raise NoRule
         if declared.kind in ("stop", "aggregation"):
             return self._opaque(operation, args, kwargs)
         if len(args) != 1 or kwargs or not isinstance(args[0], Node):
@@ -218,20 +221,29 @@ class _Lowering:
         else:
             symbols = keras.tree.map_structure(_symbol, nodes)
             what = f"the function {getattr(function, '__name__', type(function).__name__)}"
+            captured = self.builder.captured
             try:
-                traced = private.function_between(keras.tree.flatten(symbols), function(symbols))
+                with VariablesRead() as read:
+                    results = function(symbols)
+                traced = private.function_between(keras.tree.flatten(symbols), results)
             except Exception as error:  # whatever a user's function raises on symbolic tensors
                 raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
+            if read.any and self.builder.captured > captured:
+                raise Decline(f"{what} computes with a variable before it meets a tensor")
             results = keras.tree.pack_sequence_as(private.output_structure(traced), flat)
         self.builder.layer = name
         return results[0] if isinstance(results, list) and len(results) == 1 else results
 
-    def bind(self, function: Callable[..., Any], what: str) -> str:
-        """Keep a function of tensors under a name: operand tensors in, flat results out."""
+    def bind(self, function: Callable[..., Any]) -> str:
+        """Keep a function of tensors under a name."""
+        return self._keep(lambda tensors: list(keras.tree.flatten(function(*tensors))))
+
+    def _keep(self, run: Callable[[list[Any]], list[Any]]) -> str:
+        """Keep a call under a name: operand tensors in, flat results out."""
         self._call_count += 1
         key = f"{self.builder.layer}#{self._call_count}"
-        self.builder.bindings.calls[key] = lambda tensors: list(keras.tree.flatten(function(*tensors)))
+        self.builder.bindings.calls[key] = run
         return key
 
     def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -240,11 +252,12 @@ class _Lowering:
         One of Keras's own is left whole where some of them has no rule either.
         """
         if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
-            raise Decline(self.declined.get(operation.name, f"no rule for {type(operation).__name__}"))
+            raise NoRule
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
         training = {"training": False} if private.takes_training(operation) else {}
         try:
-            function = private.trace(operation, symbols[0], {**symbols[1], **training})
+            with VariablesRead() as read:
+                function = private.trace(operation, symbols[0], {**symbols[1], **training})
         except Exception as error:
             raise Decline(f"{type(operation).__name__}.call cannot be followed: {_first_line(error)}") from error
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
@@ -254,10 +267,12 @@ class _Lowering:
         except UnsupportedError as error:
             if private.is_custom(operation):
                 raise
-            raise Decline(f"no rule for {type(operation).__name__}") from error  # it runs whole
+            raise NoRule from error  # it runs whole
         made = self.builder.graph.nodes()[before:]
         if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
-            raise Decline(f"no rule for {type(operation).__name__}")
+            raise NoRule
+        if read.any and self.builder.captured > captured and not (private.is_custom(operation) and operation.weights):
+            raise Decline(f"{type(operation).__name__}.call computes with a variable before it meets a tensor")
         self.note_frozen(operation, captured, name)
         return results
 
@@ -276,15 +291,19 @@ class _Lowering:
     def _by_rule(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         rule = self.builder.rule_for(operation)
         if rule is None:
-            raise Decline(f"no rule for {type(operation).__name__}")
+            raise NoRule
         if kwargs.get("mask") is not None:
             raise Decline("a mask is given")
         if not any(isinstance(x, Node) for x in keras.tree.flatten((args, kwargs))):
             raise Decline("no tensor argument")
+        signature = inspect.signature(rule)
         try:
-            inspect.signature(rule).bind(self.builder, operation, *args, **kwargs)
+            given = signature.bind(self.builder, operation, *args, **kwargs).arguments
         except TypeError as error:
             raise Decline(f"a call with more arguments than the rule covers: {error}") from error
+        for name, value in given.items():
+            if signature.parameters[name].annotation == "Node" and not isinstance(value, Node):
+                raise Decline("a variable or a number in the place of a tensor")
         return rule(self.builder, operation, *args, **kwargs)
 
     def _opaque(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Node]:
@@ -295,8 +314,8 @@ class _Lowering:
         spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
         key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
-        declined = self.declined.get(str(self.builder.layer), "")
-        why = {} if declined.startswith(("no rule", "not registered")) or not declined else {"why": declined}
+        reason = self.declined.get(str(self.builder.layer))
+        why = {} if reason is None else {"why": reason}
         return [
             self.builder.graph.add(
                 "keras_call",
@@ -322,10 +341,7 @@ class _Lowering:
             return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
 
         self.builder.captured += sum(is_computed(x) for x in flat)
-        self._call_count += 1
-        key = f"{self.builder.layer}#{self._call_count}"
-        self.builder.bindings.calls[key] = run
-        return key
+        return self._keep(run)
 
     @staticmethod
     def _refuse(operation: Any, kwargs: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras import arrangements, axiswise, contractions, convolutions
+from fastism_compiler.frontend.keras.arrangements import inner_axes, strided, without
 from fastism_compiler.frontend.keras.layers import resolve_shape
 from fastism_compiler.frontend.keras.private import static_attributes
 from fastism_compiler.ir import Node
@@ -41,15 +42,9 @@ def reduction(op: str) -> Callable[..., Node]:
     """mean, sum, max, min over given axes."""
 
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
-        axis = operation.axis
         if getattr(operation, "initial", None) is not None:
             raise Decline("a reduction that begins with a value of its own")
-        if axis is None:
-            raise refuse_batch(builder, "a reduction over the batch")
-        axes = axis if isinstance(axis, tuple | list) else (axis,)
-        axes = tuple(sorted(a % x.type.rank for a in axes))
-        if 0 in axes:
-            raise refuse_batch(builder, "a reduction over the batch")
+        axes = inner_axes(builder, operation.axis, x.type.rank, "a reduction")
         if x.type.dtype not in FLOATS:
             raise Decline(f"a reduction of {x.type.dtype}")
         return builder.add(op, x, axes=axes, keepdims=bool(operation.keepdims))
@@ -61,13 +56,7 @@ def softmax(op: str) -> Callable[..., Node]:
     """softmax and log_softmax over one axis or several."""
 
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
-        axis = operation.axis
-        if axis is None:
-            raise refuse_batch(builder, "a softmax over the batch")
-        axes = tuple(sorted(a % x.type.rank for a in (axis if isinstance(axis, tuple | list) else (axis,))))
-        if 0 in axes:
-            raise refuse_batch(builder, "a softmax over the batch")
-        return builder.add(op, x, axes=axes)
+        return builder.add(op, x, axes=inner_axes(builder, operation.axis, x.type.rank, "a softmax"))
 
     return rule
 
@@ -95,7 +84,7 @@ def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
             x = _slice(builder, x, axis, item)
         else:
             raise Decline("an index that is neither a slice nor an integer")
-    return _drop_axes(builder, x, dropped)
+    return without(builder, x, *dropped)
 
 
 def _new_axes(builder: Builder, x: Node, keys: Sequence[Any]) -> Node:
@@ -115,16 +104,7 @@ def _slice(builder: Builder, x: Node, axis: int, item: slice) -> Node:
     places = range(begin, end, step)
     if not places:
         raise Decline("an empty slice")
-    x = builder.add("slice", x, axis=axis, begin=min(places), end=max(places) + 1)
-    if abs(step) > 1:
-        x = builder.add("subsample", x, axis=axis, step=abs(step))
-    return builder.add("flip", x, axis=axis) if step < 0 else x
-
-
-def _drop_axes(builder: Builder, x: Node, axes: Sequence[int]) -> Node:
-    if not axes:
-        return x
-    return builder.add("reshape", x, shape=tuple(x.type.extent(i) for i in range(1, x.type.rank) if i not in axes))
+    return strided(builder, x, axis, places)
 
 
 def squeeze(builder: Builder, operation: Any, x: Node) -> Node:
@@ -132,7 +112,7 @@ def squeeze(builder: Builder, operation: Any, x: Node) -> Node:
     axis = operation.axis
     axes = [i for i in range(1, x.type.rank) if x.type.extent(i) == 1] if axis is None else axis
     axes = axes if isinstance(axes, tuple | list) else (axes,)
-    return _drop_axes(builder, x, [a % x.type.rank for a in axes])
+    return without(builder, x, *(a % x.type.rank for a in axes))
 
 
 def expand_dims(builder: Builder, operation: Any, x: Node) -> Node:
