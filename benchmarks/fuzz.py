@@ -13,7 +13,7 @@ import json
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
 from benchmarks import fuzz_layers
 from benchmarks.fuzz_checks import check_case
-from benchmarks.fuzz_specs import cases
+from benchmarks.fuzz_specs import MODES, cases
 
 CHUNK = 250
 """Models per process: TensorFlow keeps memory of every model it has seen."""
@@ -36,8 +36,8 @@ class Found(AssertionError):  # noqa: N818 (what a fuzzer does)
         self.case = case
 
 
-def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
-    """Check `models` random models; counts by outcome and by mode.
+def run(models: int, first: int, *, shrink: bool = True, modes: Sequence[str] = MODES) -> Counter[str]:
+    """Check `models` random models, each in one of `modes`; counts by outcome and by mode.
 
     Raises:
         Found: the smallest failing case.
@@ -48,7 +48,7 @@ def run(models: int, first: int, *, shrink: bool = True) -> Counter[str]:
 
     @seed(first)
     @settings(max_examples=models, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
-    @given(cases())
+    @given(cases(modes))
     def check(case: dict[str, Any]) -> None:
         try:
             outcome = check_case(case)

@@ -44,8 +44,10 @@ class CompiledISM(EngineProgram):
         """
         if self._changed is None or self._compile_again is None:
             return
+        if not self._changed():
+            return
         with self._refreshing:
-            layers = self._changed()
+            layers = self._changed()  # another thread may have done it meanwhile
             if not layers:
                 return
             shown = ", ".join(map(repr, layers[:3])) + (", ..." if len(layers) > 3 else "")
@@ -83,4 +85,5 @@ class CompiledISM(EngineProgram):
 
         Use it inside a model or a training loop; see `export.keras_layer.ISMLayer`.
         """
+        self.refresh()
         return ISMLayer(self)

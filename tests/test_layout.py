@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import networkx as nx
@@ -72,6 +73,16 @@ def test_a_users_own_ir_module_is_not_shadowed(tmp_path: Path) -> None:
         "print(ir.MINE, passes.MINE)"
     )
     assert run(code, tmp_path) == "True True"
+
+
+def test_every_folder_is_packaged() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {p.parent.relative_to(ROOT) for p in LIBRARY if p.name == "__init__.py"}
+    inside = {
+        Path(*f.parts[1:]) if f.parts[:2] in (("fastism_compiler", "ir"), ("fastism_compiler", "passes")) else f
+        for f in (Path(*name.split(".")) for name in setuptools["packages"])
+    }
+    assert inside == folders
 
 
 def test_the_checkout_works_uninstalled(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import struct
 import zipfile
@@ -13,6 +12,7 @@ from fastism_compiler.archives import check_unpacked_size
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
+from fastism_compiler.host.files import not_whole
 
 _MANIFEST, _PAYLOAD = "manifest.json", "savedmodel"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -35,7 +35,7 @@ def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
     with zipfile.ZipFile(path) as bundle:
         damaged = bundle.testzip()
     if damaged is not None:
-        raise OSError(errno.EIO, f"the written file does not read back: {damaged}", str(path))
+        raise not_whole(path, damaged)
 
 
 def unpack_bundle(path: Path, folder: Path) -> Manifest:

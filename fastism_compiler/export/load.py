@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
         manifest, folder = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(folder, path, safe_mode))
+        return LoadedISM(path, manifest, _restore(folder, path, safe_mode), safe_mode)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -103,8 +103,8 @@ class LoadedISM(Program):
         path: where it was loaded from; exporting it again copies it from there.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, module: Any) -> None:
-        self.path, self.manifest, self._module = path, manifest, module
+    def __init__(self, path: Path, manifest: Manifest, module: Any, safe_mode: bool) -> None:
+        self.path, self.manifest, self._module, self._safe_mode = path.absolute(), manifest, module, safe_mode
         ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
         details = manifest.details["engines"]
         reference = module.signatures["reference_plain"]
@@ -168,7 +168,7 @@ class LoadedISM(Program):
         """Write the loaded program again, as `savedmodel` or `ism`: a copy of what was loaded.
 
         Raises:
-            ArtifactError: a target that exists or cannot be written, or a source that is gone.
+            ArtifactError: a target that exists or cannot be written, or a source that is gone, or another program now.
             UnsupportedError: a format that needs the model.
         """
         if check_format(format) not in ("savedmodel", "ism"):
@@ -179,6 +179,7 @@ class LoadedISM(Program):
             )
         with new_artifact(Path(path), **options) as scratch:
             manifest, source = _open(self.path, scratch.folder / "unpacked")
+            _check_same(manifest, self.manifest.to_json(), self.path)
             if format == "savedmodel":
                 shutil.copytree(source, scratch.artifact)
             else:
@@ -187,7 +188,7 @@ class LoadedISM(Program):
 
     def __reduce__(self) -> Any:
         """A loaded program is pickled as its place and its manifest; it is loaded again where it is unpickled."""
-        return _load_again, (str(self.path), self.manifest.to_json())
+        return _load_again, (str(self.path), self.manifest.to_json(), self._safe_mode)
 
     def to_keras_layer(self) -> Any:
         """Refused: the weights are in the functions of the artifact, and no layer can own them.
@@ -198,16 +199,20 @@ class LoadedISM(Program):
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
 
 
-def _load_again(path: str, manifest: str) -> LoadedISM:
+def _load_again(path: str, manifest: str, safe_mode: bool) -> LoadedISM:
     """A pickled program from its place.
 
     Raises:
         ArtifactError: nothing is there any more, or another program.
     """
-    program = load(path)
-    if program.manifest.to_json() != manifest:
-        raise ArtifactError("another program lies where the pickled one was loaded from", got=path)
+    program = load(path, safe_mode)
+    _check_same(program.manifest, manifest, program.path)
     return program
+
+
+def _check_same(found: Manifest, loaded: str, path: Path) -> None:
+    if found.to_json() != loaded:
+        raise ArtifactError("another program lies where this one was loaded from", got=str(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class LoadedEngine:
 
 
 class LoadedRows:
-    """Whole sequences scored by an artifact's own reference function, in padded batches of one size.
+    """Whole sequences scored by an artifact's own reference function, at most `rows` at a time.
 
     Args:
         reference: keyword tensors in, outputs by name out.
@@ -99,7 +99,7 @@ class LoadedRows:
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
-        return in_batches(self._score, inputs, self.rows)
+        return in_batches(self._score, inputs, self.rows, pad=False)  # it takes any number of sequences
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
         """The same: a loaded program has no other way."""

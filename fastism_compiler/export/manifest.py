@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler.errors import ArtifactError
+from fastism_compiler.host.files import sha256
 
 FORMAT = "fastism-program"
 VERSION = 1
@@ -146,17 +147,11 @@ def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def folder_digests(folder: Path, but: str) -> dict[str, str]:
     """sha256 of every file below `folder`, except the one called `but`, by relative path."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     named = {p.relative_to(folder).as_posix(): p for p in files}
-    return {name: file_digest(path) for name, path in named.items() if name != but}
+    return {name: sha256(path) for name, path in named.items() if name != but}
 
 
 def check_files(manifest: Manifest, folder: Path, where: str) -> None:
@@ -169,5 +164,5 @@ def check_files(manifest: Manifest, folder: Path, where: str) -> None:
         path = folder / name
         if not path.is_file():
             raise ArtifactError("a file of the program is missing", expected=name, got=where)
-        if file_digest(path) != digest:
+        if sha256(path) != digest:
             raise ArtifactError("a file of the program is damaged", expected=f"sha256 {digest}", got=f"{where}: {name}")

@@ -71,7 +71,7 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
         yield scratch
         sync_tree(folder)
         for made, target in zip((scratch.artifact, scratch.data), targets, strict=False):
-            if target.is_dir() or not made.exists():
+            if target.is_dir() or made.is_dir() or not made.exists():  # a file replaces a file in one step
                 _take_away(target, folder)
             if made.exists():
                 put_in_place(made, target)

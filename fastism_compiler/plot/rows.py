@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from fastism_compiler.ir import Form, Graph, LayerClass, Node, Section, Window
 from fastism_compiler.ir.queries import rule_of
 
-"""Tile ops that move values and compute nothing of the model."""
-
 _TELLING = (
     LayerClass.INPUT,
     LayerClass.STOP,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastism_compiler.host.files import sha256
+
 
 class Digest:
     """A SHA-256 of columns, batch after batch."""
@@ -33,13 +35,9 @@ class Digest:
 
 def model_digest(model: Any) -> dict[str, str]:
     """What tells a model apart: its file's name and SHA-256, or those of its configuration and weights."""
-    total = hashlib.sha256()
     if isinstance(model, str | os.PathLike):
-        path = Path(model)
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                total.update(piece)
-        return {"name": path.name, "sha256": total.hexdigest()}
+        return {"name": Path(model).name, "sha256": sha256(Path(model))}
+    total = hashlib.sha256()
     total.update(repr(model.get_config()).encode())
     for weight in model.get_weights():
         total.update(np.ascontiguousarray(weight).tobytes())

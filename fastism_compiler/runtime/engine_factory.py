@@ -99,7 +99,7 @@ class EngineFactory:
             cost=has.cost,
             measure=has.measure,
         )
-        finish = list if sparse else self.narrowed.left
+        finish = list if sparse or self.narrowed.left.nothing else self.narrowed.left
         parts = self.narrowed.source, self.pipeline, context, self.letters, finish, has.most_rows
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)

@@ -260,6 +260,7 @@ class Program:
             OptionError: no range to compare.
             VerificationError: an output differs by more than rounding.
         """
+        self._get_ready()
         return verify_program(self, x, replace_with, atol, rtol, ranges)
 
     def __repr__(self) -> str:
@@ -277,6 +278,14 @@ class Program:
 
         Raises:
             InputError, InputTypeError: see `InputSpec.read`.
+        """
+        self._get_ready()
+        return self.inputs.read(x)
+
+    def _get_ready(self) -> None:
+        """What comes before anything is computed.
+
+        Raises:
             UnsupportedError: a forked child of the process that compiled, where TensorFlow hangs.
         """
         if os.getpid() != self._process:
@@ -286,7 +295,6 @@ class Program:
                 got=f"process {os.getpid()}, forked from {self._process}",
             )
         self.refresh()
-        return self.inputs.read(x)
 
     def refresh(self) -> None:
         """Follow changes of the model that its variables do not show, where there is a model."""

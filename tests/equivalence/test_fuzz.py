@@ -12,14 +12,19 @@ from benchmarks.faults import FAULTS
 from benchmarks.fuzz_specs import MODES
 
 MODELS = 60
+OP_BY_OP = ("float64", "float32", "integers")
 
 
 def test_random_models() -> None:
-    summary = fuzz.summarise(fuzz.run(MODELS, first=2026), failures=[])
+    summary = fuzz.summarise(fuzz.run(MODELS, first=2026, modes=OP_BY_OP), failures=[])
     assert summary["models"] >= MODELS
     assert summary["refused"] == {}
     assert summary["windowed"] > MODELS // 4
-    assert set(summary["modes"]) == set(MODES)
+
+
+@pytest.mark.parametrize("mode", sorted(set(MODES)))
+def test_every_way_to_check(mode: str) -> None:
+    assert fuzz.run(5, first=2027, modes=[mode])[f"mode {mode}"] >= 5
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ def test_random_models() -> None:
 def test_injected_faults_are_caught(fault: str) -> None:
     # the models of test_random_models, which pass without the fault
     with FAULTS[fault](), pytest.raises(fuzz.Found):
-        fuzz.run(MODELS, first=2026, shrink=False)
+        fuzz.run(MODELS, first=2026, shrink=False, modes=OP_BY_OP)
 
 
 def test_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,11 @@ def test_targets(program: fc.CompiledISM, artifacts: Path, tmp_path: Path) -> No
     program.export(path, overwrite=True)
     assert sorted(tmp_path.iterdir()) == before
     assert fc.load(path).ranges.count == program.ranges.count
+    program.export(tmp_path / "either", "ism")
+    program.export(tmp_path / "either", overwrite=True)
+    assert (tmp_path / "either").is_dir()
+    program.export(tmp_path / "either", "ism", overwrite=True)
+    assert (tmp_path / "either").is_file()
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").write_text("...")

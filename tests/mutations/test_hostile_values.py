@@ -161,15 +161,20 @@ def test_a_forked_child_is_told(program: fc.CompiledISM) -> None:
     child.join()
 
 
-def test_pickles(program: fc.CompiledISM, tmp_path: Path) -> None:
+def test_pickles(program: fc.CompiledISM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(fc.UnsupportedError, match=r"program\.export"):
         pickle.dumps(program)
     program.export(tmp_path / "p.ism", "ism")
-    loaded = fc.load(tmp_path / "p.ism")
+    monkeypatch.chdir(tmp_path)
+    loaded = fc.load("p.ism", safe_mode=False)
+    monkeypatch.chdir("/")
     again = pickle.loads(pickle.dumps(loaded))
+    assert not again._safe_mode
     np.testing.assert_array_equal(again([X, CELL, DOSE]), loaded([X, CELL, DOSE]))
     fc.compile(keras.Model(i := L.Input((4, 4)), L.Flatten()(i)), jit=False).export(
         tmp_path / "p.ism", "ism", overwrite=True
     )
     with pytest.raises(fc.ArtifactError, match="another program"):
         pickle.loads(pickle.dumps(loaded))
+    with pytest.raises(fc.ArtifactError, match="another program"):
+        loaded.export(tmp_path / "copy")

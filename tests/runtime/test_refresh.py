@@ -66,6 +66,18 @@ def test_a_changed_model_is_compiled_again_once(change: str) -> None:
         program.verify(x, ranges=4)
 
 
+def test_verifying_and_embedding_follow_the_model_too() -> None:
+    m = model()
+    x = make_inputs(m, 2)["seq"]
+    verified, embedded = (fc.compile(m, verify=False, jit=False) for _ in range(2))
+    replace_activation(m)
+    with pytest.warns(UserWarning, match="compiled again"):
+        verified.verify(x)
+    with pytest.warns(UserWarning, match="compiled again"):
+        layer = embedded.to_keras_layer()
+    assert_close(np.asarray(layer(x)), naive_scan(m, {"seq": x}, EVERYWHERE, lambda r: 0), rtol=1e-4)
+
+
 def train(m: Any, x: Any) -> None:
     y = np.ones((2, 3))
     m.compile("sgd", "mse", steps_per_execution=2)

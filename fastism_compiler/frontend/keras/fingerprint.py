@@ -2,7 +2,7 @@
 
 A program follows its model's variables as they change. It cannot follow what was decided when it was lowered: a LoRA
 adapter that is added, a quantization, another dtype policy, an activation or a weight that is put in the place of
-another. Comparing fingerprints finds these, layer by layer, in a fraction of a millisecond.
+another. Comparing fingerprints finds these, layer by layer.
 """
 
 from __future__ import annotations
