@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.damage import readable, recorded
+from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
 from fastism_compiler.runs.outputs import Output, choose_outputs, numbered
@@ -39,11 +39,11 @@ class Source:
     def __init__(self, path: Path) -> None:
         store = readable(path)
         self.path, self.attributes = path, store.attributes
-        if not store.complete:
+        if not self.attributes.get("complete"):
             raise StoreError("the store is not complete; run its command again", got=str(path))
         from fastism_compiler.runs.reading import Arrays  # zarr is an extra, and this module is imported without it
 
-        self.group = Arrays(path, self.attributes, recorded(store))
+        self.group = Arrays(path, self.attributes, store.entries)
         self.outputs: list[str] = self.attributes["outputs"]
         self.letters: str = self.attributes["alphabet"]
         self.rows: int = self.attributes["rows"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.genomics.extras import missing_extra
-from fastism_compiler.runs.damage import readable, recorded
+from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.record import SEAL, damaged
 
@@ -44,7 +44,7 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         raise StoreError("not a store of a scan or of variants", got=os.fspath(path))
     from fastism_compiler.runs.reading import CheckedStore  # zarr is an extra, and this module is imported without it
 
-    store = CheckedStore(Path(path), entries=recorded(found))
+    store = CheckedStore(Path(path), entries=found.entries)
     parts = [_part(xarray, store, None)]
     for group in ("scores", "reference"):
         part = _part(xarray, store, group)

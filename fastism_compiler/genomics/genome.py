@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.extras import missing_extra
-from fastism_compiler.genomics.sources import GZIP, Source
+from fastism_compiler.genomics.sources import GZIP, opened
 from fastism_compiler.genomics.text import read_lines
 
 _HEADER = 1 << 16
@@ -24,7 +25,7 @@ class Genome:
     Its index is made beside it on first use, and again when it is older; in a temporary folder where that cannot be.
 
     Args:
-        path: plain or bgzip FASTA.
+        path: plain or bgzip FASTA; a source that is open stays so.
 
     Attributes:
         lengths: bases of each chromosome.
@@ -35,7 +36,8 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._source = Source(path)
+        self._files = ExitStack()
+        self._source = self._files.enter_context(opened(path))
         self.path = self._source.path
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._check_compression()
@@ -55,7 +57,7 @@ class Genome:
     def close(self) -> None:
         """Close the file, and remove a temporary index."""
         self._fasta.close()
-        self._source.close()
+        self._files.close()
         if self._folder is not None:
             self._folder.cleanup()
 

@@ -16,9 +16,9 @@ from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
-from fastism_compiler.runs.damage import recorded, refuse_damage
+from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.outputs import numbered
-from fastism_compiler.runs.store import META, Store
+from fastism_compiler.runs.store import META
 
 FORMAT, VERSION = "fastism-scan", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
@@ -329,11 +329,11 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
-    """The arrays of any store.
+    """The arrays of a store of any kind.
 
     Raises:
         InputError: nothing there, or no zarr group.
-        StoreError: files of the store are damaged or missing.
+        StoreError: a group that no run has written, or files of the store that are damaged or missing.
         UnsupportedError: zarr is not installed.
     """
     try:
@@ -343,14 +343,12 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     folder = Path(path)
     if not folder.exists():
         raise InputError("the store does not exist", got=str(path))
-    store = Store(folder)
-    attributes = store.attributes
     if not (folder / META).is_file():
         raise InputError("not a store of scores", expected="a zarr group", got=str(path))
-    refuse_damage(store)
+    store = readable(folder)
     from fastism_compiler.runs.reading import Arrays  # imports zarr
 
-    return Arrays(folder, attributes, recorded(store))
+    return Arrays(folder, store.attributes, store.entries)
 
 
 def read_scan(group: Any, path: str = "") -> Scan:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler.runs.damage import find_damage
-from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.errors import DamagedError, StoreError
 from fastism_compiler.runs.journal import FOLDER, PLAN
-from fastism_compiler.runs.manifest import manifest_path, read_manifest
-from fastism_compiler.runs.reading import Arrays
+from fastism_compiler.runs.manifest import is_ours, manifest_path, read_manifest
 from fastism_compiler.runs.record import REPAIR, Damage, read_object
 from fastism_compiler.runs.store import META, Store
 
@@ -69,9 +68,9 @@ def check_store(path: str | os.PathLike[str]) -> StoreReport:
     damages, attributes = [], {}
     try:
         attributes = store.attributes
-    except StoreError as error:
-        damages.append(Damage(META, _fault(error)))
-    if not damages and not str(attributes.get("format", "")).startswith("fastism-"):
+    except DamagedError as error:
+        damages.append(Damage(META, error.fault))
+    if not damages and not is_ours(attributes):
         if not (_has_manifest(store.path) and any(store.path.glob(f"*/{META}"))):
             raise StoreError("not a store of a scan or of variants", got=str(path))
         damages.append(Damage(META, "missing"))
@@ -85,8 +84,8 @@ def check_store(path: str | os.PathLike[str]) -> StoreReport:
         try:
             found = find_damage(store, contents=True)
             damages, files = found.all, found.files
-        except StoreError as error:
-            damages.append(Damage(f"{FOLDER}/{PLAN}", _fault(error)))
+        except DamagedError as error:
+            damages.append(Damage(f"{FOLDER}/{PLAN}", error.fault))
     damages += _of_manifest(store.path)
     return StoreReport(str(path), complete, files, tuple(damages), note)
 
@@ -97,8 +96,8 @@ def _of_manifest(store: Path) -> list[Damage]:
         read_manifest(store)
     except FileNotFoundError:
         return []
-    except StoreError as error:
-        return [Damage(manifest_path(store).name, _fault(error))]
+    except DamagedError as error:
+        return [Damage(manifest_path(store).name, error.fault)]
     return []
 
 
@@ -109,13 +108,10 @@ def _has_manifest(store: Path) -> bool:
         return False
 
 
-def _fault(error: StoreError) -> str:
-    """What is wrong with a file, without its name."""
-    return str(error.got).rpartition(": ")[2]
-
-
 def _undecodable(path: Path, attributes: dict[str, Any]) -> Iterator[Damage | None]:
     """For each chunk of a store without checksums: its damage, or None."""
+    from fastism_compiler.runs.reading import Arrays  # zarr is an extra, and this module is imported without it
+
     arrays = Arrays(path, attributes, {})
     for folder in sorted(p.parent for p in path.rglob(META) if p.parent != path):
         name = folder.relative_to(path).as_posix()
@@ -123,8 +119,8 @@ def _undecodable(path: Path, attributes: dict[str, Any]) -> Iterator[Damage | No
             if not _is_array(folder):
                 continue
             array = arrays[name]
-        except StoreError as error:
-            yield Damage(f"{name}/{META}", _fault(error))
+        except DamagedError as error:
+            yield Damage(f"{name}/{META}", error.fault)
             continue
         steps = [range(0, extent, chunk) for extent, chunk in zip(array.shape, array.chunks, strict=True)]
         for corner in product(*steps):
@@ -132,8 +128,8 @@ def _undecodable(path: Path, attributes: dict[str, Any]) -> Iterator[Damage | No
             place = "/".join(str(at // chunk) for at, chunk in zip(corner, array.chunks, strict=True))
             try:
                 array[cells]
-            except StoreError as error:
-                yield Damage(f"{name}/c/{place}", _fault(error))
+            except DamagedError as error:
+                yield Damage(f"{name}/c/{place}", error.fault)
             else:
                 yield None
 

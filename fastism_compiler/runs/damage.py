@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.errors import DamagedError, StoreError
+from fastism_compiler.runs.manifest import is_ours
 from fastism_compiler.runs.record import Damage, Entries, compare, damaged
 from fastism_compiler.runs.store import Store
 
@@ -47,7 +48,11 @@ def find_damage(store: Store, *, contents: bool, frame_contents: bool = True) ->
     Raises:
         StoreError: the attributes or the plan are damaged.
     """
-    found, attributes = Found(), store.attributes
+    return _damage(store, store.attributes, contents=contents, frame_contents=frame_contents)
+
+
+def _damage(store: Store, attributes: Mapping[str, Any], *, contents: bool, frame_contents: bool) -> Found:
+    found = Found()
     plan = attributes if attributes.get("complete") else store.journal.plan
     if plan is None or "files" not in plan:
         return found
@@ -71,40 +76,46 @@ def _records(store: Store, attributes: Mapping[str, Any], found: Found) -> dict[
             records[task] = store.journal.record(task)
         except FileNotFoundError:  # another run has just finished the store, and taken the journal away
             continue
-        except StoreError:
-            found.records[task] = Damage(store.journal.record_name(task), "the checksum does not match")
+        except DamagedError as error:
+            found.records[task] = Damage(store.journal.record_name(task), error.fault)
     return records
 
 
-def recorded(store: Store) -> Entries:
-    """What is recorded of every file of a complete store, or of an unfinished one's input; nothing in older stores."""
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A store whose files are all there.
+
+    Attributes:
+        attributes: of its group.
+        entries: what is recorded of every file of a complete store, or of an unfinished one's input; nothing in
+            stores of earlier versions.
+    """
+
+    attributes: dict[str, Any]
+    entries: Entries
+
+
+def readable(path: Path) -> Readable:
+    """Look at a store before it is read: whoever opens one, for any purpose, begins here.
+
+    Of the files only their sizes are compared; whoever reads them compares their contents.
+
+    Raises:
+        StoreError: not a store of a scan or of variants, or one of which files are missing or have another size.
+    """
+    store = Store(path)
     attributes = store.attributes
+    if not is_ours(attributes):
+        raise StoreError("not a store of a scan or of variants", got=f"{path}: format {attributes.get('format')!r}")
+    for damage in _damage(store, attributes, contents=False, frame_contents=False).all:
+        raise damaged(store.path / damage.file, damage.fault)
+    return Readable(attributes, _recorded(store, attributes))
+
+
+def _recorded(store: Store, attributes: Mapping[str, Any]) -> Entries:
     if not attributes.get("complete"):
         plan = store.journal.plan or {}
         return dict(plan.get("files", {}))
     return dict(attributes.get("files", {})) | {
         file: entry for task in attributes.get("tasks", ()) for file, entry in task["files"].items()
     }
-
-
-def refuse_damage(store: Store) -> None:
-    """Refuse a store of which files are missing or have another size; whoever reads them compares their contents.
-
-    Raises:
-        StoreError: the first such file.
-    """
-    for damage in find_damage(store, contents=False, frame_contents=False).all:
-        raise damaged(store.path / damage.file, damage.fault)
-
-
-def readable(path: Path) -> Store:
-    """A store that can be read: whoever opens one, for any purpose, begins here.
-
-    Raises:
-        StoreError: not a store of a scan or of variants, or one of which files are missing.
-    """
-    store = Store(path)
-    if not str(store.attributes.get("format", "")).startswith("fastism-"):
-        raise StoreError("not a store of a scan or of variants", got=str(path))
-    refuse_damage(store)
-    return store

@@ -11,3 +11,13 @@ class StoreError(FastISMError, ValueError):
 
 class RunError(FastISMError, RuntimeError):
     """A run that could not go on: a full disk, or workers that keep dying. What is finished is kept."""
+
+
+class DamagedError(StoreError):
+    """A file of a store that is not as it was written.
+
+    Attributes:
+        fault: what is wrong with it.
+    """
+
+    fault: str

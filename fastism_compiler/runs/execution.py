@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastism_compiler.runs.cluster import work_on_cluster
 from fastism_compiler.runs.jobs import Job
-from fastism_compiler.runs.run import Progress, Run, Summary, finish, prepare
+from fastism_compiler.runs.run import Progress, Run, Summary, finish, mend_manifest, prepare
 from fastism_compiler.runs.settings import Execution
 from fastism_compiler.runs.threads import set_threads
 from fastism_compiler.runs.workers import work_on_processes
@@ -32,6 +32,7 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
                 progress(run.done(), run.rows)
             computed = _work(job, run, execution, progress)
         counts = finish(prepared, job)
+        mended = prepared.mended + (mend_manifest(prepared, job) if counts is not None else 0)
     finally:
         store.journal.leave()
     rows, per_task = store.attributes["rows"], store.attributes["rows_per_task"]
@@ -42,7 +43,7 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
         computed=computed,
         counts=counts if counts is not None else dict(found.counts),
         messages=[found.refusals.first[rule] for rule in sorted(found.refusals.first)],
-        mended=prepared.mended,
+        mended=mended,
     )
 
 

@@ -71,7 +71,11 @@ def scorer_of(model: Any, settings: Settings, block: int | None = None, verify: 
     Raises:
         FastISMError: what `compile` refuses.
     """
-    programs = compile_programs(model, settings, block, verify)
+    return scorer_with(compile_programs(model, settings, block, verify), settings)
+
+
+def scorer_with(programs: Programs, settings: Settings) -> Scorer:
+    """The scorer of these settings for programs that are compiled."""
     if isinstance(settings, ScanSettings):
         return ScanScorer(programs, settings)
     return VariantScorer(programs, settings)

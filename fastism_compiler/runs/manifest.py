@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,9 @@ def is_theirs(result: Path) -> bool:
         return False
     except StoreError:
         return True
-    return not str(content.get("format", "")).startswith("fastism-")
+    return not is_ours(content)
+
+
+def is_ours(content: Mapping[str, Any]) -> bool:
+    """Whether a run has written this manifest, or these attributes of a store."""
+    return str(content.get("format", "")).startswith("fastism-")

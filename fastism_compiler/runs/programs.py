@@ -74,6 +74,11 @@ class Programs:
             most = min(most, 1 << (rows - 1).bit_length())
         return 1 << (max(most, 1).bit_length() - 1)
 
+    def with_block(self, block: int) -> Programs:
+        """The same model, compiled for so many sequences per call."""
+        forward = _compile(self.source, self.settings, self.outputs, self.ranges, block, False)
+        return Programs(self.source, self.digest, forward, self.settings, self.outputs, self.keys, self.ranges)
+
     @cached_property
     def encoding(self) -> Encoding:
         """How the model spells letters."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.errors import DamagedError
 
 SEAL = "checksum"
 REPAIR = "run the same scan or variants command again, which computes what is damaged anew"
@@ -35,9 +35,11 @@ class Damage:
         return f"{self.file}: {self.fault}"
 
 
-def damaged(path: object, fault: object) -> StoreError:
+def damaged(path: object, fault: object) -> DamagedError:
     """The error for a file of a store that is damaged."""
-    return StoreError("a file of the store is damaged or missing", expected=REPAIR, got=f"{path}: {fault}")
+    error = DamagedError("a file of the store is damaged or missing", expected=REPAIR, got=f"{path}: {fault}")
+    error.fault = str(fault)
+    return error
 
 
 def entry_of(content: Any) -> str:
@@ -109,7 +111,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
     Raises:
-        StoreError: no JSON, no object, or a file that cannot be read.
+        DamagedError: no JSON, no object, or a file that cannot be read.
         FileNotFoundError: no such file.
     """
     try:
@@ -127,7 +129,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """A JSON object that `sealed` has made.
 
     Raises:
-        StoreError: it is damaged.
+        DamagedError: it is damaged.
         FileNotFoundError: no such file.
     """
     content = read_object(path)

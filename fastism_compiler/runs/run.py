@@ -15,11 +15,12 @@ from fastism_compiler.genomics.errors import Refusals
 from fastism_compiler.runs.damage import find_damage
 from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import RunError, StoreError
-from fastism_compiler.runs.jobs import VERSION, Input, Job, Scorer, format_of, scorer_of, settings_of
+from fastism_compiler.runs.jobs import VERSION, Input, Job, Scorer, format_of, scorer_of, scorer_with, settings_of
 from fastism_compiler.runs.journal import total_counts
 from fastism_compiler.runs.layout import rows_per_task
 from fastism_compiler.runs.manifest import manifest_path, read_manifest, versions, write_manifest
 from fastism_compiler.runs.mend import mend, restore_root
+from fastism_compiler.runs.settings import Settings
 from fastism_compiler.runs.store import ATTRIBUTES, Store, batches
 
 Progress = Callable[[int, int], None]
@@ -126,7 +127,7 @@ class Prepared:
         store: with the input in it.
         scorer: compiled with its block size.
         found: what reading the input found out.
-        mended: files that were damaged.
+        mended: files that were damaged; the manifest is looked at last (see `mend_manifest`).
     """
 
     store: Store
@@ -151,7 +152,7 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> Prepared:
     with writing(output):
         mended = restore_root(store) if output.is_dir() else 0
     store.check_place()
-    if store.complete and not find_damage(store, contents=True).all:
+    if store.complete and not find_damage(store, contents=not join).all:
         return _compared(job, store, verify, mended)
     scorer = scorer_of(job.model, job.settings, store.attributes.get("block"), verify)
     with writing(output):
@@ -182,7 +183,7 @@ def _entered(job: Job, store: Store, scorer: Scorer, join: bool, mended: int) ->
             unheard = Input(Refusals(job.settings.skip))
             with writing(store.path):
                 mended += mend(store, scorer.layout(), lambda: job.rows(scorer.programs, unheard), contents=not join)
-        return Prepared(store, _with_block(scorer, job, store.attributes), found, mended)
+        return Prepared(store, _with_block(scorer, job.settings, store.attributes), found, mended)
     except BaseException:
         journal.leave()
         raise
@@ -196,12 +197,11 @@ def _plan_is_whole(store: Store) -> bool:
     return True
 
 
-def _with_block(scorer: Scorer, job: Job, attributes: Mapping[str, Any]) -> Scorer:
+def _with_block(scorer: Scorer, settings: Settings, attributes: Mapping[str, Any]) -> Scorer:
     """The scorer with the block size of the store: bits depend on it, so all processes of a run have the same."""
     block = attributes["block"]
     if scorer.programs.block != block:
-        scorer = scorer_of(job.model, job.settings, block)
-        _check_model(scorer, attributes)
+        scorer = scorer_with(scorer.programs.with_block(block), settings)
     if scorer.programs.block != block:
         raise MemoryBudgetError(
             "the store was begun with a block size that does not fit the memory that is free now",
@@ -242,9 +242,7 @@ def finish(prepared: Prepared, job: Job) -> dict[str, int] | None:
                 raise
     store.journal.leave()
     store.journal.remove()
-    attributes = store.attributes
-    _mend_manifest(store, attributes, job, found.refusals)
-    return dict(attributes["counts"])
+    return dict(store.attributes["counts"])
 
 
 def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusals) -> bool:
@@ -267,15 +265,18 @@ def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusal
     return True
 
 
-def _mend_manifest(store: Store, attributes: dict[str, Any], job: Job, refusals: Refusals) -> None:
-    """Write the manifest of a complete store again if it is damaged."""
+def mend_manifest(prepared: Prepared, job: Job) -> int:
+    """Write the manifest of a complete store again if it is damaged; how many files were mended."""
+    store = prepared.store
     try:
         read_manifest(store.path)
-    except FileNotFoundError:
-        return
+    except FileNotFoundError:  # the store may have been moved without it
+        return 0
     except StoreError:
         with writing(manifest_path(store.path)):
-            write_manifest(store.path, _manifest(attributes, job, refusals))
+            write_manifest(store.path, _manifest(store.attributes, job, prepared.found.refusals))
+        return 1
+    return 0
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,17 @@ class ScanJob:
         settings: of the scan.
         source: FASTA, BED (with a genome), npz or npy.
         genome: FASTA that the regions lie on.
-        digests: SHA-256 of what was read, once it was.
     """
 
     model: Any
     settings: ScanSettings
-    source: Path
-    genome: Path | None = None
-    digests: dict[str, str] = field(default_factory=dict, compare=False)
+    source: Source
+    genome: Source | None = None
 
     @property
     def sources(self) -> dict[str, str]:
         """Names of the files that are read, and the digest of the one that was read in full."""
-        return {"sequences": self.source.name} | ({"genome": self.genome.name} if self.genome else {}) | self.digests
+        return named({"sequences": self.source, "genome": self.genome}, read_in_full="sequences")
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
         """The rows of the store, one per sequence.
@@ -66,16 +65,10 @@ class ScanJob:
             yield row | {f"inputs/{name}": values for name, values in record.inputs.items()}
 
     def _records(self, programs: Programs, found: Input) -> Iterator[Record]:
-        with Source(self.source) as source:
-            yield from self._read(source, programs, found)
-            if source.digest is not None:
-                self.digests["sequences sha256"] = source.digest
-
-    def _read(self, source: Source, programs: Programs, found: Input) -> Iterator[Record]:
-        encoding, pad = programs.encoding, self.settings.pad
+        source, encoding, pad = self.source, programs.encoding, self.settings.pad
         if is_array_file(source):
             if self.genome is not None:
-                raise OptionError("arrays lie on no genome", expected="no --genome", got=str(self.genome))
+                raise OptionError("arrays lie on no genome", expected="no --genome", got=str(self.genome.path))
             name = programs.forward.inputs.names[programs.forward.inputs.sequence]
             yield from read_arrays(source, encoding, found.refusals, name, programs.other_inputs)
             return
@@ -83,18 +76,28 @@ class ScanJob:
             raise OptionError(
                 "the model has more inputs than a sequence, which only an npz file can hold",
                 expected="npz with an array for each input, by name",
-                got=f"{self.source.name}, for inputs {[*programs.forward.inputs.names]}",
+                got=f"{source.path.name}, for inputs {[*programs.forward.inputs.names]}",
             )
         if self.genome is None:
-            if ".bed" in (s.lower() for s in self.source.suffixes):
+            if ".bed" in (s.lower() for s in source.path.suffixes):
                 raise OptionError("regions lie on a genome", expected="--genome GENOME.fa", got="none")
             yield from read_fasta(source, encoding, found.refusals, pad=pad)
             return
         with Genome(self.genome) as genome:
-            windows = Windows(genome, encoding, self.source, pad)
+            windows = Windows(genome, encoding, source.path, pad)
             for record in read_regions(source, windows, found.refusals):
                 found.chromosomes.setdefault(record.chrom, genome.lengths[record.chrom])
                 yield record
+
+
+def named(files: Mapping[str, Source | None], *, read_in_full: str) -> dict[str, str]:
+    """Names of input files for the manifest, and the SHA-256 of the one whose every byte was read.
+
+    Of a genome only regions are read, so that it has a name alone.
+    """
+    names = {role: source.path.name for role, source in files.items() if source is not None}
+    whole = files[read_in_full]
+    return names | ({f"{read_in_full} sha256": whole.digest} if whole is not None and whole.digest is not None else {})
 
 
 def check_strands(programs: Programs) -> None:
@@ -158,15 +161,17 @@ def scan(
         StoreError: an output that belongs to another run.
         RunError: the store cannot be written, or workers keep dying.
     """
-    job = ScanJob(
-        _path_or_model(model), settings or ScanSettings(), Path(source), None if genome is None else Path(genome)
-    )
-    summary = execute(job, Path(output), execution or Execution(), progress)
+    with ExitStack() as files:
+        sequences = files.enter_context(Source(source))
+        regions_of = None if genome is None else files.enter_context(Source(genome))
+        job = ScanJob(path_or_model(model), settings or ScanSettings(), sequences, regions_of)
+        summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
         for name, path in to:
             convert(output, path, name)
     return summary
 
 
-def _path_or_model(model: Any) -> Any:
+def path_or_model(model: Any) -> Any:
+    """A path as text, which tells it from a model."""
     return os.fspath(model) if isinstance(model, str | os.PathLike) else model

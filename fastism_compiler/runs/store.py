@@ -29,7 +29,7 @@ from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.journal import FOLDER, Journal
 from fastism_compiler.runs.layout import Array, Column, Layout, Row, chunk_of
-from fastism_compiler.runs.manifest import is_theirs, manifest_path
+from fastism_compiler.runs.manifest import is_ours, is_theirs, manifest_path
 from fastism_compiler.runs.record import SEAL, Entries, damaged, entries_of, is_sealed, read_object, sealed
 
 ROWS_PER_COLUMN_CHUNK = 1024
@@ -116,7 +116,7 @@ class Store:
             StoreError: a file, a folder that is neither empty nor a store, or somebody's own `<store>.manifest.json`.
         """
         attributes = self.attributes if self.path.is_dir() else {}
-        ours = str(attributes.get("format", "")).startswith("fastism-")
+        ours = is_ours(attributes)
         if not ours and is_theirs(self.path):
             raise StoreError(
                 "the manifest of the output would replace a file that no run has written; move it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.run import Progress, Summary
-from fastism_compiler.runs.scan import check_strands
+from fastism_compiler.runs.scan import check_strands, named, path_or_model
 from fastism_compiler.runs.settings import Execution, VariantSettings
 
 
@@ -32,19 +32,17 @@ class VariantJob:
         settings: of the run.
         variants: VCF, BCF or tab-separated.
         genome: FASTA that they lie on.
-        digests: SHA-256 of what was read, once it was.
     """
 
     model: Any
     settings: VariantSettings
-    variants: Path
-    genome: Path
-    digests: dict[str, str] = field(default_factory=dict, compare=False)
+    variants: Source
+    genome: Source
 
     @property
     def sources(self) -> dict[str, str]:
         """Names of the files that are read, and the digest of the one that was read in full."""
-        return {"variants": self.variants.name, "genome": self.genome.name} | self.digests
+        return named({"variants": self.variants, "genome": self.genome}, read_in_full="variants")
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
         """The rows of the store, one per alternate allele.
@@ -60,9 +58,9 @@ class VariantJob:
                 expected="one input",
                 got=list(programs.forward.inputs.names),
             )
-        with Source(self.variants) as source, Genome(self.genome) as genome:
-            windows = Windows(genome, programs.encoding, self.variants, self.settings.pad)
-            for alleles in read_alleles(source, windows, found.refusals):
+        with Genome(self.genome) as genome:
+            windows = Windows(genome, programs.encoding, self.variants.path, self.settings.pad)
+            for alleles in read_alleles(self.variants, windows, found.refusals):
                 variant = alleles.variant
                 found.counts["variants"] += 1
                 found.counts[f"{alleles.kind}s"] += 1
@@ -79,8 +77,6 @@ class VariantJob:
                     "position": variant.position,
                     "start": alleles.start,
                 }
-            if source.digest is not None:
-                self.digests["variants sha256"] = source.digest
 
 
 def scan_variants(
@@ -117,9 +113,9 @@ def scan_variants(
         FastISMError: as `scan`; an InputError also for a reference allele that
             is not what the genome says.
     """
-    model = os.fspath(model) if isinstance(model, str | os.PathLike) else model
-    job = VariantJob(model, settings or VariantSettings(), Path(variants), Path(genome))
-    summary = execute(job, Path(output), execution or Execution(), progress)
+    with Source(variants) as table, Source(genome) as chromosomes:
+        job = VariantJob(path_or_model(model), settings or VariantSettings(), table, chromosomes)
+        summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
         for name, path in to:
             convert(output, path, name)

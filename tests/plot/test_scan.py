@@ -122,7 +122,7 @@ def test_what_is_not_a_store_is_refused(tmp_path: Path, store: Path, monkeypatch
     with pytest.raises(fc.InputError, match="not a store"):
         open_scan(file)
     zarr.open_group(tmp_path / "other.zarr", mode="w")
-    with pytest.raises(fc.InputError, match="format None"):
+    with pytest.raises(fc.StoreError, match="format None"):
         open_scan(tmp_path / "other.zarr")
     with pytest.raises(fc.InputError, match="version 2"):
         open_scan(write_store(tmp_path / "newer.zarr", version=2))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,23 @@ def test_the_same_scan_mends_a_complete_store(damage: Any, file: str, store: Pat
     assert not (store / ".progress").exists()
 
 
+def test_a_store_is_mended_from_a_pipe(store: Path, whole: Path, source: Path, tmp_path: Path) -> None:
+    """A pipe gives its bytes once; the input is compared first, and then written again."""
+    (store / "sequence" / "c" / "0" / "0").unlink()
+    pipe = tmp_path / source.name
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=(source.read_bytes(),), daemon=True).start()
+    assert scan(pipe, store).mended == 1
+    assert digests(store) == digests(whole)
+
+
+def test_whoever_joins_compares_sizes_only(store: Path, source: Path) -> None:
+    flip(store / RESULT)
+    assert scan(source, store, SHARD).mended == 0
+    (store / RESULT).write_bytes(b"cut")
+    assert scan(source, store, SHARD).mended == 1
+
+
 @pytest.mark.parametrize("at", [0.02, 0.2, 0.4, 0.6, 0.8, 0.97])
 def test_the_roots_own_metadata_is_mended_from_the_manifest(at: float, store: Path, whole: Path, source: Path) -> None:
     flip(store / "zarr.json", at)
@@ -142,7 +161,9 @@ def test_a_damaged_manifest_is_written_anew(store: Path, whole: Path, source: Pa
     manifest = Path(f"{store}.manifest.json")
     flip(manifest)
     assert [d.file for d in fc.check_store(store).damaged] == ["out.zarr.manifest.json"]
-    assert (scan(source, store).computed, manifest.read_bytes()) == (0, Path(f"{whole}.manifest.json").read_bytes())
+    summary = scan(source, store)
+    assert (summary.computed, summary.mended) == (0, 1)
+    assert manifest.read_bytes() == Path(f"{whole}.manifest.json").read_bytes()
 
 
 def test_chunks_that_changed_places_are_found(store: Path, whole: Path, source: Path) -> None:
