@@ -35,7 +35,7 @@ docs: $(VENV)/installed  ## the documentation site, into out/site
 	$(BIN)/python -m docs.benchmarks
 	$(BIN)/python -m mkdocs build --strict
 
-bench: $(VENV)/installed  ## the benchmark table of this README
+bench: $(VENV)/installed  ## the benchmark table of docs/speed.md
 	$(BIN)/python -m benchmarks.compare
 
 $(VENV)/installed: pyproject.toml

@@ -1,6 +1,6 @@
 """Side by side, in one run: best naive ISM, the compiled program, and the floors.
 
-python -m benchmarks.compare                      # the table of the README
+python -m benchmarks.compare                      # the table of docs/speed.md
 python -m benchmarks.compare --models basset --batch 1 8 --json out.json
 """
 

@@ -28,6 +28,10 @@ naive run (mutants made on the device, batched, with and without XLA, best batch
 and against two floors: the least multiply-adds over the machine's peak rate, and the same with each op at the rate its
 own shape allows. In brackets behind the speed-up: what the plan had predicted.""",
     "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
+    "fuzz_files": """Damaged files of every kind: read or refused, and what was not damaged stayed the same:
+`python -m benchmarks.fuzz_files`.""",
+    "gpu": """Naive and compiled programs as StableHLO, through JAX on one GPU; seconds per sequence, results left on the
+card: `python -m benchmarks.gpu`.""",
     "profile": """Percentages of processor time by kind of work, sampled by `python -m benchmarks.profile`: products of
 matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
     "sharing": """Seconds per sequence of one sequence alone and of eight at once, and `saturate` against three scans of
@@ -65,7 +69,7 @@ def page() -> str:
         rows = json.loads(path.read_text(encoding="utf-8"))
         render = _RENDERERS.get(path.stem, _facts)
         parts.append(f"## {path.stem.replace('_', ' ').capitalize()}\n")
-        parts += [_ABOUT[path.stem] + "\n"] if path.stem in _ABOUT else []
+        parts.append(_ABOUT[path.stem] + "\n")
         parts.append(render(rows) + "\n")
     return "\n".join(parts)
 
