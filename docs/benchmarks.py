@@ -30,8 +30,8 @@ own shape allows. In brackets behind the speed-up: what the plan had predicted."
     "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
     "fuzz_files": """Damaged files of every kind: read or refused, and what was not damaged stayed the same:
 `python -m benchmarks.fuzz_files`.""",
-    "gpu": """Naive and compiled programs as StableHLO, through JAX on one GPU; seconds per sequence, results left on the
-card: `python -m benchmarks.gpu`.""",
+    "gpu": """Naive and compiled programs as StableHLO, through JAX on one GPU; seconds per sequence, results
+left on the card: `python -m benchmarks.gpu`.""",
     "profile": """Percentages of processor time by kind of work, sampled by `python -m benchmarks.profile`: products of
 matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
     "sharing": """Seconds per sequence of one sequence alone and of eight at once, and `saturate` against three scans of

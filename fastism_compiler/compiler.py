@@ -54,7 +54,9 @@ def compile(
     Args:
         model: a `keras.Model` (functional, Sequential, nested, subclassed), or
             a path to a `.keras` or `.h5` file. Weights are read whenever the
-            program runs. A Keras 2 model (`tf_keras`) is converted first.
+            program runs. A Keras 2 model (`tf_keras`) is converted first. The
+            sequence is `[B, L, C]` or tokens `[B, L]`; letters may come first,
+            and a third axis may have one element (see `plan.notes`).
         seq_input: the mutated input, by position or name; models that take a
             dict need its key.
         ranges: half-open `(start, end)` position ranges; None: every position.

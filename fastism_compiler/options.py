@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastism_compiler.errors import InputError, LayerNameError, UnsupportedError
+from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
@@ -68,16 +68,6 @@ class CompileOptions:
             LayerNameError: a `stop_at` that no output depends on.
             UnsupportedError: a lower precision for a float64 model.
         """
-        sequence, letters = graph.sequence, len(self.alphabet)
-        if sequence is not None and sequence.type.rank == 3 and self.channels is None:
-            length, channels = sequence.type.extent(1), sequence.type.extent(2)
-            if length == letters and channels != letters:
-                raise InputError(
-                    f"swapped axes? sequences are [batch, length, channels], and this input has {letters} positions",
-                    expected="a model that takes [batch, length, letters], such as one with a Permute((2, 1)) in front "
-                    "of this; or channels=, the numbers of the letters' channels, if these are positions",
-                    got=f"input {sequence.layer!r}: {sequence.type}",
-                )
         known = {part for n in graph if n.layer for part in (n.layer, *n.layer.split("/"))}
         for name in sorted(self.stops - known):
             raise LayerNameError(
@@ -95,7 +85,8 @@ class CompileOptions:
     @property
     def reading(self) -> ReadOptions:
         """What a frontend needs to know."""
-        return ReadOptions(self.seq_input, self.length, self.custom_objects, self.safe_mode)
+        letters = len(self.alphabet) if self.channels is None else None
+        return ReadOptions(self.seq_input, self.length, self.custom_objects, self.safe_mode, letters)
 
     @property
     def stops(self) -> frozenset[str]:

@@ -62,6 +62,7 @@ def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None
         notes=tuple(program.notes),
         functions=function_names(program),
         vocabularies=inputs.vocabularies,
+        layout=inputs.layout,
     )
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.export.savedmodel import portable_of
+from fastism_compiler.mutations.layout import SequenceLayout
 from fastism_compiler.mutations.letters import Tokens
 from fastism_compiler.runtime.engine_program import EngineProgram
 
@@ -72,11 +73,22 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
         flat = [x[key] for key in spec.keys] if spec.keys else keras.tree.flatten(x)
         if len(flat) != len(spec.names):
             raise InputError("wrong number of inputs", expected=f"{len(spec.names)}: {spec.names}", got=len(flat))
-        tensors = [tf.cast(tf.convert_to_tensor(t), type_.dtype) for t, type_ in zip(flat, spec.types, strict=True)]
-        for name, tensor, type_ in zip(spec.names, tensors, spec.types, strict=True):
+        types = [spec.taken(position) for position in range(len(flat))]
+        tensors = [tf.cast(tf.convert_to_tensor(t), type_.dtype) for t, type_ in zip(flat, types, strict=True)]
+        for name, tensor, type_ in zip(spec.names, tensors, types, strict=True):
             if not tensor.shape.is_compatible_with(type_.shape):
                 raise InputError("an input has the wrong shape", expected=str(type_), got=f"{name!r}: {tensor.shape}")
+        if spec.layout is not None:
+            tensors[spec.sequence] = _in_order(tensors[spec.sequence], spec.layout)
         return tensors
+
+
+def _in_order(x: Any, layout: SequenceLayout) -> Any:
+    """`[B, L, C]` from a tensor as the model takes it."""
+    length, letters = layout.sizes
+    if layout.swapped:
+        return tf.transpose(tf.reshape(x, [-1, letters, length]), [0, 2, 1])
+    return tf.reshape(x, [-1, length, letters])
 
 
 def _layer_of(program: EngineProgram) -> keras.layers.Layer:

@@ -234,6 +234,7 @@ def _inputs(manifest: Manifest) -> InputSpec:
         keys=manifest.keys,
         vocabulary=manifest.vocabulary,
         vocabularies=manifest.vocabularies,
+        layout=manifest.layout,
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.host.files import sha256
+from fastism_compiler.mutations.layout import SequenceLayout
 
 FORMAT = "fastism-program"
 VERSION = 1
 """Raised when an older reader would misread a newer artifact."""
 
-_ADDED = ("vocabularies",)
+_ADDED = ("vocabularies", "layout")
 """Fields that older artifacts of this version do not have."""
 
 
@@ -68,6 +69,7 @@ class Manifest:
         details: what only this kind of artifact needs.
         files: sha256 of every payload file by relative path.
         vocabularies: rows of the Embedding that reads each input (see `InputSpec`); empty in older artifacts.
+        layout: how callers hand over the sequence (see `InputSpec`); inside the artifact it is `[B, L, C]`.
     """
 
     kind: str
@@ -96,6 +98,7 @@ class Manifest:
     details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     vocabularies: tuple[int | None, ...] = ()
+    layout: SequenceLayout | None = None
 
     def to_json(self) -> str:
         """Canonical JSON, with a checksum over itself."""
@@ -137,6 +140,9 @@ class Manifest:
 def _manifest(body: dict[str, Any]) -> Manifest:
     for name in ("inputs", "outputs"):
         body[name] = tuple(TensorInfo(**{**t, "shape": tuple(t["shape"])}) for t in body[name])
+    layout = body.get("layout")
+    if layout is not None:
+        body["layout"] = SequenceLayout(**{**layout, "shape": tuple(layout["shape"])})
     for name, value in body.items():
         if isinstance(value, list) and name != "nest":
             body[name] = tuple(value)

@@ -101,12 +101,14 @@ class ReadOptions:
         length: sequence length where the model leaves it open.
         custom_objects: for loading a model from a path.
         safe_mode: refuse code in a model file.
+        letters: of the alphabet, which tell an axis of letters from one of positions; None: positions come first.
     """
 
     seq_input: int | str = 0
     length: int | None = None
     custom_objects: Mapping[str, Any] | None = None
     safe_mode: bool = True
+    letters: int | None = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

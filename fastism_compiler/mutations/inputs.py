@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastism_compiler.errors import InputError, InputTypeError
 from fastism_compiler.ir import TensorType
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.layout import SequenceLayout
 
 Array = npt.NDArray[Any]
 LONGEST = 1 << 27
@@ -30,6 +31,7 @@ class InputSpec:
         vocabulary: how many tokens there are, if the sequence is `[B, L]` of tokens.
         vocabularies: rows of the smallest Embedding that reads each input; None where no Embedding does, and any
             number will do. Empty: not known; then the sequence keeps to `vocabulary`.
+        layout: how the model takes the sequence, where that is not `[batch, length, letters]`, which its type is.
     """
 
     names: tuple[str, ...]
@@ -38,9 +40,10 @@ class InputSpec:
     keys: tuple[str, ...] | None
     vocabulary: int | None = None
     vocabularies: tuple[int | None, ...] = ()
+    layout: SequenceLayout | None = None
 
     def read(self, x: Any) -> list[Array]:
-        """Check `x` and return the flat list of numpy inputs.
+        """Check `x` and return the flat list of numpy inputs, the sequence as `[B, L, C]` or tokens `[B, L]`.
 
         Args:
             x: what the model takes: an array for one input, a list or tuple in
@@ -80,10 +83,24 @@ class InputSpec:
             _check_rows(x, rows, rule, "")
 
     def pack(self, arrays: list[Array]) -> Any:
-        """Flat inputs in the form `read` takes: a dict, a list, or the array itself."""
+        """Flat inputs in the form `read` and the model take: a dict, a list, or the array itself."""
+        arrays = self.as_taken(arrays)
         if self.keys is not None:
             return dict(zip(self.keys, arrays, strict=True))
         return arrays if len(arrays) > 1 else arrays[0]
+
+    def as_taken(self, arrays: Sequence[Array]) -> list[Array]:
+        """Flat inputs with the sequence in the model's own layout."""
+        if self.layout is None:
+            return list(arrays)
+        return [self.layout.write(x) if i == self.sequence else x for i, x in enumerate(arrays)]
+
+    def taken(self, position: int) -> TensorType:
+        """The type of an input as the model takes it."""
+        type_ = self.types[position]
+        if self.layout is None or position != self.sequence:
+            return type_
+        return TensorType((type_.shape[0], *self.layout.shape), type_.dtype)
 
     def _flat(self, x: Any) -> list[Any]:
         if isinstance(x, Mapping):
@@ -101,7 +118,7 @@ class InputSpec:
         return list(x)
 
     def _array(self, value: Any, position: int) -> Array:
-        name, type_ = self.names[position], self.types[position]
+        name, type_ = self.names[position], self.taken(position)
         try:
             array = np.asarray(value)
         except (ValueError, TypeError) as error:
@@ -121,7 +138,7 @@ class InputSpec:
         with np.errstate(over="ignore"):  # infinity is refused below
             array = np.ascontiguousarray(array, dtype=type_.dtype)
         _check_finite(array, name)
-        return array
+        return self.layout.read(array) if self.layout is not None and position == self.sequence else array
 
     @staticmethod
     def _check_shape(array: Array, name: str, type_: TensorType) -> None:
@@ -137,8 +154,8 @@ class InputSpec:
                 )
 
 
-def check_length(length: Any, shape: Sequence[int | None] = ()) -> None:
-    """Check `length=`, and whether a sequence input of this shape `[B, L, ...]` leaves it open.
+def check_length(length: Any, fixed: int | None = None) -> None:
+    """Check `length=`, and whether it is the one that the model has fixed.
 
     Raises:
         OptionError: no positive whole number, another length than the model has, or one whose one-hot sequence no
@@ -150,8 +167,8 @@ def check_length(length: Any, shape: Sequence[int | None] = ()) -> None:
         raise OptionError("a length is a positive whole number", got=length)
     if length > LONGEST:
         raise OptionError("a sequence of this length does not fit", expected=f"at most {LONGEST}", got=length)
-    if len(shape) > 1 and shape[1] is not None and shape[1] != length:
-        raise OptionError("length= is for models that leave it open", expected=f"{shape[1]}, or none", got=length)
+    if fixed is not None and fixed != length:
+        raise OptionError("length= is for models that leave it open", expected=f"{fixed}, or none", got=length)
 
 
 def _check_finite(array: Array, name: str) -> None:

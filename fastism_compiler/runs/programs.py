@@ -193,7 +193,8 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     before = model_digest(model) if is_file else None
     path = os.fspath(model) if isinstance(model, os.PathLike) else model
     custom = load_custom(settings.imports, settings.custom)
-    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode))
+    letters = len(find_alphabet(settings.alphabet).letters) if settings.channels is None else None
+    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
     digest = model_digest(model)
     if before not in (None, digest):
         raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))

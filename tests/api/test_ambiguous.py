@@ -12,14 +12,6 @@ from fastism_compiler.models.randomize import randomize
 L = keras.layers
 
 
-def test_letters_in_front_of_positions_are_refused() -> None:
-    x = inputs = L.Input((4, 30))
-    model = keras.Model(inputs, L.Flatten()(L.Conv1D(2, 3)(L.Permute((2, 1))(x))))
-    with pytest.raises(fc.InputError, match="swapped axes"):
-        fc.compile(model)
-    assert fc.compile(model, channels=[0, 1], verify=False).ranges.count == 4, "positions that are named stay positions"
-
-
 def test_a_name_of_two_outputs_is_refused() -> None:
     x = inputs = L.Input((12, 4))
     head = L.Dense(2, name="head")

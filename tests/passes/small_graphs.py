@@ -10,7 +10,7 @@ from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.frontend.keras.inputs import find_sequence
+from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec
 from fastism_compiler.frontend.keras.lowering import functional_graph, lower
 from tests.graphs import GRAPHS
 
@@ -30,7 +30,9 @@ class Small:
 def lowered(name: str) -> Small:
     """A small model as the frontend hands it over. Copy its graph before you run passes on it."""
     model = GRAPHS[name]()
-    made = lower(model, find_sequence(functional_graph(model), "seq" if len(model.inputs) > 1 else 0))
+    function = functional_graph(model)
+    inputs = input_spec(function, find_sequence(function, "seq" if len(model.inputs) > 1 else 0))
+    made = lower(model, inputs, function)
     return Small(model, made.graph, made.bindings)
 
 

@@ -30,7 +30,7 @@ class KerasFrontend(Frontend):
     def read(self, model: Any, options: ReadOptions) -> SourceModel:
         """The model lowered call by call."""
         known, function = _described(model, options)
-        lowered = lower(known.model, known.inputs.sequence, options.length, function)
+        lowered = lower(known.model, known.inputs, function)
         inputs = known.inputs
         rows = private.embedding_rows(known.model)
         inputs = replace(inputs, vocabularies=vocabularies(lowered.graph, rows))
@@ -46,7 +46,7 @@ class KerasFrontend(Frontend):
             origin=known.origin,
             graph=lowered.graph,
             bindings=lowered.bindings,
-            notes=tuple(_notes(known.model, lowered)),
+            notes=tuple(_notes(known, lowered)),
         )
 
     def describe(self, model: Any, options: ReadOptions) -> ModelInterface:
@@ -62,22 +62,24 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     model = load_model(model, options.custom_objects, options.safe_mode)
     function = functional_graph(model)
     position = find_sequence(function, options.seq_input)
+    inputs = input_spec(function, position, options.length, options.letters)
     interface = ModelInterface(
         model=model,
         name=identifier(model.name),
-        inputs=input_spec(function, position, options.length),
+        inputs=inputs,
         nest=output_nest(function),
         output_names=tuple(str(name) for name in private.output_names(function)),
         output_dtypes=tuple(dtype_name(t.dtype) for t in function.outputs),
-        origin=KerasOrigin(model, private.input_structure(function)),
+        origin=KerasOrigin(model, private.input_structure(function), inputs),
     )
     return interface, function
 
 
-def _notes(model: Any, lowered: Lowered) -> list[str]:
+def _notes(known: ModelInterface, lowered: Lowered) -> list[str]:
     """What users should know about this model."""
-    dtypes = {str(layer.compute_dtype) for layer in private.layers_of(model)}
-    notes = [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
+    dtypes = {str(layer.compute_dtype) for layer in private.layers_of(known.model)}
+    notes = [f"sequences are {known.inputs.layout}, as the model takes them"] if known.inputs.layout else []
+    notes += [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
     notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
-    whole = lowered.declined.get(model.name)
+    whole = lowered.declined.get(known.model.name)
     return [*notes, f"the model runs whole: {whole}"] if whole else notes

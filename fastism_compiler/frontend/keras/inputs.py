@@ -12,6 +12,7 @@ from fastism_compiler.frontend.builder import dtype_name, widened
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.ir import BATCH, TensorType
 from fastism_compiler.mutations.inputs import InputSpec, check_length
+from fastism_compiler.mutations.layout import find_layout
 
 
 def find_sequence(function: Any, seq_input: int | str) -> int:
@@ -32,25 +33,35 @@ def find_sequence(function: Any, seq_input: int | str) -> int:
     raise InputError("seq_input must name one of the model's inputs", expected=expected, got=repr(seq_input))
 
 
-def input_spec(function: Any, position: int, length: int | None = None) -> InputSpec:
+def input_spec(function: Any, position: int, length: int | None = None, letters: int | None = None) -> InputSpec:
     """What a functional graph takes, with its `position`-th flat input as the sequence.
 
+    Args:
+        function: the graph.
+        position: of the sequence among its inputs.
+        length: sequence length where the model leaves it open.
+        letters: of the alphabet; see `find_layout`.
+
     Raises:
-        InputError: a sequence of another rank than 2 or 3, or of booleans.
+        InputError: a sequence that is neither tokens nor has one axis of positions and one of letters, or of booleans.
         OptionError: a length that is none, or another than the model's own.
         UnsupportedError: an extent that stays open.
     """
     names = tuple(t.name for t in function.inputs)
-    check_length(length, function.inputs[position].shape)
+    check_length(length)
     types = [input_type(t, length if i == position else None) for i, t in enumerate(function.inputs)]
     sequence = types[position]
-    if sequence.rank not in (2, 3) or sequence.dtype == "bool":
+    layout = find_layout([sequence.extent(axis) for axis in range(1, sequence.rank)], letters)
+    if layout is not None:
+        types[position] = TensorType((BATCH, *layout.sizes), sequence.dtype)
+    if types[position].rank not in (2, 3) or sequence.dtype == "bool":
         raise InputError(
-            "the sequence input must be [batch, length, channels], or integer tokens [batch, length]",
-            expected="rank 3 or 2, of numbers",
+            "the sequence input must be [batch, length, letters], or integer tokens [batch, length]",
+            expected="rank 3 or 2, of numbers; letters may come first, and a third axis may have one element",
             got=f"input {names[position]!r}: {sequence}",
         )
-    return InputSpec(names, tuple(types), position, _keys(function))
+    check_length(length, types[position].extent(1))
+    return InputSpec(names, tuple(types), position, _keys(function), layout=layout)
 
 
 def input_type(tensor: Any, length: int | None = None) -> TensorType:
@@ -60,8 +71,8 @@ def input_type(tensor: Any, length: int | None = None) -> TensorType:
         UnsupportedError: an extent that stays open.
     """
     shape = [BATCH, *tensor.shape[1:]]
-    if len(shape) > 1 and shape[1] is None and length is not None:
-        shape[1] = length
+    if length is not None and shape[1:].count(None) == 1:
+        shape[1 + shape[1:].index(None)] = length
     if any(n is None for n in shape[1:]):
         raise UnsupportedError(
             "every input extent but the batch must be known",

@@ -13,7 +13,6 @@ from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
-from fastism_compiler.frontend.keras.inputs import input_type
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.frontend.keras.variables import VariablesRead
@@ -22,6 +21,8 @@ from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.mutations.inputs import InputSpec
+from fastism_compiler.mutations.layout import SequenceLayout
 
 
 def refuse_training(layer: str) -> UnsupportedError:
@@ -46,30 +47,29 @@ class Lowered:
     """Layers with values that were computed from their weights when they were traced."""
 
 
-def lower(model: Any, seq_input: int, length: int | None = None, function: Any = None) -> Lowered:
-    """Lower `model` with its `seq_input`-th flat input as the sequence.
+def lower(model: Any, inputs: InputSpec, function: Any) -> Lowered:
+    """Lower a model.
 
     Args:
         model: a Keras 3 model.
-        seq_input: position of the sequence among `model.inputs`.
-        length: sequence length where the model leaves it open.
-        function: its functional graph, where that is known already.
+        inputs: what it takes, and which of it is the sequence.
+        function: its functional graph.
 
     Raises:
-        ModelError: not a Keras 3 model with a traceable graph.
-        UnsupportedError: an input with an open extent that `length` does not fix.
+        UnsupportedError: a construct that cannot be compiled, by name.
     """
-    function = function or functional_graph(model)
     graph = Graph(identifier(model.name))
     builder = Builder(graph, Bindings(), rule_for)
     lowering = _Lowering(builder)
-    for position, tensor in enumerate(function.inputs):
-        graph.inputs.append(_input(graph, tensor, position, length if position == seq_input else None))
-    graph.sequence = graph.inputs[seq_input]
+    graph.inputs += [_input(graph, inputs, position) for position in range(len(inputs.names))]
+    graph.sequence = graph.inputs[inputs.sequence]
+    nodes = list(graph.inputs)
+    if inputs.layout is not None:
+        nodes[inputs.sequence] = _as_taken(builder, graph.sequence, inputs.layout)
     if private.masks_go_astray(model, function):
-        graph.outputs = lowering.whole(model, function)
+        graph.outputs = lowering.whole(model, function, nodes)
     else:
-        graph.outputs = lowering.function(function, graph.inputs, prefix="")
+        graph.outputs = lowering.function(function, nodes, prefix="")
     if private.function_of(model) is None:
         lowering.note_frozen(model, 0, model.name)
     return Lowered(graph, builder.bindings, function, lowering.declined, lowering.frozen)
@@ -119,10 +119,17 @@ def identifier(name: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
 
 
-def _input(graph: Graph, tensor: Any, position: int, length: int | None) -> Node:
-    attrs = {"index": position, "input": tensor.name}
-    name = identifier(tensor.name)
-    return graph.add("input", (), attrs, type=input_type(tensor, length), layer=tensor.name, name=name)
+def _input(graph: Graph, inputs: InputSpec, position: int) -> Node:
+    name = inputs.names[position]
+    attrs = {"index": position, "input": name}
+    return graph.add("input", (), attrs, type=inputs.types[position], layer=name, name=identifier(name))
+
+
+def _as_taken(builder: Builder, sequence: Node, layout: SequenceLayout) -> Node:
+    """The sequence `[B, L, C]` in the layout that the model takes."""
+    builder.layer = sequence.layer
+    x = builder.add("transpose", sequence, perm=(0, 2, 1)) if layout.swapped else sequence
+    return builder.add("reshape", x, shape=layout.shape) if len(layout.shape) > 2 else x
 
 
 _IGNORE_MASKS = (keras.layers.BatchNormalization,)
@@ -155,11 +162,11 @@ class _Lowering:
         dtype = widened(dtype_name(tensor.dtype))
         return x if x.type.dtype == dtype else self.builder.add("cast", x, dtype=dtype)
 
-    def whole(self, model: Any, function: Any) -> list[Node]:
+    def whole(self, model: Any, function: Any, inputs: Sequence[Node]) -> list[Node]:
         """The model as one opaque call."""
         self.builder.layer = model.name
         self.declined[model.name] = "masks travel between its layers unrecorded"
-        nest = keras.tree.pack_sequence_as(private.input_structure(function), self.builder.graph.inputs)
+        nest = keras.tree.pack_sequence_as(private.input_structure(function), list(inputs))
         return self._opaque(model, (nest,), {})
 
     def call(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], prefix: str) -> list[Node]:

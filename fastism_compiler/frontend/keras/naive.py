@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import traced
 from fastism_compiler.frontend.keras.float64 import float64_clone
-from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.runtime.naive import in_batches
 
 _ROWS = 64
@@ -22,25 +22,28 @@ class NaiveRows:
     Args:
         model: the Keras model.
         structure: the nest in which it takes its inputs.
+        inputs: what it takes.
         jit: compile with XLA, which needs batches of few sizes.
         rows: most sequences per call.
     """
 
-    def __init__(self, model: Any, structure: Any, *, jit: bool = False, rows: int = _ROWS) -> None:
+    def __init__(self, model: Any, structure: Any, inputs: InputSpec, *, jit: bool = False, rows: int = _ROWS) -> None:
         self.rows = rows
-        self._model, self._structure, self._jit = model, structure, jit
+        self._model, self._structure, self._inputs, self._jit = model, structure, inputs, jit
         self._float64: NaiveRows | None = None
         self._traced = traced(self._run, jit)
         self._open: Any = None
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
-        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
+        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`, the sequence as `[n, L, C]` or tokens."""
+        inputs = self._inputs.as_taken(inputs)
         if self._jit:
             return in_batches(self._traced, inputs, self.rows)
         return in_batches(self._with_open_batch, inputs, self.rows, pad=False)
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
         """The same without a graph, whose optimiser leaves NaN out of some maxima."""
+        inputs = self._inputs.as_taken(inputs)
         return in_batches(lambda block: self._run([tf.constant(x) for x in block]), inputs, self.rows, pad=False)
 
     def in_float64(self) -> NaiveRows | None:
@@ -50,7 +53,7 @@ class NaiveRows:
                 clone = float64_clone(self._model)
             except (ValueError, TypeError, NotImplementedError):  # a layer whose configuration is not all of it
                 return None
-            self._float64 = NaiveRows(clone, self._structure, rows=self.rows)
+            self._float64 = NaiveRows(clone, self._structure, self._inputs, rows=self.rows)
         return self._float64
 
     def _run(self, inputs: list[Any]) -> list[Any]:

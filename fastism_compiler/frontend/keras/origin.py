@@ -15,18 +15,20 @@ from fastism_compiler.frontend.keras.naive import NaiveRows
 from fastism_compiler.frontend.keras.reduction import append_function
 from fastism_compiler.frontend.source import FlatFunction, Origin, Weight
 from fastism_compiler.ir import Graph, Node
+from fastism_compiler.mutations.inputs import InputSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KerasOrigin(Origin):
-    """A Keras model, and the nest in which it takes its inputs."""
+    """A Keras model, the nest in which it takes its inputs, and these."""
 
     model: Any
     structure: Any
+    inputs: InputSpec
 
     def oracle(self, rows: int, *, jit: bool = False) -> NaiveRows:
         """The model itself on whole sequences."""
-        return NaiveRows(self.model, self.structure, jit=jit, rows=rows)
+        return NaiveRows(self.model, self.structure, self.inputs, jit=jit, rows=rows)
 
     def append(self, graph: Graph, bindings: Bindings, function: FlatFunction) -> list[Node] | None:
         """Append a function that is made of `keras.ops`."""
