@@ -23,18 +23,18 @@ class CompiledISM(EngineProgram):
     """
 
     _changed: Callable[[], list[str]] | None = None
-    _compile_again: Callable[[], CompiledISM] | None = None
+    _recipe: Callable[[], CompiledISM] | None = None
     _refreshing = threading.RLock()
     """One for all programs: compiling twice at once is slower than one after the other."""
 
-    def follow(self, *, changed: Callable[[], list[str]], compile_again: Callable[[], CompiledISM]) -> None:
+    def follow(self, *, changed: Callable[[], list[str]], recipe: Callable[[], CompiledISM]) -> None:
         """Let the program follow changes of its model that its variables do not show. `compile` calls this.
 
         Args:
             changed: names of the layers that compute something else than when the program was compiled.
-            compile_again: the same program of the model as it is now.
+            recipe: makes the same program of the model as it is now; pickles hold it in place of the program.
         """
-        self._changed, self._compile_again = changed, compile_again
+        self._changed, self._recipe = changed, recipe
 
     def refresh(self) -> None:
         """Compile again if the model was changed (LoRA, quantization, dtypes, activations); every call does this.
@@ -42,7 +42,7 @@ class CompiledISM(EngineProgram):
         Raises:
             FastISMError: the changed model cannot be compiled.
         """
-        if self._changed is None or self._compile_again is None:
+        if self._changed is None or self._recipe is None:
             return
         if not self._changed():
             return
@@ -52,7 +52,20 @@ class CompiledISM(EngineProgram):
                 return
             shown = ", ".join(map(repr, layers[:3])) + (", ..." if len(layers) > 3 else "")
             warnings.warn(f"the model was changed after compile (layers {shown}); it is compiled again", stacklevel=4)
-            vars(self).update(vars(self._compile_again()))
+            vars(self).update(vars(self._recipe()))
+
+    def __reduce__(self) -> Any:
+        """A program is pickled as its model and options, and compiled again where it is unpickled.
+
+        Copies are made in the same way. Nothing is compared with naive ISM a second time; the block size is chosen by
+        the memory that is there. Pickles hold code: load only your own.
+
+        Raises:
+            UnsupportedError: a program that `compile` has not made.
+        """
+        if self._recipe is None:
+            return super().__reduce__()
+        return self._recipe, ()
 
     def export(self, path: str | os.PathLike[str], format: str = "savedmodel", **options: Any) -> Manifest:
         """Write the program as an artifact that runs without this package.

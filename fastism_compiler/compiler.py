@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastism_compiler.compiled import CompiledISM
@@ -160,12 +161,30 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         factory = _tuned(factory, parts, options.most_sequences)
     program = _assemble(factory, parts, options, budget, _notes(narrowed, options))
     before = source.origin.fingerprint()
-    program.follow(
-        changed=lambda: source.origin.changed(before),
-        compile_again=lambda: compile_source(read_model(source.model, options.reading), options),
-    )
+    program.follow(changed=lambda: source.origin.changed(before), recipe=_Recipe(source.model, options))
     _prove(program, options.verify)
     return program
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """A model, and how it is compiled; it can be pickled where these can.
+
+    Attributes:
+        model: as its framework has it, loaded.
+        options: of `compile`.
+    """
+
+    model: Any
+    options: CompileOptions
+
+    def __call__(self) -> CompiledISM:
+        """Compile the model as it is now."""
+        return compile_source(read_model(self.model, self.options.reading), self.options)
+
+    def __reduce__(self) -> Any:
+        """What comes out of a pickle was compared with naive ISM where it was compiled."""
+        return _Recipe, (self.model, replace(self.options, verify=False))
 
 
 def _assemble(
