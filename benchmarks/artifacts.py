@@ -51,14 +51,21 @@ MODELS: dict[str, dict[str, Any]] = {
 """Every model of `fc.models`; the large ones as small copies of the same structure."""
 
 
-def export_model(name: str, folder: Path, build: dict[str, Any], batches: Sequence[int] = BATCHES) -> None:
-    """Export one model in every format, with inputs to run and the program's own results beside them."""
+def export_model(
+    name: str, folder: Path, build: dict[str, Any], batches: Sequence[int] = BATCHES, *, jit: bool = True
+) -> None:
+    """Export one model in every format, with inputs to run and the program's own results beside them.
+
+    Without `jit` these results are made without XLA, which has fewer programs to compile then; artifacts are the same.
+    """
     model = getattr(fc.models, name)(**build)
     program = fc.compile(model, batch_size=max(batches), verify=False)
     folder.mkdir(parents=True)
     manifest = program.export(folder / "savedmodel", "savedmodel")
     program.export(folder / "scan.onnx", "onnx")
     program.export(folder / "stablehlo", "stablehlo", batch_size=_JAX_BLOCK)
+    if not jit:
+        program = fc.compile(model, batch_size=max(batches), verify=False, jit=False)
     rng = np.random.default_rng(1)
     cases = []
     for batch in batches:

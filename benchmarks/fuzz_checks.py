@@ -5,6 +5,8 @@
 - float32, jitted (by XLA, which is left out of float64): no worse than naive float32 is, measured against float64
   (the verdict of `verify`).
 - integers: whole-number weights and inputs; float32 is exact, and every bit must agree.
+- special: one-hot letters of which the model makes finite numbers, mutants of which it makes NaN and infinities. The
+  program runs in XLA for every other case; what is no number must be what the model makes of it op by op.
 - relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
   order of the sequences nor on which others are scored with them.
 """
@@ -23,7 +25,7 @@ from benchmarks.fuzz_layers import TOKENS, build
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-9
-FLOAT32 = ("float32", "jitted")
+FLOAT32 = ("float32", "jitted", "special")
 
 
 class MismatchError(AssertionError):
@@ -34,7 +36,7 @@ def check_case(case: dict[str, Any]) -> str:
     """Check a case in its mode (see `_check`), op by op unless the mode asks for a graph."""
     import tensorflow as tf
 
-    tf.config.run_functions_eagerly(case["mode"] not in ("traced", "jitted"))
+    tf.config.run_functions_eagerly(case["mode"] not in ("traced", "jitted", "special"))
     try:
         return _check(case)
     finally:
@@ -54,18 +56,18 @@ def _check(case: dict[str, Any]) -> str:
         ranges += [(i, i + 1) for i in range(case["spec"]["length"])]
     try:
         plain = build(case["spec"])
-        plain(_nest(plain, _inputs(plain, np.random.default_rng(0), whole=False)))
+        plain(_nest(plain, _inputs(plain, np.random.default_rng(0), mode)))
     except Exception:  # whatever Keras or TensorFlow raise: nothing of ours has run yet
         return "invalid"
     model = _prepared(plain, mode, rng)
-    x = _inputs(model, rng, whole=mode == "integers")
+    x = _inputs(model, rng, mode)
     channels = case.get("channels")
-    replacement = _replacement(x["seq"], ranges, rng, channels, whole=mode == "integers")
+    replacement = _replacement(x["seq"], ranges, rng, channels, mode)
     try:
         passes = _pipeline(rng)
         options = {"channels": channels, "alphabet": "ACGT"[: len(channels)]} if channels else {}
         program = fc.compile(
-            model, _sequence_of(model), ranges, jit=mode == "jitted", verify=False, pipeline=passes, **options
+            model, _sequence_of(model), ranges, jit=_jitted(mode, rng), verify=False, pipeline=passes, **options
         )
     except fc.UnsupportedError as refusal:
         return f"refused: {refusal.rule}"
@@ -80,6 +82,10 @@ def _check(case: dict[str, Any]) -> str:
         _check_no_effect(program, model, x, ranges, channels)
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
     return "stopped" if program.plan.stops else "windowed"
+
+
+def _jitted(mode: str, rng: np.random.Generator) -> bool:
+    return mode == "jitted" or (mode == "special" and bool(rng.integers(2)))
 
 
 def _pipeline(rng: np.random.Generator) -> Any:
@@ -114,8 +120,9 @@ def _nest(model: Any, x: dict[str, Array]) -> Any:
     return x if len(model.inputs) > 1 else x["seq"]
 
 
-def _inputs(model: Any, rng: np.random.Generator, *, whole: bool) -> dict[str, Array]:
+def _inputs(model: Any, rng: np.random.Generator, mode: str) -> dict[str, Array]:
     """Two sequences, the second with an N and a two-hot position; random numbers for other inputs."""
+    whole = mode == "integers"
     found = {}
     for tensor in model.inputs:
         shape, dtype = (2, *tensor.shape[1:]), tensor.dtype
@@ -125,19 +132,21 @@ def _inputs(model: Any, rng: np.random.Generator, *, whole: bool) -> dict[str, A
             found["seq"] = rng.integers(0, TOKENS, shape).astype(dtype)
         else:
             letters = np.eye(shape[2])[rng.integers(0, shape[2], shape[:2])]
-            letters[1, shape[1] // 2], letters[1, -1] = 0, np.arange(shape[2]) < 2
+            if mode != "special":  # which has to do with mutants alone
+                letters[1, shape[1] // 2], letters[1, -1] = 0, np.arange(shape[2]) < 2
             found["seq"] = (letters * (rng.integers(1, 3, (*shape[:2], 1)) if whole else 1)).astype(dtype)
     return found
 
 
-def _replacement(
-    x: Array, ranges: Any, rng: np.random.Generator, channels: list[int] | None, *, whole: bool
-) -> list[Array]:
-    """One array per range: random tokens, or random numbers for every channel that holds a letter."""
+def _replacement(x: Array, ranges: Any, rng: np.random.Generator, channels: list[int] | None, mode: str) -> list[Array]:
+    """One array per range: random tokens, or random numbers (some zeros) for every channel that holds a letter."""
     if x.ndim == 2:
         return [rng.integers(0, TOKENS, hi - lo) for lo, hi in ranges]
     letters = len(channels) if channels else x.shape[2]
-    return [rng.integers(-2, 3, (hi - lo, letters)) if whole else rng.random((hi - lo, letters)) for lo, hi in ranges]
+    shapes = [(hi - lo, letters) for lo, hi in ranges]
+    if mode == "special":
+        return [rng.random(shape) * rng.integers(0, 2) for shape in shapes]
+    return [rng.integers(-2, 3, shape) if mode == "integers" else rng.random(shape) for shape in shapes]
 
 
 def _flat(nest: Any) -> list[Array]:
@@ -171,10 +180,15 @@ def _compare(ours: list[Array], naive: list[Array], *, bits: bool) -> None:
             raise MismatchError(f"error {error:.2e} above {limit:.2e}")
 
 
+def _kinds(y: Array) -> Array:
+    """0 for numbers; other codes for NaN, infinity, and minus infinity."""
+    return np.where(np.isnan(y), 1, np.where(np.isinf(y), np.where(y > 0, 2, 3), 0))
+
+
 def _judge(ours: list[Array], naive: list[Array], exact: list[Array]) -> None:
     """The float32 verdict, on predictions and on effects against the first range."""
     for y, z, e in zip(ours, naive, exact, strict=True):
-        if y.shape != z.shape or not np.array_equal(np.isfinite(y), np.isfinite(z)):
+        if y.shape != z.shape or not np.array_equal(_kinds(y), _kinds(z)):
             raise MismatchError("another shape, or non-finite values in other places")
         for part in (lambda a: a, lambda a: a - a[:, :1]):
             finite = np.isfinite(z) & np.isfinite(e)

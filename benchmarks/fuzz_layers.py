@@ -7,6 +7,7 @@ crop and project their operands to one shape.
 """
 
 import keras
+import numpy as np
 from keras import layers as L
 from keras import ops
 
@@ -52,7 +53,7 @@ def _apply(node, operands, made, inputs):
     if "side" in node:
         return _with_side(node["side"], operands[0], inputs)
     if "function" in node:
-        return FUNCTIONS[node["function"]](operands[0])
+        return {**FUNCTIONS, **SPECIAL}[node["function"]](operands[0])
     return _combine(node["join"], *operands)
 
 
@@ -107,12 +108,90 @@ def _reverse_complement(x):
     return L.Average()([layer(x), layer(x[:, ::-1, ::-1])[:, ::-1]])
 
 
+def _weights(*shape):
+    """A constant that is not the same everywhere."""
+    return np.cos(np.arange(np.prod(shape))).reshape(shape).astype("float32")
+
+
+def _halves(x):
+    """Two halves of the channels, or the same twice where their number is odd."""
+    return ops.split(x, 2, axis=-1) if x.shape[-1] % 2 == 0 else (x, x)
+
+
+def _gated(x):
+    a, b = _halves(x)
+    return a * ops.sigmoid(b)
+
+
+def _shifted(x):
+    p = ops.pad(x, [[0, 0], [1, 1], [0, 0]])
+    return ops.concatenate([p[:, :-2], p[:, 2:]], axis=-1)
+
+
+def _attention_pool(x):
+    """A weighted mean of each pair of positions."""
+    pairs = ops.reshape(x[:, : x.shape[1] // 2 * 2], (-1, x.shape[1] // 2, 2, x.shape[2]))
+    scores = ops.matmul(pairs, ops.convert_to_tensor(_weights(x.shape[2], x.shape[2]), pairs.dtype))
+    return ops.sum(pairs * ops.softmax(scores, axis=-2), axis=-2)
+
+
+def _standardised(x):
+    mean, variance = ops.moments(x, axes=[-1], keepdims=True)
+    return (x - mean) * ops.rsqrt(variance + 0.1)
+
+
+def _convolved(x):
+    kernel = ops.convert_to_tensor(_weights(3, x.shape[-1], 4), x.dtype)
+    return ops.relu(ops.conv(x, kernel, strides=2, padding="same"))
+
+
+def _contracted(x):
+    return ops.einsum("blc,cd->bld", x, ops.convert_to_tensor(_weights(x.shape[-1], 3), x.dtype))
+
+
+def _largest_letter(x):
+    return ops.one_hot(ops.argmax(x, axis=-1), x.shape[-1], dtype=x.dtype)
+
+
+def _activated(x):
+    """Functions where layers take the name of an activation."""
+    y = L.Conv1D(4, 3, padding="same", activation=lambda v: v * ops.sigmoid(1.7 * v))(x)
+    return L.Activation(lambda v: ops.where(v > 0, v, 0.1 * v))(y)
+
+
+class Custom(L.Layer):
+    """A layer of a user, in operations of Keras, with a weight."""
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], 3), name="w")
+
+    def call(self, x):
+        return ops.tanh(ops.matmul(x, self.w)) + ops.mean(x, axis=-1, keepdims=True)
+
+
+class TensorFlowInside(L.Layer):
+    """A layer of a user that calls TensorFlow itself."""
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(3, shape[-1], 4), name="w")
+
+    def call(self, x):
+        import tensorflow as tf
+
+        y = tf.nn.conv1d(x, tf.cast(self.w, x.dtype), stride=1, padding="SAME")
+        return tf.nn.relu(y) * tf.math.sigmoid(tf.reduce_max(y, axis=-1, keepdims=True))
+
+
 BLOCKS = {
     "nested": _nested,
     "two_dimensional": _two_dimensional,
     "attention": _attention,
     "channels_first": _channels_first,
     "reverse_complement": _reverse_complement,
+    "activated": _activated,
+    "custom": lambda x: Custom()(x),
+    "tensorflow_inside": lambda x: TensorFlowInside()(x),
+    "lambda": lambda x: L.Lambda(lambda v: ops.tanh(v) * 2)(x),
     "lstm": lambda x: L.LSTM(3, return_sequences=True)(x),
     "gru": lambda x: L.GRU(3, return_sequences=True, go_backwards=True)(x),
     "bidirectional": lambda x: L.Bidirectional(L.SimpleRNN(2, return_sequences=True))(x),
@@ -121,6 +200,31 @@ BLOCKS = {
 }
 
 FUNCTIONS = {
+    "gated": _gated,
+    "shifted": _shifted,
+    "attention_pool": _attention_pool,
+    "standardised": _standardised,
+    "convolved": _convolved,
+    "contracted": _contracted,
+    "largest_letter": _largest_letter,
+    "reflected": lambda x: ops.pad(x, [[0, 0], [2, 1], [0, 0]], mode="reflect"),
+    "rolled": lambda x: ops.roll(x, 2, axis=1),
+    "taken": lambda x: ops.take(x, [0, x.shape[1] // 2, x.shape[1] - 1, 0], axis=1),
+    "strided": lambda x: x[:, 1::2],
+    "repeated": lambda x: ops.repeat(x, 2, axis=1),
+    "tiled": lambda x: ops.tile(x, (1, 2, 1)),
+    "cumulated": lambda x: ops.cumsum(x, axis=1),
+    "sorted": lambda x: ops.sort(x, axis=-1),
+    "two_largest": lambda x: ops.top_k(x, min(2, x.shape[-1]))[0],
+    "compared": lambda x: ops.cast(x > 0.2, x.dtype),
+    "stacked": lambda x: ops.max(ops.stack(_halves(x), axis=2), axis=2),
+    "unstacked": lambda x: ops.unstack(x, axis=-1)[0][..., None] - x,
+    "of_length_one": lambda x: x / (ops.norm(x, axis=-1, keepdims=True) + 0.5),
+    "moved": lambda x: ops.moveaxis(ops.moveaxis(x, 1, 2) * 2.0, 2, 1),
+    "pooled_op": lambda x: ops.average_pool(x, 2, 1, padding="same"),
+    "max_pooled_op": lambda x: ops.max_pool(x, 3, 2, padding="same"),
+    "weighted_sum": lambda x: x + ops.sum(x * ops.softmax(x[..., :1], axis=1), axis=1, keepdims=True),
+    "spread": lambda x: x - ops.var(x, axis=-1, keepdims=True),
     "square": ops.square,
     "abs": ops.abs,
     "sin": ops.sin,
@@ -135,6 +239,14 @@ FUNCTIONS = {
     "scaled_by_sum": lambda x: x * ops.sigmoid(ops.logsumexp(x, axis=1, keepdims=True)),
     "softmax_positions": lambda x: ops.softmax(x, axis=1) * x.shape[1],
 }
+
+SPECIAL = {
+    "share": lambda x: x / ops.sum(x, axis=-1, keepdims=True),
+    "logarithm": lambda x: x + ops.log(ops.sum(x, axis=-1, keepdims=True)),
+    "root": lambda x: x * ops.sqrt(ops.sum(x, axis=-1, keepdims=True) - 1),
+    "overflow": lambda x: x * ops.exp(2000 * (ops.sum(x, axis=-1, keepdims=True) - 1)),
+}
+"""Of one-hot letters, finite; of other rows, such as zeros: NaN, or infinity."""
 
 HEADS = {
     "flat": lambda x: L.Dense(2)(L.Flatten()(x)),

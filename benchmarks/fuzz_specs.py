@@ -7,13 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_layers import BLOCKS, CHANNELS, FUNCTIONS, HEADS
+from benchmarks.fuzz_layers import BLOCKS, CHANNELS, FUNCTIONS, HEADS, SPECIAL
 
 Spec = dict[str, Any]
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "softplus", "silu", "softmax", "leaky_relu")
 JOINS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concatenate")
-MODES = (*["float64"] * 14, "float32", "float32", "integers", "integers", "traced", "jitted")
+MODES = (*["float64"] * 14, "float32", "float32", "integers", "integers", "traced", "jitted", "special")
 """How a spec is checked: mostly op by op; a traced graph or XLA takes ten times as long.
 
 Hypothesis repeats what it drew before, so that about one model in ten is jitted.
@@ -159,20 +159,32 @@ def integer_specs(draw: Any) -> Spec:
 
 
 @st.composite
+def special_specs(draw: Any) -> Spec:
+    """Specs of one-hot letters whose values are finite, and whose mutants have NaN or infinities in them."""
+    spec = draw(specs())
+    first = {"function": draw(st.sampled_from(sorted(SPECIAL))), "inputs": [0]}
+    later = [{**node, "inputs": [i + 1 for i in node["inputs"]]} for node in spec["nodes"]]
+    return {**spec, "input": "letters", "nodes": [first, *later]}
+
+
+_SPECS = {"integers": integer_specs, "special": special_specs}
+
+
+@st.composite
 def cases(draw: Any, modes: Sequence[str] = MODES) -> dict[str, Any]:
     """A spec, how to check it, a few change ranges of any width, edges likely, and which channels hold letters.
 
     Relations cost two more programs, so one case in three is held to them.
     """
     mode = draw(st.sampled_from(modes))
-    spec = draw(integer_specs() if mode == "integers" else specs())
+    spec = draw(_SPECS.get(mode, specs)())
     length, ranges = spec["length"], []
     for _ in range(draw(st.integers(1, 4))):
         width = draw(st.integers(1, min(8, length)))
         start = draw(st.one_of(st.just(0), st.just(length - width), st.integers(0, length - width)))
         ranges.append((start, start + width))
-    relations = mode not in ("traced", "jitted") and draw(st.integers(0, 2)) == 0
+    relations = mode not in ("traced", "jitted", "special") and draw(st.integers(0, 2)) == 0
     some = st.lists(st.integers(0, CHANNELS - 1), min_size=1, max_size=CHANNELS, unique=True)
     letters = spec.get("input", "letters") == "letters"
-    channels = draw(st.one_of(st.none(), st.none(), some)) if letters else None
+    channels = draw(st.one_of(st.none(), st.none(), some)) if letters and mode != "special" else None
     return {"mode": mode, "relations": relations, "spec": spec, "ranges": ranges, "channels": channels}

@@ -11,7 +11,7 @@ from benchmarks import fuzz, fuzz_grid
 from benchmarks.faults import FAULTS
 from benchmarks.fuzz_specs import MODES
 
-MODELS = 60
+MODELS = 40
 OP_BY_OP = ("float64", "float32", "integers")
 
 

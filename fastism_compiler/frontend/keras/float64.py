@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -19,18 +20,23 @@ def float64_clone(model: Any) -> Any:
     if function_of(model) is None:
         raise ValueError(f"{type(model).__name__} cannot be cloned: its call is its own")
 
-    def widen(layer: Any) -> Any:
-        config = layer.get_config()
-        _set_dtype(config)
-        return type(layer).from_config(config)
-
     inputs = [_widened_input(t) for t in model.inputs]
     nest = (
         inputs if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(input_structure(model), inputs)
     )
-    clone = keras.models.clone_model(model, input_tensors=nest, clone_function=widen)
+    clone = keras.models.clone_model(model, input_tensors=nest, clone_function=_widened)
     clone.set_weights([np.asarray(w, dtype=np.float64) for w in model.get_weights()])
     return clone
+
+
+def _widened(layer: Any) -> Any:
+    """A layer of the same configuration in float64; functions in it are shared, for want of a text of their code."""
+    config = layer.get_config()
+    _set_dtype(config)
+    config |= {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
+    if isinstance(layer, keras.layers.Lambda):  # its `from_config` wants code as text
+        return type(layer)(**config)
+    return type(layer).from_config(config)
 
 
 def _widened_input(tensor: Any) -> Any:

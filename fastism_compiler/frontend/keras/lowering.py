@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_na
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
+from fastism_compiler.frontend.keras.tensorflow_graph import lower_tensorflow
 from fastism_compiler.frontend.keras.variables import VariablesRead
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
@@ -234,13 +235,36 @@ class _Lowering:
                     results = function(symbols)
                 traced = private.function_between(keras.tree.flatten(symbols), results)
             except Exception as error:  # whatever a user's function raises on symbolic tensors
-                raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
+                packed = lambda *tensors: function(keras.tree.pack_sequence_as(nodes, tensors))  # noqa: E731
+                return self._through_tensorflow(packed, keras.tree.flatten(nodes), what, error)
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
             if read.any and self.builder.captured > captured:
                 raise Decline(f"{what} computes with a variable before it meets a tensor")
             results = keras.tree.pack_sequence_as(private.output_structure(traced), flat)
         self.builder.layer = name
         return results[0] if isinstance(results, list) and len(results) == 1 else results
+
+    def _through_tensorflow(
+        self,
+        function: Callable[..., Any],
+        nodes: Sequence[Node],
+        what: str,
+        symbolic: Exception,
+        variables: Sequence[Any] = (),
+    ) -> Any:
+        """A function of tensors that symbolic Keras tensors cannot follow, as the TensorFlow operations it is made of.
+
+        Raises:
+            Decline: neither way.
+        """
+        name = self.builder.layer
+        try:
+            results = lower_tensorflow(self.builder, function, nodes, variables)
+        except Decline as reason:
+            raise Decline(f"{what} cannot be followed: {reason}") from symbolic
+        finally:
+            self.builder.layer = name
+        return results[0] if len(results) == 1 else results
 
     def bind(self, function: Callable[..., Any]) -> str:
         """Keep a function of tensors under a name."""
@@ -261,13 +285,19 @@ class _Lowering:
         if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
             raise NoRule
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
         training = {"training": False} if private.takes_training(operation) else {}
         try:
             with VariablesRead() as read:
                 function = private.trace(operation, symbols[0], {**symbols[1], **training})
         except Exception as error:
-            raise Decline(f"{type(operation).__name__}.call cannot be followed: {_first_line(error)}") from error
-        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+            pack = _packing(args, kwargs)
+
+            def call(*tensors: Any) -> Any:
+                given, named = pack(tensors)
+                return operation.call(*given, **named, **training)
+
+            return self._through_tensorflow(call, nodes, f"{type(operation).__name__}.call", error, operation.variables)
         name, captured, before = str(self.builder.layer), self.builder.captured, len(self.builder.graph)
         try:
             results = self.function(function, nodes, prefix=f"{name}/")
@@ -337,17 +367,14 @@ class _Lowering:
 
     def _bind(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         """Keep a call of the operation under a name: operand tensors in, flat results out."""
-        structure = (tuple(args), kwargs)
-        flat = keras.tree.flatten(structure)
+        pack = _packing(args, kwargs)
         training = {"training": False} if private.takes_training(operation) else {}
 
         def run(tensors: list[Any]) -> list[Any]:
-            remaining = iter(tensors)
-            packed = [next(remaining) if isinstance(x, Node) else x for x in flat]
-            call_args, call_kwargs = keras.tree.pack_sequence_as(structure, packed)
+            call_args, call_kwargs = pack(tensors)
             return list(keras.tree.flatten(operation(*call_args, **call_kwargs, **training)))
 
-        self.builder.captured += sum(is_computed(x) for x in flat)
+        self.builder.captured += sum(is_computed(x) for x in keras.tree.flatten((tuple(args), kwargs)))
         return self._keep(run)
 
     @staticmethod
@@ -360,6 +387,19 @@ class _Lowering:
                 expected="stateful=False",
                 got=f"layer {operation.name!r} with stateful=True",
             )
+
+
+def _packing(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Sequence[Any]], Any]:
+    """`tensors -> (args, kwargs)` with a tensor in the place of every node."""
+    structure = (tuple(args), dict(kwargs))
+    flat = keras.tree.flatten(structure)
+
+    def pack(tensors: Sequence[Any]) -> Any:
+        remaining = iter(tensors)
+        given = [next(remaining) if isinstance(x, Node) else x for x in flat]
+        return keras.tree.pack_sequence_as(structure, given)
+
+    return pack
 
 
 def _first_line(error: Exception) -> str:

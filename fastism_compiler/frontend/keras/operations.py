@@ -62,38 +62,32 @@ def softmax(op: str) -> Callable[..., Node]:
 
 
 def get_item(builder: Builder, operation: Any, x: Node, key: Any) -> Node:
-    """Slices, flips (`::-1`) and single positions; everything else stays with Keras."""
+    """Slices, flips (`::-1`), single positions and new axes; everything else stays with Keras."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    if any(k is None for k in keys):
-        return _new_axes(builder, x, keys)
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
-        keys[at : at + 1] = [slice(None)] * (x.type.rank - len(keys) + 1)
-    if keys and keys[0] != slice(None):
+        named = sum(k is not None for k in keys) - 1
+        keys[at : at + 1] = [slice(None)] * (x.type.rank - named)
+    keys = keys or [slice(None)]
+    if keys[0] != slice(None):
         raise refuse_batch(builder, "indexing the batch")
-    dropped = []
-    for axis, item in enumerate(keys):
-        if axis == 0:
+    shape, axis = [], 1
+    for item in keys[1:]:
+        if item is None:
+            shape.append(1)
             continue
-        length = x.type.extent(axis)
         if isinstance(item, int):
-            begin = item % length
+            begin = item % x.type.extent(axis)
             x = builder.add("slice", x, axis=axis, begin=begin, end=begin + 1)
-            dropped.append(axis)
         elif isinstance(item, slice):
             x = _slice(builder, x, axis, item)
+            shape.append(x.type.extent(axis))
         else:
             raise Decline("an index that is neither a slice nor an integer")
-    return without(builder, x, *dropped)
-
-
-def _new_axes(builder: Builder, x: Node, keys: Sequence[Any]) -> Node:
-    """`x[:, :, None]`: new axes and nothing else."""
-    if keys[0] != slice(None) or any(k is not None and k != slice(None) for k in keys):
-        raise Decline("new axes among slices")
-    sizes = iter(x.type.extent(i) for i in range(1, x.type.rank))
-    shape = [1 if k is None else next(sizes) for k in keys[1:]]
-    return builder.add("reshape", x, shape=(*shape, *sizes))
+        axis += 1
+    shape += [x.type.extent(i) for i in range(axis, x.type.rank)]
+    plain = len(shape) == x.type.rank - 1 and None not in keys
+    return x if plain else builder.add("reshape", x, shape=tuple(shape))
 
 
 def _slice(builder: Builder, x: Node, axis: int, item: slice) -> Node:

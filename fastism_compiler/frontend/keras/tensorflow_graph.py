@@ -1,0 +1,221 @@
+"""Functions that call TensorFlow itself: traced into a TensorFlow graph, and followed operation by operation.
+
+The graph is traced with a fixed number of sequences, so that all shapes are
+known. That number must not matter: it is traced with another one too, and
+both graphs have to be the same. Variables stay what they are, and are read
+whenever a program runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
+from fastism_compiler.frontend.keras.tensorflow_operations import ALLOWED, OPERATIONS, Call, Phases, Rows
+from fastism_compiler.ir import BATCH, Node
+from fastism_compiler.ir.errors import FastISMError
+
+SEQUENCES = 1009, 1013
+"""Primes, so that an extent that comes from the number of sequences is known by its factor."""
+
+
+def lower_tensorflow(
+    builder: Builder, function: Callable[..., Any], nodes: Sequence[Node], variables: Iterable[Any] = ()
+) -> list[Node]:
+    """The nodes of a function's flat results.
+
+    Args:
+        builder: adds the nodes.
+        function: of tensors.
+        nodes: what it is applied to.
+        variables: those of Keras that it may read; others are found as TensorFlow has them.
+
+    Raises:
+        Decline: an operation that is not in the table, by name; results that depend on the number of sequences.
+    """
+    graph, other = (_trace(function, nodes, count) for count in SEQUENCES)
+    walk = _Walk(builder, graph, _Constants(graph, other), {id(v.value): v for v in variables})
+    for placeholder, node in zip(graph.inputs, nodes, strict=False):
+        walk.values[placeholder.ref()] = node
+    return [walk.result(tensor) for tensor in graph.outputs]
+
+
+def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> Any:
+    specs = [tf.TensorSpec([count if n is BATCH else n for n in node.type.shape], node.type.dtype) for node in nodes]
+    try:
+        # the scope keeps what layers would note of this call, such as losses
+        with keras.StatelessScope(), _inlined():
+            return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+    except Exception as error:  # whatever a user's function raises
+        first = str(error).strip().splitlines() or [""]
+        raise Decline(f"{type(error).__name__}: {first[0][:160]}") from error
+
+
+@contextmanager
+def _inlined() -> Iterator[None]:
+    """Inside, a `tf.function` that is called while another is traced is traced with it."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+@dataclass(frozen=True, slots=True)
+class Varying:
+    """A constant that differs with the number of sequences, such as a shape.
+
+    Attributes:
+        pair: its value with each number of sequences.
+    """
+
+    pair: tuple[Any, Any]
+
+    @property
+    def once(self) -> Any:
+        """Where it holds the same for each sequence: that, for one; it is spread where it meets others. Else None."""
+        a, b = self.pair
+        if not (a.ndim and b.ndim and (len(a), len(b)) == SEQUENCES):
+            return None
+        same = all(np.array_equal(x, np.repeat(a[:1], len(x), 0)) for x in self.pair)
+        return a[:1] if same else None
+
+
+class _Constants:
+    """Values that depend on no input, from two graphs that should differ by nothing but the number of sequences.
+
+    Raises:
+        Decline: the graphs do different things.
+    """
+
+    def __init__(self, graph: Any, other: Any) -> None:
+        ours, theirs = graph.get_operations(), other.get_operations()
+        if [op.type for op in ours] != [op.type for op in theirs]:
+            raise Decline("what it does depends on the number of sequences")
+        self._twins = {op.name: twin for op, twin in zip(ours, theirs, strict=True)}
+        self._sessions = [tf.compat.v1.Session(graph=g) for g in (graph, other)]
+
+    def shape(self, op: Any) -> list[Any]:
+        """The shape of an operation's operand."""
+        return [_common(*(np.array(o.inputs[0].shape, o.outputs[0].dtype.as_numpy_dtype) for o in self._both(op)))]
+
+    def values(self, op: Any, operands: Sequence[Any]) -> list[Any]:
+        """What an operation of constants gives, each an array or `Varying`."""
+        results = []
+        for which, (session, one) in enumerate(zip(self._sessions, self._both(op), strict=True)):
+            given = [x.pair[which] if isinstance(x, Varying) else x for x in operands]
+            fed = {t.name: value for t, value in zip(one.inputs, given, strict=True)}
+            results.append(session.run(list(one.outputs), fed))
+        return [_common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
+
+    def _both(self, op: Any) -> tuple[Any, Any]:
+        return op, self._twins[op.name]
+
+
+def _common(a: Any, b: Any) -> Any:
+    """One constant where both are the same."""
+    return a if np.array_equal(a, b, equal_nan=a.dtype.kind == "f") else Varying((a, b))
+
+
+@dataclass
+class _Walk:
+    """Values of a TensorFlow graph, made when they are asked for: nodes, rows of nodes, numpy constants, `Varying`."""
+
+    builder: Builder
+    graph: Any
+    constants: _Constants
+    variables: dict[int, Any]
+
+    def __post_init__(self) -> None:
+        self.values: dict[Any, Any] = {}
+        handles = {id(v.handle): v for v in self.graph.variables}
+        for outside, inside in self.graph.captures:
+            found = handles.get(id(outside))
+            known = found if found is None else self.variables.get(id(found), found)
+            self.values[inside.ref()] = outside.numpy() if known is None else known
+
+    def result(self, tensor: Any) -> Node:
+        """The node of one output.
+
+        Raises:
+            Decline: it is no value of each sequence.
+        """
+        value = self._value(tensor)
+        if not isinstance(value, Node) or value.type.shape[0] is not BATCH:
+            raise Decline("a result that is the same for every sequence, or mixes them")
+        dtype = widened(dtype_name(tensor.dtype))
+        return value if value.type.dtype == dtype else self.builder.add("cast", value, dtype=dtype)
+
+    def _value(self, tensor: Any) -> Any:
+        # not by recursion: a graph may be thousands of operations deep
+        stack = [] if tensor.ref() in self.values else [tensor.op]
+        while stack:
+            needed = () if stack[-1].type == "Shape" else stack[-1].inputs
+            missing = [t.op for t in needed if t.ref() not in self.values]
+            if missing:
+                stack += missing
+                continue
+            op = stack.pop()
+            if op.outputs[0].ref() not in self.values:
+                self.values.update(zip((t.ref() for t in op.outputs), self._run(op), strict=True))
+        return self.values[tensor.ref()]
+
+    def _run(self, op: Any) -> list[Any]:
+        if op.type == "Shape":
+            return self.constants.shape(op)
+        operands = [self.values[t.ref()] for t in op.inputs]
+        if op.type == "ReadVariableOp":
+            return [self.builder.parameter(operands[0])]
+        if op.op_def.is_stateful:
+            raise Decline(f"the TensorFlow operation {op.type} does more than compute")
+        if all(isinstance(x, np.ndarray | Varying) for x in operands):
+            return self.constants.values(op, operands)
+        made = self._by_rule(op, [x.once if isinstance(x, Varying) else x for x in operands])
+        for result, tensor in zip(made, op.outputs, strict=False):
+            _check_shape(op, result, tensor)
+        return made + [None] * (len(op.outputs) - len(made))
+
+    def _by_rule(self, op: Any, operands: Sequence[Any]) -> list[Any]:
+        """The results of an operation with computed operands; those that no rule makes may be missing at the end."""
+        rule = OPERATIONS.get(op.type)
+        if rule is None:
+            raise Decline(f"the TensorFlow operation {op.type} has no rule")
+        for x in operands:
+            if op.type not in ALLOWED.get(type(x), (op.type,)):
+                raise Decline(f"the TensorFlow operation {op.type} on positions of all sequences at once")
+        if any(x is None for x in operands) and op.type != "Reshape":
+            raise Decline("a number in it depends on the number of sequences")
+        try:
+            made = rule(Call(self.builder, op, operands, SEQUENCES[0]))
+        except (Decline, FastISMError):
+            raise
+        except Exception as error:  # arguments that TensorFlow takes and Keras does not
+            raise Decline(f"the TensorFlow operation {op.type} with arguments that have no rule") from error
+        return made if isinstance(made, list) else [made]
+
+
+def _check_shape(op: Any, value: Any, tensor: Any) -> None:
+    """A rule that makes something of another shape than TensorFlow does is wrong.
+
+    Raises:
+        Decline: it has.
+    """
+    expected = tuple(tensor.shape)
+    if isinstance(value, np.ndarray | Phases):
+        return
+    if isinstance(value, Rows):
+        inner = value.node.type.shape[1:]
+        found: tuple[Any, ...] = (SEQUENCES[0] * math.prod(inner[:-1]), inner[-1])
+    else:
+        found = tuple(SEQUENCES[0] if n is BATCH else n for n in value.type.shape)
+    if found != expected:
+        raise Decline(f"the TensorFlow operation {op.type}, whose result has shape {expected}, not {found}")
