@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 L = keras.layers
 ops = keras.ops
@@ -699,3 +700,36 @@ def adapted() -> Any:
     for layer in (convolution, dense):
         layer.enable_lora(2)
     return model
+
+
+class Normalised(L.Layer):
+    """Normalisations as operations, and what compares and joins."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+        self.mean = self.add_weight(shape=(shape[-1],), name="mean")
+
+    def call(self, x: Any) -> Any:
+        y = ops.layer_normalization(x, self.scale, self.mean) + ops.rms_normalization(x, self.scale)
+        y = y + ops.batch_normalization(x, self.mean, np.full(4, 1.5, "float32"), -1, scale=self.scale)
+        y = ops.append(y, ops.diff(x, axis=1), axis=1)
+        low = ops.select([y > 0.5, y > -0.5], [y, 0.3 * y], -0.2)
+        mean = ops.expand_dims(ops.average(y, axis=-1), -1)
+        return low + ops.fliplr(ops.array(y)) * mean
+
+
+@graph
+def normalised_by_operations() -> Any:
+    x = inputs = seq(12)
+    x = Normalised()(L.Conv1D(4, 3, padding="same")(x))
+    return keras.Model(inputs, dense_head(L.Conv1D(3, 3, activation="relu")(x)))
+
+
+@graph
+def two_dimensional_depthwise() -> Any:
+    x = inputs = seq(18)
+    x = L.DepthwiseConv2D((3, 1), padding="same", depth_multiplier=2)(L.Reshape((18, 1, 4))(x))
+    x = L.SeparableConv2D(4, (1, 3), activation="relu")(L.Reshape((1, 18, 8))(x))
+    x = L.Reshape((16, 4))(x)
+    x = L.AdaptiveAveragePooling1D(4)(L.AdaptiveMaxPooling1D(8)(x))
+    return keras.Model(inputs, dense_head(x))

@@ -14,7 +14,7 @@ from fastism_compiler.ir.interpreter import evaluate
 from fastism_compiler.ir.queries import rule_of
 
 import fastism_compiler as fc
-from fastism_compiler.frontend.keras.tensorflow_operations import OPERATIONS
+from fastism_compiler.frontend.keras.tensorflow.operations import OPERATIONS
 from fastism_compiler.frontend.registry import read_model
 from fastism_compiler.models.randomize import randomize
 from tests.frontend.test_followed_functions import Of, check, model

@@ -226,6 +226,30 @@ def broadcast_to(builder: Builder, operation: Any, x: Node) -> Node:
     return builder.add("broadcast", x, shape=tuple(int(n) for n in shape[1:]))
 
 
+def append(builder: Builder, operation: Any, x: Any, y: Any) -> Node:
+    """append: two values behind each other."""
+    nodes = [builder.node(v) for v in (x, y)]
+    if not all(n.type.batched for n in nodes):
+        raise Decline("an append of a constant array")
+    return joined(builder, nodes, inner_axis(builder, operation.axis, nodes[0].type.rank, "an append"))
+
+
+def mirrored(builder: Builder, operation: Any, x: Node) -> Node:
+    """fliplr: the first axis behind the batch, turned round."""
+    return builder.add("flip", x, axis=1)
+
+
+def differences(builder: Builder, operation: Any, x: Node) -> Node:
+    """diff: each element less the one before it, once or several times."""
+    axis = inner_axis(builder, operation.axis, x.type.rank, "differences")
+    if x.type.dtype == "bool" or operation.n >= x.type.extent(axis):
+        raise Decline("differences of truth values, or of too few elements")
+    for _ in range(operation.n):
+        end = x.type.extent(axis)
+        x = builder.add("subtract", cut(builder, x, axis, 1, end), cut(builder, x, axis, 0, end - 1))
+    return x
+
+
 def copy(builder: Builder, operation: Any, x: Node) -> Node:
     """copy, stop_gradient: nothing in inference."""
     return builder.add("identity", x)
@@ -241,6 +265,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Take": take,
     "Repeat": repeat,
     "Tile": tile,
+    "Append": append,
+    "Diff": differences,
+    "Fliplr": mirrored,
     "Moveaxis": moveaxis,
     "BroadcastTo": broadcast_to,
     "Copy": copy,

@@ -27,5 +27,21 @@ def multi_head_attention(builder: Builder, layer: Any, query: Node, value: Node,
     return einsum_dense(builder, parts.output, builder.add("attention", *heads, scale=scale))
 
 
-LAYERS: dict[type, Callable[..., Any]] = {keras.layers.MultiHeadAttention: multi_head_attention}
+def every_position(builder: Builder, layer: Any, *inputs: Any) -> Node:
+    """What stays whole by its nature.
+
+    Raises:
+        Decline: always.
+    """
+    raise Decline("every position meets every other")
+
+
+LAYERS: dict[type, Callable[..., Any]] = {
+    keras.layers.MultiHeadAttention: multi_head_attention,
+    keras.layers.Attention: every_position,
+    keras.layers.AdditiveAttention: every_position,
+}
 """Keras layer class -> lowering rule."""
+
+OPERATIONS: dict[str, Callable[..., Any]] = dict.fromkeys(("DotProductAttention", "CDist"), every_position)
+"""Class name of a `keras.ops` operation -> lowering rule."""

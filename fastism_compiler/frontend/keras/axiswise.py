@@ -7,11 +7,13 @@ and runs on a window as it runs on a whole value.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
-from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
+from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_fixed, refuse_batch, widened
 from fastism_compiler.frontend.keras.arrangements import inner_axes, without
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.types import FLOATS
@@ -127,24 +129,59 @@ def gate(builder: Builder, operation: Any, x: Node) -> Node:
     return builder.add("multiply", first, builder.add("sigmoid", second))
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An operation with constants for its other arguments."""
+
+    operation: Any
+    rest: tuple[Any, ...]
+
+    def __call__(self, x: Any) -> Any:
+        return self.operation(x, *self.rest)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return self.operation.compute_output_spec(x, *self.rest)
+
+
+def quantile(builder: Builder, operation: Any, x: Node, q: Any) -> Any:
+    """quantile and percentile, one of them, along axes that are read whole."""
+    if not is_fixed(q) or np.ndim(q):
+        raise Decline("several quantiles, or a computed one")
+    over = inner_axes(builder, operation.axis, x.type.rank, "a quantile")
+    given = _Given(operation, (q,))
+    attrs = {"over": over, "reduces": not operation.keepdims}
+    return _bound(builder, "axis_call", given, [x], _results(given, x), attrs, "Quantile")
+
+
+def digitize(builder: Builder, operation: Any, x: Node, bins: Any) -> Any:
+    """digitize: the number of each element's bin."""
+    if not is_fixed(bins):
+        raise Decline("computed bins")
+    given = _Given(operation, (np.asarray(bins),))
+    return _bound(builder, "elementwise_call", given, [x], _results(given, x), {}, "Digitize")
+
+
 _BY_AXIS = (
-    "All", "Any", "Argmax", "Argmin", "Argsort", "Argpartition", "CountNonzero", "Cumprod", "Cumsum", "Diff", "Median",
+    "All", "Any", "Argmax", "Argmin", "Argsort", "Argpartition", "CountNonzero", "Cumprod", "Cumsum", "Median",
     "Nanargmax", "Nanargmin", "Nancumprod", "Nancumsum", "Nanmax", "Nanmean", "Nanmedian", "Nanmin", "Nanprod",
     "Nanstd", "Nansum", "Nanvar", "Normalize", "Prod", "Ptp", "Sort", "Sparsemax", "Trapezoid", "Norm",
 )  # fmt: skip
 _ONE_BY_ONE = (
-    "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctan2", "Arctanh", "BitwiseAnd", "BitwiseInvert",
-    "BitwiseNot", "BitwiseOr", "BitwiseXor", "BitwiseLeftShift", "BitwiseRightShift", "LeftShift", "RightShift", "Cbrt",
-    "Cosh", "Deg2rad", "Rad2deg", "DivideNoNan", "Erfc", "Erfinv", "Exp2", "Fabs", "FloorDivide", "Fmax", "Fmin",
-    "Fmod", "Gcd", "Heaviside", "Hypot", "I0", "Isclose", "Isfinite", "Isinf", "Isnan", "Isneginf", "Isposinf", "Lcm",
-    "Ldexp", "Log10", "Log2", "Logaddexp", "Logaddexp2", "LogicalXor", "Mod", "NanToNum", "Nextafter", "Signbit",
-    "Sinc", "Sinh", "SparseSigmoid", "Tan", "Trunc", "OnesLike", "ZerosLike",
+    "Angle", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctan2", "Arctanh", "BitwiseAnd",
+    "BitwiseInvert", "BitwiseNot", "BitwiseOr", "BitwiseXor", "BitwiseLeftShift", "BitwiseRightShift", "LeftShift",
+    "RightShift", "Cbrt", "Conjugate", "Cosh", "Deg2rad", "Rad2deg", "DivideNoNan", "Erfc", "Erfinv", "Exp2",
+    "Fabs", "FloorDivide", "Fmax", "Fmin", "Fmod", "Gcd", "Heaviside", "Hypot", "I0", "Imag", "Isclose", "Isfinite",
+    "Isinf", "Isnan", "Isneginf", "Isposinf", "Isreal", "Lcm", "Ldexp", "Log10", "Log2", "Logaddexp", "Logaddexp2",
+    "LogicalXor", "Mod", "NanToNum", "Nextafter", "Real", "SaturateCast", "Signbit", "Sinc", "Sinh",
+    "SparseSigmoid", "Tan", "Trunc", "OnesLike", "ZerosLike",
 )  # fmt: skip
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: by_axis() for name in _BY_AXIS},
     **dict.fromkeys(_ONE_BY_ONE, elementwise),
     "TopK": by_axis(_last),
+    "Quantile": quantile,
+    "Digitize": digitize,
     "Moments": moments,
     "Var": variance,
     "Std": deviation,

@@ -95,6 +95,43 @@ def _transposed_attrs(layer: Any, length: int, taps: int, axis: int) -> dict[str
     return {"stride": stride, "dilation": dilation, "pad": pad, "out_length": out_length}
 
 
+def depthwise_conv2d(builder: Builder, layer: Any, x: Node) -> Node:
+    """DepthwiseConv2D over `(L, 1, C)` or `(1, L, C)`: kernel `[kh, kw, C, multiplier]`."""
+
+    def body(x: Node) -> Node:
+        return _finish(
+            builder, layer, _along_one_axis(builder, layer, x, "depthwise_conv", kernel_node(builder, layer))
+        )
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def separable_conv2d(builder: Builder, layer: Any, x: Node) -> Node:
+    """SeparableConv2D over `(L, 1, C)` or `(1, L, C)`."""
+
+    def body(x: Node) -> Node:
+        depthwise, pointwise = builder.node(layer.depthwise_kernel), builder.node(layer.pointwise_kernel)
+        across = builder.add("reshape", pointwise, shape=(1, *pointwise.type.shape[2:]))
+        return _finish(builder, layer, _along_one_axis(builder, layer, x, "separable_conv", depthwise, across))
+
+    return apply_activation(builder, layer.activation, _channels_last(builder, layer, x, body))
+
+
+def _along_one_axis(builder: Builder, layer: Any, x: Node, op: str, kernel: Node, *rest: Node) -> Node:
+    """A depthwise convolution of two axes, one of which has one element and one tap."""
+    along = 1 if x.type.extent(2) == kernel.type.extent(1) == 1 else 2
+    spare = 3 - along
+    if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1 or layer.strides[spare - 1] != 1:
+        raise Decline("a 2D kernel that moves along both axes")
+    taps, *depth = (kernel.type.extent(i) for i in (along - 1, 2, 3))
+    length, channels = x.type.extent(along), x.type.extent(3)
+    flat = builder.add("reshape", x, shape=(length, channels))
+    weights = builder.add("reshape", kernel, shape=(taps, *depth))
+    y = builder.add(op, flat, weights, *rest, **_geometry(layer, length, taps, axis=along - 1))
+    shape = (y.type.extent(1), 1) if along == 1 else (1, y.type.extent(1))
+    return builder.add("reshape", y, shape=(*shape, y.type.extent(2)))
+
+
 def conv1d_transpose(builder: Builder, layer: Any, x: Node) -> Node:
     """Conv1DTranspose: kernel `[k, Cout, Cin]`."""
 
@@ -193,6 +230,24 @@ def pooling2d(op: str) -> Callable[..., Node]:
     return rule
 
 
+def adaptive_pooling(op: str) -> Callable[..., Node]:
+    """AdaptiveMaxPooling1D and AdaptiveAveragePooling1D, and both as operations, into blocks of one size."""
+
+    def rule(builder: Builder, layer: Any, x: Node) -> Node:
+        def body(x: Node) -> Node:
+            (count,) = (layer.output_size,) if isinstance(layer.output_size, int) else tuple(layer.output_size)
+            if x.type.extent(1) % count:
+                raise Decline(f"pooling {x.type.extent(1)} positions into {count} blocks of different size")
+            size = x.type.extent(1) // count
+            return builder.add(op, x, size=size, stride=size, pad=(0, 0))
+
+        if x.type.rank != 3:
+            raise Decline("adaptive pooling of more than one axis")
+        return _channels_last(builder, layer, x, body)
+
+    return rule
+
+
 LAYERS: dict[type, Callable[..., Any]] = {
     L.Conv1D: conv1d,
     L.DepthwiseConv1D: depthwise_conv1d,
@@ -200,6 +255,8 @@ LAYERS: dict[type, Callable[..., Any]] = {
     L.Conv1DTranspose: conv1d_transpose,
     L.Conv2D: conv2d,
     L.Conv2DTranspose: conv2d_transpose,
+    L.DepthwiseConv2D: depthwise_conv2d,
+    L.SeparableConv2D: separable_conv2d,
     L.MaxPooling1D: pooling1d("max_pool"),
     L.AveragePooling1D: pooling1d("avg_pool"),
     L.MaxPooling2D: pooling2d("max_pool"),
@@ -238,14 +295,16 @@ def conv_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> No
 
 
 def depthwise_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
-    """depthwise_conv of one axis."""
-    return _by_rank(x, depthwise_conv1d)(builder, _as_layer(operation, x, kernel=builder.node(kernel)), x)
+    """depthwise_conv, of one axis or of two with one to spare."""
+    return _by_rank(x, depthwise_conv1d, depthwise_conv2d)(
+        builder, _as_layer(operation, x, kernel=builder.node(kernel)), x
+    )
 
 
 def separable_operation(builder: Builder, operation: Any, x: Node, depthwise: Any, pointwise: Any) -> Node:
-    """separable_conv of one axis."""
+    """separable_conv, of one axis or of two with one to spare."""
     kernels = {"depthwise_kernel": builder.node(depthwise), "pointwise_kernel": builder.node(pointwise)}
-    return _by_rank(x, separable_conv1d)(builder, _as_layer(operation, x, **kernels), x)
+    return _by_rank(x, separable_conv1d, separable_conv2d)(builder, _as_layer(operation, x, **kernels), x)
 
 
 def transposed_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
@@ -277,5 +336,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "ConvTranspose": transposed_operation,
     "MaxPool": pool_operation("max_pool"),
     "AveragePool": pool_operation("avg_pool"),
+    "AdaptiveMaxPool": adaptive_pooling("max_pool"),
+    "AdaptiveAveragePool": adaptive_pooling("avg_pool"),
 }
 """Class name of a `keras.ops` operation -> lowering rule."""

@@ -12,7 +12,9 @@ import keras
 import numpy as np
 
 from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch, widened
+from fastism_compiler.frontend.keras import normalizations
 from fastism_compiler.frontend.keras.activations import apply_activation
+from fastism_compiler.frontend.keras.arrangements import inner_axes
 from fastism_compiler.frontend.keras.contractions import einsum
 from fastism_compiler.frontend.keras.kernels import kernel_node, quantized, whole_layer
 from fastism_compiler.ir import Node
@@ -105,27 +107,8 @@ def prelu(builder: Builder, layer: Any, x: Node) -> Node:
 
 def softmax(builder: Builder, layer: Any, x: Node) -> Node:
     """Softmax over one axis or several."""
-    axes = _axes(layer.axis, x.type.rank)
-    if 0 in axes:
-        raise refuse_batch(builder, "a softmax over the batch")
+    axes = inner_axes(builder, layer.axis, x.type.rank, "a softmax")
     return builder.add("softmax", x, axes=axes)
-
-
-def batch_normalization(builder: Builder, layer: Any, x: Node) -> Node:
-    """BatchNormalization in inference: moving statistics; `canonicalize` makes it affine."""
-    variables = [layer.moving_mean, layer.moving_variance]
-    variables += [layer.gamma] if layer.scale else []
-    variables += [layer.beta] if layer.center else []
-    parameters = [builder.parameter(v) for v in variables]
-    return builder.add(
-        "batch_norm",
-        x,
-        *parameters,
-        axis=layer.axis % x.type.rank,
-        epsilon=float(layer.epsilon),
-        scale=layer.scale,
-        center=layer.center,
-    )
 
 
 def _same_rank(inputs: Sequence[Node]) -> Sequence[Node]:
@@ -222,53 +205,6 @@ def global_pooling(op: str) -> Callable[..., Node]:
     return rule
 
 
-def layer_normalization(builder: Builder, layer: Any, x: Node) -> Node:
-    """LayerNormalization: `(x - mean) * gamma / sqrt(variance + epsilon) + beta`."""
-    if getattr(layer, "rms_scaling", False):
-        raise Decline("LayerNormalization with rms_scaling")
-    axes = _axes(layer.axis, x.type.rank)
-    mean = builder.add("reduce_mean", x, axes=axes, keepdims=True)
-    centred = builder.add("subtract", x, mean)
-    variance = builder.add("reduce_mean", builder.add("square", centred), axes=axes, keepdims=True)
-    y = builder.add("multiply", centred, _inverse_root(builder, variance, layer.epsilon))
-    for op, variable in (("multiply", layer.gamma), ("add", layer.beta)):
-        if variable is not None:
-            y = builder.add(op, y, _over_axes(builder, variable, axes, x.type.rank))
-    return y
-
-
-def rms_normalization(builder: Builder, layer: Any, x: Node) -> Node:
-    """RMSNormalization: `x / sqrt(mean(x^2) + epsilon) * scale`."""
-    axes = _axes(layer.axis, x.type.rank)
-    power = builder.add("reduce_mean", builder.add("square", x), axes=axes, keepdims=True)
-    y = builder.add("multiply", x, _inverse_root(builder, power, layer.epsilon))
-    return builder.add("multiply", y, _over_axes(builder, layer.scale, axes, x.type.rank))
-
-
-def unit_normalization(builder: Builder, layer: Any, x: Node) -> Node:
-    """UnitNormalization: `x / sqrt(max(sum(x^2), 1e-12))`."""
-    axes = _axes(layer.axis, x.type.rank)
-    power = builder.add("reduce_sum", builder.add("square", x), axes=axes, keepdims=True)
-    return builder.add("multiply", x, builder.add("rsqrt", builder.add("maximum", power, 1e-12)))
-
-
-def _axes(axis: Any, rank: int) -> tuple[int, ...]:
-    axes = axis if isinstance(axis, tuple | list) else (axis,)
-    return tuple(sorted(a % rank for a in axes))
-
-
-def _inverse_root(builder: Builder, x: Node, epsilon: float) -> Node:
-    return builder.add("rsqrt", builder.add("add", x, float(epsilon)))
-
-
-def _over_axes(builder: Builder, variable: Any, axes: tuple[int, ...], rank: int) -> Node:
-    """A parameter of the normalised axes, shaped to broadcast over the value."""
-    parameter = builder.parameter(variable)
-    sizes = iter(parameter.type.shape)
-    shape = tuple(next(sizes) if i in axes else 1 for i in range(1, rank))
-    return builder.add("reshape", parameter, shape=shape)
-
-
 def rescaling(builder: Builder, layer: Any, x: Node) -> Node:
     """Rescaling: `x * scale + offset`."""
     scale, offset = (_number_or_array(v, x.type.dtype) for v in (layer.scale, layer.offset))
@@ -318,9 +254,10 @@ LAYERS: dict[type, Callable[..., Any]] = {
     L.ELU: elu,
     L.PReLU: prelu,
     L.Softmax: softmax,
-    L.BatchNormalization: batch_normalization,
-    L.LayerNormalization: layer_normalization,
-    L.UnitNormalization: unit_normalization,
+    L.BatchNormalization: normalizations.batch_normalization,
+    L.LayerNormalization: normalizations.layer_normalization,
+    L.UnitNormalization: normalizations.unit_normalization,
+    L.GroupNormalization: normalizations.group_normalization,
     L.Rescaling: rescaling,
     L.Add: fold("add"),
     L.Multiply: fold("multiply"),
@@ -341,6 +278,6 @@ LAYERS: dict[type, Callable[..., Any]] = {
     L.GlobalAveragePooling2D: global_pooling("reduce_mean"),
     L.GlobalMaxPooling2D: global_pooling("reduce_max"),
     L.TimeDistributed: time_distributed,
-    **({L.RMSNormalization: rms_normalization} if hasattr(L, "RMSNormalization") else {}),
+    **({L.RMSNormalization: normalizations.rms_normalization} if hasattr(L, "RMSNormalization") else {}),
 }
 """Keras layer class -> lowering rule."""

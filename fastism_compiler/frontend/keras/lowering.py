@@ -15,7 +15,7 @@ from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_na
 from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
-from fastism_compiler.frontend.keras.tensorflow_graph import lower_tensorflow
+from fastism_compiler.frontend.keras.tensorflow.graph import lower_tensorflow
 from fastism_compiler.frontend.keras.variables import VariablesRead
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
@@ -348,7 +348,7 @@ class _Lowering:
         nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
         training = {"training": False} if private.takes_training(operation) else {}
-        spec = operation.compute_output_spec(*symbols[0], **symbols[1], **training)
+        spec = private.output_spec(operation, symbols[0], {**symbols[1], **training})
         key = self._bind(operation, args, kwargs)
         what = type(operation).__name__
         reason = self.declined.get(str(self.builder.layer))

@@ -61,9 +61,14 @@ class NaiveRows:
         return list(keras.tree.flatten(self._model(packed, training=False)))
 
     def _with_open_batch(self, inputs: list[Array]) -> list[Any]:
-        """One trace serves every number of sequences."""
+        """One trace serves every number of sequences, where the model can be traced without knowing it."""
         if self._open is None:
             specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
-            self._open = self._traced.get_concrete_function(specs)
+            try:
+                self._open = self._traced.get_concrete_function(specs)
+            except (
+                Exception
+            ):  # whatever an operation raises that asks for all of a shape; or the model, once more below
+                self._open = self._traced
         results: list[Any] = self._open([tf.constant(x) for x in inputs])
         return results

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, refuse_batch, widened
-from fastism_compiler.frontend.keras import arrangements, axiswise, contractions, convolutions
+import numpy as np
+
+from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, is_fixed, refuse_batch, widened
+from fastism_compiler.frontend.keras import (
+    arrangements,
+    attention,
+    axiswise,
+    contractions,
+    convolutions,
+    normalizations,
+)
 from fastism_compiler.frontend.keras.arrangements import inner_axes, strided, without
 from fastism_compiler.frontend.keras.layers import resolve_shape
 from fastism_compiler.frontend.keras.private import static_attributes
@@ -199,6 +208,31 @@ def where(builder: Builder, operation: Any, condition: Any, a: Any = None, b: An
     return builder.add("select", condition, a, b)
 
 
+def choose(builder: Builder, operation: Any, conditions: Any, choices: Any, default: Any = 0) -> Node:
+    """select: the choice of the first condition that holds."""
+    result = default
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        result = builder.add("select", condition, choice, result)
+    return builder.node(result)
+
+
+def average(builder: Builder, operation: Any, x: Node, weights: Any = None) -> Node:
+    """average along one axis, weighted or not."""
+    axes = inner_axes(builder, operation.axis, x.type.rank, "an average")
+    if weights is None:
+        return builder.add("reduce_mean", x, axes=axes, keepdims=False)
+    if not is_fixed(weights) or np.asarray(weights).dtype != x.type.dtype:
+        raise Decline("an average with computed weights, or weights of another dtype")
+    share = np.asarray(weights) / np.sum(weights)
+    share = share.reshape([-1 if i in axes else 1 for i in range(1, x.type.rank)]).astype(x.type.dtype)
+    return builder.add("reduce_sum", builder.add("multiply", x, share), axes=axes, keepdims=False)
+
+
+def array(builder: Builder, operation: Any, x: Node) -> Node:
+    """array: a copy, or a cast where it names a dtype."""
+    return x if operation.dtype is None else cast(builder, operation, x)
+
+
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
@@ -210,6 +244,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     **arrangements.OPERATIONS,
     **contractions.OPERATIONS,
     **convolutions.OPERATIONS,
+    **normalizations.OPERATIONS,
+    **attention.OPERATIONS,
     **{_camel(op): binary(op) for op in (*_LINEAR_AND_NOT, *COMPARISONS)},
     "TrueDivide": binary("divide"),
     **{_camel(op): unary(op) for op in UNARY},
@@ -235,6 +271,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Cast": cast,
     "ConvertToTensor": convert_to_tensor,
     "Where": where,
+    "Select": choose,
+    "Average": average,
+    "Array": array,
     "OneHot": one_hot,
 }
 """Class name of a `keras.ops` operation -> lowering rule."""

@@ -213,9 +213,18 @@ def output_structure(function: Any) -> Any:
 
 
 def given(operation: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that say more than the defaults of the operation's call; `training` left out."""
+    """The keyword arguments that the operation's call needs, or that say more than its defaults; no `training`."""
     defaults = {k: p.default for k, p in inspect.signature(operation.call).parameters.items()}
-    return {k: v for k, v in kwargs.items() if k != "training" and v is not None and v is not defaults.get(k)}
+    needed = {k for k, default in defaults.items() if default is inspect.Parameter.empty}
+    said = {k for k, v in kwargs.items() if v is not None and v is not defaults.get(k)}
+    return {k: v for k, v in kwargs.items() if k != "training" and k in needed | said}
+
+
+def output_spec(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Symbolic results of a call; some operations want arguments here that their `call` can do without."""
+    parameters = inspect.signature(operation.compute_output_spec).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD][len(args) :]
+    return operation.compute_output_spec(*args, **{**dict.fromkeys(needed), **kwargs})
 
 
 def takes_training(operation: Any) -> bool:

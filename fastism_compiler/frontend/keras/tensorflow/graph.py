@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
-from fastism_compiler.frontend.keras.tensorflow_operations import ALLOWED, OPERATIONS, Call, Phases, Rows
+from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
+from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, OPERATIONS
 from fastism_compiler.ir import BATCH, Node
 from fastism_compiler.ir.errors import FastISMError
 
@@ -140,8 +141,10 @@ class _Walk:
         handles = {id(v.handle): v for v in self.graph.variables}
         for outside, inside in self.graph.captures:
             found = handles.get(id(outside))
-            known = found if found is None else self.variables.get(id(found), found)
-            self.values[inside.ref()] = outside.numpy() if known is None else known
+            if found is not None:
+                self.values[inside.ref()] = self.variables.get(id(found), found)
+            elif outside.dtype != tf.resource:
+                self.values[inside.ref()] = outside.numpy()
 
     def result(self, tensor: Any) -> Node:
         """The node of one output.
@@ -172,6 +175,8 @@ class _Walk:
     def _run(self, op: Any) -> list[Any]:
         if op.type == "Shape":
             return self.constants.shape(op)
+        if op.type == "Placeholder":
+            raise Decline("it reads a table or the state of a random generator")
         operands = [self.values[t.ref()] for t in op.inputs]
         if op.type == "ReadVariableOp":
             return [self.builder.parameter(operands[0])]
