@@ -314,7 +314,7 @@ def _table(outcomes: Mapping[str, Outcome]) -> list[str]:
 
 def classes_of(text: str, section: str) -> dict[str, str]:
     """Names and classes in a section of the page."""
-    rows = text.split(f"## {section}\n")[1].split("\n## ")[0].splitlines()[3:]
+    rows = text.split(f"## {section}\n")[1].split("\n## ", maxsplit=1)[0].splitlines()[3:]
     cells = [row.split(" | ") for row in rows if row.startswith("| ")]
     return {name.strip("`"): kind.strip("| ") for kind, names, *_ in cells for name in names.split(", ")}
 

@@ -50,6 +50,10 @@ def _sparse_plus(x: Array) -> Array:
     return np.where(x <= -1, 0, np.where(x < 1, (x + 1) ** 2 / 4, x))
 
 
+def _threshold(x: Array, threshold: float, default_value: float) -> Array:
+    return np.where(x > threshold, x, default_value)
+
+
 def _soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     return np.sign(x) * np.maximum(np.abs(x) - threshold, 0)
 
@@ -87,7 +91,7 @@ FUNCTIONS: dict[str, Function] = {
     "cos": np.cos,
     "erf": _erf,
     "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
-    "threshold": lambda x, threshold, default_value: np.where(x > threshold, x, default_value),
+    "threshold": _threshold,
     "soft_shrink": _soft_shrink,
     "hard_shrink": lambda x, threshold=0.5: np.where(np.abs(x) > threshold, x, 0),
     "squareplus": lambda x, b=4: (x + np.sqrt(x * x + b)) / 2,

@@ -86,12 +86,17 @@ def _conv_transpose(node: Node, x: Array, kernel: Array) -> Array:
     return total[:, pad : pad + node.type.extent(1)]
 
 
+def _select(node: Node, condition: Array, a: Array, b: Array) -> Array:
+    return np.where(condition, a, b)
+
+
 def _pooled(node: Node, x: Array) -> list[Array]:
     return [_tap(x, t, node.attrs["stride"], node.type.extent(1)) for t in range(node.attrs["size"])]
 
 
 def _max_pool(node: Node, x: Array) -> Array:
-    return np.max(_pooled(node, _padded(x, *node.attrs["pad"], fill=-np.inf)), axis=0)
+    left, right = node.attrs["pad"]
+    return np.max(_pooled(node, _padded(x, left, right, fill=-np.inf)), axis=0)
 
 
 def _avg_pool(node: Node, x: Array) -> Array:
@@ -167,7 +172,7 @@ WHOLE: dict[str, Evaluator] = {
     "minimum": _binary(np.minimum),
     "power": _binary(np.power),
     "prelu": _prelu,
-    "select": lambda node, condition, a, b: np.where(condition, a, b),
+    "select": _select,
     "cast": lambda node, x: x.astype(dtype_of(node.attrs["dtype"])),
     "embedding": lambda node, tokens, table: table[tokens],
     "one_hot": lambda node, tokens: tokens[..., None] == np.arange(node.attrs["depth"]),

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 
-class VariablesRead(keras.StatelessScope):
+class VariablesRead(keras.StatelessScope):  # type: ignore[misc]  # Keras is untyped
     """Inside, every variable that is read is noted: those of Keras, and the trainable ones of TensorFlow."""
 
     def __init__(self) -> None:

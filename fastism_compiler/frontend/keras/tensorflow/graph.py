@@ -219,7 +219,7 @@ def _check_shape(op: Any, value: Any, tensor: Any) -> None:
         return
     if isinstance(value, Rows):
         inner = value.node.type.shape[1:]
-        found: tuple[Any, ...] = (SEQUENCES[0] * math.prod(inner[:-1]), inner[-1])
+        found: tuple[Any, ...] = (SEQUENCES[0] * math.prod(n or 1 for n in inner[:-1]), inner[-1])
     else:
         found = tuple(SEQUENCES[0] if n is BATCH else n for n in value.type.shape)
     if found != expected:
