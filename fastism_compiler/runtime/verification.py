@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,11 @@ _SAME_MODEL = 0.1
 """Root mean square error of a model against its clone in float64, at most, over the largest output."""
 EFFECT_SHARE = {"float32": 0.0, "tf32": 0.01, "bfloat16": 0.05}
 """Precision -> error allowed beside float32's, relative to how far results lie apart."""
+_LAST_BITS, _SHAKES = 2.0**-15, 8
+"""How far inputs are moved, relative to themselves, and how often, to see what rounding does to a model: as far as a
+sum of some hundreds of float32 numbers that cancel in part is off."""
+_STEPS = 32 * _LAST_BITS
+"""A change of results, relative to the largest, that is no rounding: the model makes steps of it."""
 _SAME = 1e-4
 """Relative difference below which two runs of a model agree."""
 
@@ -71,7 +76,9 @@ class OutputError:
         tolerance: `atol + rtol * max|y|`; at lower precision, and a share of the spread of the results.
         non_finite: entries that are NaN or infinite in naive ISM.
         same_non_finite: whether the program has exactly the same of them.
-        passed: within tolerance, or within float32 rounding of float64.
+        passed: within tolerance, within float32 rounding of float64, or within `amplified`.
+        amplified: largest change of the model's own results where its inputs are rounded otherwise; looked at only
+            where nothing else explains the difference (0: it was not).
     """
 
     name: str
@@ -81,6 +88,7 @@ class OutputError:
     non_finite: int
     same_non_finite: bool
     passed: bool
+    amplified: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,7 @@ class VerificationReport:
         for o in self.outputs:
             verdict = "ok" if o.passed else "DIFFERS"
             extra = f", {o.non_finite} non-finite" if o.non_finite else ""
+            extra += f"; rounding alone changes the model's results by {o.amplified:.1e}" if o.amplified else ""
             lines.append(f"  {o.name}: max error {o.max_error:.2e} (tolerance {o.tolerance:.2e}{extra}) {verdict}")
         return "\n".join(lines)
 
@@ -124,6 +133,7 @@ def verify_program(
     with strict_float32():
         ours, naive = program.scorer.score_jobs(arrays, jobs), program.scorer.score_jobs_naively(arrays, jobs)
     exact: list[Array] | None = None
+    again: list[list[Array]] | None = None
     outputs = []
     for k, (y, z) in enumerate(zip(ours, naive, strict=True)):
         share = EFFECT_SHARE[program.precision]
@@ -131,6 +141,9 @@ def verify_program(
         if not result.passed and result.same_non_finite:
             exact = exact_scores(program, arrays, jobs) if exact is None else exact
             result = _judge(result, y, z, exact[k]) if exact else result
+        if not result.passed and result.same_non_finite and not exact:
+            again = _rounded_otherwise(program, arrays, jobs) if again is None else again
+            result = _allow(result, y, z, [run[k] for run in again])
         outputs.append(result)
     report = VerificationReport(tuple(outputs), len(chosen), len(arrays[0]))
     if not report:
@@ -243,6 +256,33 @@ def _judge(result: OutputError, y: Array, z: Array, exact: Array) -> OutputError
     return OutputError(
         result.name, result.max_error, ours, limit, result.non_finite, result.same_non_finite, ours <= limit
     )
+
+
+def _rounded_otherwise(program: Verifiable, arrays: list[Array], jobs: Jobs) -> list[list[Array]]:
+    """Naive results for inputs and replacements that differ in their last bits."""
+    rng = np.random.default_rng(0)
+
+    def shaken(x: Array) -> Array:
+        if x.dtype.kind != "f":
+            return x
+        return (x * (1 + _LAST_BITS * rng.uniform(-1, 1, x.shape))).astype(x.dtype)
+
+    runs = []
+    for _ in range(_SHAKES):
+        others = Jobs(jobs.sequence, jobs.change, shaken(jobs.replacement))
+        with strict_float32():
+            runs.append(program.scorer.score_jobs_naively([shaken(x) for x in arrays], others))
+    return runs
+
+
+def _allow(result: OutputError, y: Array, z: Array, again: list[Array]) -> OutputError:
+    """Pass what steps of the model itself explain, where no float64 clone can judge: rounding to 8 bits makes such."""
+    finite = np.isfinite(z)
+    moved = (np.abs(other - z)[finite & np.isfinite(other)] for other in again)
+    amplified = max(float(m.max(initial=0)) for m in moved)
+    furthest = float(np.abs(y - z)[finite].max(initial=0))
+    steps = amplified > _STEPS * float(np.abs(z[finite]).max(initial=0))
+    return replace(result, passed=steps and furthest <= _NAIVE_FACTOR * amplified, amplified=amplified)
 
 
 def _rmse(a: Array, b: Array) -> float:

@@ -23,6 +23,7 @@ from fastism_compiler.frontend.keras.file_config import read_config
 from fastism_compiler.frontend.keras.loading import load_model
 from tests.frontend.model_files import bomb, changed, keras2, keras3, layer
 from tests.frontend.test_hostile_files import refused
+from tests.runs.models import write_fasta
 
 L = keras.layers
 
@@ -233,7 +234,7 @@ def test_another_backend_is_refused_before_keras_is_imported(source: str, tmp_pa
     code = """
 import sys, fastism_compiler as fc
 from fastism_compiler.cli import main
-for use in (lambda: fc.compile, lambda: fc.FastISM, lambda: fc.load, lambda: fc.scan("m.keras", "a.fa", "out")):
+for use in (lambda: fc.compile, lambda: fc.FastISM, lambda: fc.load, lambda: fc.scan("m.keras", sys.argv[1], "out")):
     try:
         use()
     except fc.ModelError as error:
@@ -252,7 +253,7 @@ assert not {"keras", "tensorflow", "jax"} & set(sys.modules)
         (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
         environment["KERAS_BACKEND"] = "jax"
     root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, str(write_fasta(tmp_path / "a.fa", {"one": "ACGT"}))]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "KERAS_BACKEND=tensorflow" in done.stderr
