@@ -51,13 +51,15 @@ def run(models: int, first: int, *, shrink: bool = True, modes: Sequence[str] = 
     @given(cases(modes))
     def check(case: dict[str, Any]) -> None:
         try:
-            outcome = check_case(case)
+            checked = check_case(case)
         except Exception as error:
             failing.append((case, error))
             raise
-        outcomes[outcome] += 1
-        assume(outcome != "invalid")
+        outcomes[checked.outcome] += 1
+        assume(checked.outcome != "invalid")
         outcomes[f"mode {case['mode']}"] += 1
+        outcomes["multiply-adds"] += checked.multiply_adds
+        outcomes["multiply-adds in windows"] += checked.in_windows
 
     try:
         check()
@@ -159,6 +161,9 @@ def summarise(outcomes: Counter[str], failures: list[dict[str, Any]]) -> dict[st
         "models": models,
         "windowed": outcomes["windowed"],
         "stopped": outcomes["stopped"],
+        "share_of_multiply_adds_in_windows": round(
+            outcomes["multiply-adds in windows"] / max(outcomes["multiply-adds"], 1), 3
+        ),
         "refused": refusals,
         "refusal_rate": sum(refusals.values()) / max(models, 1),
         "modes": modes,

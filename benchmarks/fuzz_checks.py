@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,22 @@ class MismatchError(AssertionError):
     """The program and naive ISM disagree."""
 
 
-def check_case(case: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Checked:
+    """What happened to a case.
+
+    Attributes:
+        outcome: windowed, stopped, invalid, or `refused: rule`.
+        multiply_adds: of one forward pass, in layers that do some.
+        in_windows: of these, in layers where less than everything changes.
+    """
+
+    outcome: str
+    multiply_adds: int = 0
+    in_windows: int = 0
+
+
+def check_case(case: dict[str, Any]) -> Checked:
     """Check a case in its mode (see `_check`), op by op unless the mode asks for a graph."""
     import tensorflow as tf
 
@@ -43,8 +59,8 @@ def check_case(case: dict[str, Any]) -> str:
         tf.config.run_functions_eagerly(False)
 
 
-def _check(case: dict[str, Any]) -> str:
-    """Compile one case and compare; returns what happened: windowed, stopped, invalid, or `refused: rule`.
+def _check(case: dict[str, Any]) -> Checked:
+    """Compile one case and compare.
 
     Raises:
         MismatchError: a wrong number, shape or effect.
@@ -58,7 +74,7 @@ def _check(case: dict[str, Any]) -> str:
         plain = build(case["spec"])
         plain(_nest(plain, _inputs(plain, np.random.default_rng(0), mode)))
     except Exception:  # whatever Keras or TensorFlow raise: nothing of ours has run yet
-        return "invalid"
+        return Checked("invalid")
     model = _prepared(plain, mode, rng)
     x = _inputs(model, rng, mode)
     channels = case.get("channels")
@@ -70,7 +86,7 @@ def _check(case: dict[str, Any]) -> str:
             model, _sequence_of(model), ranges, jit=_jitted(mode, rng), verify=False, pipeline=passes, **options
         )
     except fc.UnsupportedError as refusal:
-        return f"refused: {refusal.rule}"
+        return Checked(f"refused: {refusal.rule}")
     ours = _flat(program(_nest(model, x), replacement))
     exact = _widened(model) if mode in FLOAT32 else model
     naive = _naive(exact, x, ranges, replacement, channels)
@@ -81,7 +97,9 @@ def _check(case: dict[str, Any]) -> str:
     if case["relations"]:
         _check_no_effect(program, model, x, ranges, channels)
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
-    return "stopped" if program.plan.stops else "windowed"
+    layers = program.plan.layers
+    inside = sum(layer.naive for layer in layers if layer.window is not None or layer.layer_class == "aggregation")
+    return Checked("stopped" if program.plan.stops else "windowed", sum(layer.naive for layer in layers), inside)
 
 
 def _jitted(mode: str, rng: np.random.Generator) -> bool:
