@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -218,3 +219,33 @@ def test_what_is_not_followed_is_named(function: Callable[[Any], Any], reason: s
 def test_operations_across_sequences_are_refused(function: Callable[[Any], Any]) -> None:
     with pytest.raises(fc.UnsupportedError, match="across sequences"):
         lowered(function)
+
+
+class Ordered(L.Layer):
+    """Results in an order that is not that of their names."""
+
+    def call(self, x: Any) -> Any:
+        return OrderedDict(second=tf.nn.relu(x), first=tf.nn.tanh(x))
+
+
+def test_results_keep_their_order() -> None:
+    inputs = L.Input((LENGTH, 4), name="seq")
+    results = Ordered()(inputs)
+    made = keras.Model(inputs, [results["first"], results["second"]])
+    source = read_model(made)
+    x = np.random.default_rng(1).standard_normal((3, LENGTH, 4)).astype("float32")
+    values = evaluate(source.graph, [x], {}, {})
+    for node, expected in zip(source.graph.outputs, made(x), strict=True):
+        np.testing.assert_allclose(values[node], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_inside_stays_whole() -> None:
+    """Its rounding is the layer's own, and is done by the layer."""
+
+    class Half(L.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.cast(tf.nn.relu(tf.cast(x, tf.float16)), tf.float32)
+
+    program = check(model(Half()))
+    ((_, reason),) = program.plan.stops
+    assert "a cast to float16" in reason

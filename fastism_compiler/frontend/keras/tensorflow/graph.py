@@ -51,10 +51,14 @@ def lower_tensorflow(
 
 def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> Any:
     specs = [tf.TensorSpec([count if n is BATCH else n for n in node.type.shape], node.type.dtype) for node in nodes]
+
+    def flat(*tensors: Any) -> list[Any]:
+        return list(keras.tree.flatten(function(*tensors)))  # TensorFlow sorts some nests that Keras does not
+
     try:
         # the scope keeps what layers would note of this call, such as losses
         with keras.StatelessScope(), _inlined():
-            return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+            return tf.function(flat, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # whatever a user's function raises
         first = str(error).strip().splitlines() or [""]
         raise Decline(f"{type(error).__name__}: {first[0][:160]}") from error
@@ -209,7 +213,7 @@ class _Walk:
 
 
 def _check_shape(op: Any, value: Any, tensor: Any) -> None:
-    """A rule that makes something of another shape than TensorFlow does is wrong.
+    """A rule that makes something of another shape or dtype than TensorFlow does is wrong.
 
     Raises:
         Decline: it has.
@@ -224,3 +228,6 @@ def _check_shape(op: Any, value: Any, tensor: Any) -> None:
         found = tuple(SEQUENCES[0] if n is BATCH else n for n in value.type.shape)
     if found != expected:
         raise Decline(f"the TensorFlow operation {op.type}, whose result has shape {expected}, not {found}")
+    dtype = value.node.type.dtype if isinstance(value, Rows) else value.type.dtype
+    if dtype != widened(dtype_name(tensor.dtype)):
+        raise Decline(f"the TensorFlow operation {op.type} of {tensor.dtype.name}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from fastism_compiler.frontend.builder import Decline, dtype_name, refuse_batch
+from fastism_compiler.frontend.builder import Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras.tensorflow import arrangements, convolutions
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows, Rule
 
@@ -107,8 +107,10 @@ def _normalised(call: Call) -> Any:
 
 
 def _cast(call: Call) -> Any:
-    x = call.operands[0]
-    return call.typed(x) if call.is_batched(x) else call.builder.add("cast", x, dtype=dtype_name(call["DstT"]))
+    x, dtype = call.operands[0], dtype_name(call["DstT"])
+    if widened(dtype) != dtype:
+        raise Decline(f"a cast to {dtype}")
+    return call.typed(x) if call.is_batched(x) else call.builder.add("cast", x, dtype=dtype)
 
 
 def _top_k(call: Call) -> Any:
