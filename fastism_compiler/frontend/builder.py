@@ -30,7 +30,7 @@ def _no_rule(operation: Any) -> Rule | None:
     return None
 
 
-def _not_followed(function: Any, nodes: Any) -> Any:
+def _not_followed(function: Any, nodes: Any, *, symbols_only: bool = False) -> Any:
     raise Decline("this frontend does not look into functions")
 
 
@@ -47,7 +47,7 @@ class Builder:
         bindings: what stands behind its parameters.
         rule_for: the lowering rule of an operation, for rules that hand on to another; None where there is none.
         follow: `(function, nest of nodes) -> nest of nodes`: a function of tensors, or a layer, as the operations it is
-            made of; raises Decline.
+            made of; raises Decline. With `symbols_only=True` it is not traced any deeper.
         bind: `function -> name`: keeps a function of tensors for an op that calls it as it is.
         layer: name of the layer that nodes are added for.
         captured: tensors among the operands that were computed before, and are constants now.
@@ -56,7 +56,7 @@ class Builder:
     graph: Graph
     bindings: Bindings
     rule_for: Callable[[Any], Rule | None] = _no_rule
-    follow: Callable[[Any, Any], Any] = _not_followed
+    follow: Callable[..., Any] = _not_followed
     bind: Callable[[Callable[..., Any]], str] = _not_bound
     layer: str | None = None
     captured: int = 0

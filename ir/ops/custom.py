@@ -54,5 +54,6 @@ def _bound(kind: str, layer_class: LayerClass, track: Track, linear: Linear = ne
 RULES = (
     _bound("custom_local", LayerClass.LOCAL, _track, _linear),
     _bound("elementwise_call", LayerClass.SEE_THROUGH, track_broadcast, elementwise=True),
-    _bound("axis_call", LayerClass.SEE_THROUGH, _beside_axes),
+    # a sort, a largest element: which of them leave out NaN, and in which version of XLA, is not for a rule to know
+    _bound("axis_call", LayerClass.SEE_THROUGH, _beside_axes, drops_nan=True),
 )

@@ -24,6 +24,9 @@ HEADS: dict[str, Callable[[Any], Any]] = {
     "global pool": lambda y: L.GlobalMaxPooling1D()(y),  # noqa: PLW0108 (a new layer each time)
     "pool": lambda y: L.Dense(2)(L.Flatten()(L.MaxPooling1D(2)(y))),
     "overlapping pool": lambda y: L.Dense(2)(L.Flatten()(L.MaxPooling1D(3, strides=2, padding="same")(y))),
+    "sorted channels": lambda y: ops.sort(y, axis=-1),
+    "the largest channel": lambda y: ops.one_hot(ops.argmax(y, axis=-1), 4),
+    "two channels": lambda y: ops.top_k(y, 2)[0],
     "behind attention": lambda y: ops.max(L.MultiHeadAttention(1, 2)(y, y), axis=1),
 }
 

@@ -228,6 +228,8 @@ def broadcast_to(builder: Builder, operation: Any, x: Node) -> Node:
 
 def append(builder: Builder, operation: Any, x: Any, y: Any) -> Node:
     """append: two values behind each other."""
+    if operation.axis is None:
+        raise refuse_batch(builder, "an append of all elements")
     nodes = [builder.node(v) for v in (x, y)]
     if not all(n.type.batched for n in nodes):
         raise Decline("an append of a constant array")

@@ -52,7 +52,8 @@ def layer_over_axes(builder: Builder, layer: Any, x: Node, over: tuple[int, ...]
 
 def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
     """An operation on each element by itself."""
-    nodes = [builder.node(x) for x in operands]  # Keras too rounds a Python number to float32 in these
+    dtype = next((x.type.dtype for x in operands if isinstance(x, Node) and x.type.dtype in FLOATS), "float32")
+    nodes = [builder.node(x, dtype if keras.config.floatx() == "float64" else "float32") for x in operands]
     if any(n.type.batched and n.type.rank != max(m.type.rank for m in nodes) for n in nodes):
         raise refuse_batch(builder, "operands of different rank, one of them with a batch axis")
     return _bound(builder, "elementwise_call", operation, nodes, _results(operation, *nodes), {})
@@ -60,7 +61,10 @@ def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
 
 def _results(operation: Any, *nodes: Node) -> list[Any]:
     symbols = [keras.KerasTensor(n.type.shape, dtype=n.type.dtype) for n in nodes]
-    return list(keras.tree.flatten(operation.compute_output_spec(*symbols)))
+    results = keras.tree.flatten(operation.compute_output_spec(*symbols))
+    if type(operation).__name__ == "Normalize":  # which says float32, whatever it is given
+        results = [keras.KerasTensor(t.shape, dtype=nodes[0].type.dtype) for t in results]
+    return list(results)
 
 
 def _bound(

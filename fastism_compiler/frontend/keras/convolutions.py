@@ -121,7 +121,7 @@ def _along_one_axis(builder: Builder, layer: Any, x: Node, op: str, kernel: Node
     """A depthwise convolution of two axes, one of which has one element and one tap."""
     along = 1 if x.type.extent(2) == kernel.type.extent(1) == 1 else 2
     spare = 3 - along
-    if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1 or layer.strides[spare - 1] != 1:
+    if x.type.extent(spare) != 1 or kernel.type.extent(spare - 1) != 1:
         raise Decline("a 2D kernel that moves along both axes")
     taps, *depth = (kernel.type.extent(i) for i in (along - 1, 2, 3))
     length, channels = x.type.extent(along), x.type.extent(3)

@@ -217,7 +217,7 @@ class _Lowering:
         }
         return self.builder.add("custom_local", args[0], **attrs)
 
-    def follow(self, function: Any, nodes: Any) -> Any:
+    def follow(self, function: Any, nodes: Any, *, symbols_only: bool = False) -> Any:
         """A function of tensors, or a layer, as the operations it is made of.
 
         Raises:
@@ -235,6 +235,8 @@ class _Lowering:
                     results = function(symbols)
                 traced = private.function_between(keras.tree.flatten(symbols), results)
             except Exception as error:  # whatever a user's function raises on symbolic tensors
+                if symbols_only:
+                    raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
                 packed = lambda *tensors: function(keras.tree.pack_sequence_as(nodes, tensors))  # noqa: E731
                 return self._through_tensorflow(packed, keras.tree.flatten(nodes), what, error)
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")

@@ -97,7 +97,7 @@ class Call:
                 given[place] = tensor
             return function(*given)
 
-        result = self.builder.follow(with_constants, [nodes[i] for i in places])
+        result = self.builder.follow(with_constants, [nodes[i] for i in places], symbols_only=True)
         results = list(result) if isinstance(result, list | tuple) else [result]
         if any(isinstance(x, Rows) for x in operands):
             results = [Rows(node) for node in results]

@@ -20,12 +20,12 @@ import tensorflow as tf
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
-from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, OPERATIONS
+from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, ON_WEIGHTS, OPERATIONS, SPREADING
 from fastism_compiler.ir import BATCH, Node
 from fastism_compiler.ir.errors import FastISMError
 
-SEQUENCES = 1009, 1013
-"""Primes, so that an extent that comes from the number of sequences is known by its factor."""
+SEQUENCES = 13, 17
+"""What comes from the number of sequences is different in the two graphs; small, as constants are as large."""
 
 
 def lower_tensorflow(
@@ -106,23 +106,27 @@ class _Constants:
         ours, theirs = graph.get_operations(), other.get_operations()
         if [op.type for op in ours] != [op.type for op in theirs]:
             raise Decline("what it does depends on the number of sequences")
+        assigned = next((op.type for op in ours if "Assign" in op.type), None)
+        if assigned is not None:
+            raise Decline(f"the TensorFlow operation {assigned} changes a variable")
         self._twins = {op.name: twin for op, twin in zip(ours, theirs, strict=True)}
         self._sessions = [tf.compat.v1.Session(graph=g) for g in (graph, other)]
 
     def shape(self, op: Any) -> list[Any]:
         """The shape of an operation's operand."""
-        return [_common(*(np.array(o.inputs[0].shape, o.outputs[0].dtype.as_numpy_dtype) for o in self._both(op)))]
+        return [_common(*(np.array(o.inputs[0].shape, o.outputs[0].dtype.as_numpy_dtype) for o in self.both(op)))]
 
     def values(self, op: Any, operands: Sequence[Any]) -> list[Any]:
         """What an operation of constants gives, each an array or `Varying`."""
         results = []
-        for which, (session, one) in enumerate(zip(self._sessions, self._both(op), strict=True)):
+        for which, (session, one) in enumerate(zip(self._sessions, self.both(op), strict=True)):
             given = [x.pair[which] if isinstance(x, Varying) else x for x in operands]
             fed = {t.name: value for t, value in zip(one.inputs, given, strict=True)}
             results.append(session.run(list(one.outputs), fed))
         return [_common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
 
-    def _both(self, op: Any) -> tuple[Any, Any]:
+    def both(self, op: Any) -> tuple[Any, Any]:
+        """An operation in either graph."""
         return op, self._twins[op.name]
 
 
@@ -188,9 +192,11 @@ class _Walk:
             raise Decline(f"the TensorFlow operation {op.type} does more than compute")
         if all(isinstance(x, np.ndarray | Varying) for x in operands):
             return self.constants.values(op, operands)
-        made = self._by_rule(op, [x.once if isinstance(x, Varying) else x for x in operands])
-        for result, tensor in zip(made, op.outputs, strict=False):
-            _check_shape(op, result, tensor)
+        spread = op.type in SPREADING
+        made = self._by_rule(op, [(x.once if spread else None) if isinstance(x, Varying) else x for x in operands])
+        for one, count in zip(self.constants.both(op), SEQUENCES, strict=True):
+            for result, tensor in zip(made, one.outputs, strict=False):
+                _check_shape(one, result, tensor, count)
         return made + [None] * (len(op.outputs) - len(made))
 
     def _by_rule(self, op: Any, operands: Sequence[Any]) -> list[Any]:
@@ -203,6 +209,8 @@ class _Walk:
                 raise Decline(f"the TensorFlow operation {op.type} on positions of all sequences at once")
         if any(x is None for x in operands) and op.type != "Reshape":
             raise Decline("a number in it depends on the number of sequences")
+        if not any(Call.is_batched(x) for x in operands) and op.type not in ON_WEIGHTS:
+            raise Decline(f"the TensorFlow operation {op.type} of weights alone")
         try:
             made = rule(Call(self.builder, op, operands, SEQUENCES[0]))
         except (Decline, FastISMError):
@@ -212,7 +220,7 @@ class _Walk:
         return made if isinstance(made, list) else [made]
 
 
-def _check_shape(op: Any, value: Any, tensor: Any) -> None:
+def _check_shape(op: Any, value: Any, tensor: Any, count: int) -> None:
     """A rule that makes something of another shape or dtype than TensorFlow does is wrong.
 
     Raises:
@@ -223,9 +231,9 @@ def _check_shape(op: Any, value: Any, tensor: Any) -> None:
         return
     if isinstance(value, Rows):
         inner = value.node.type.shape[1:]
-        found: tuple[Any, ...] = (SEQUENCES[0] * math.prod(n or 1 for n in inner[:-1]), inner[-1])
+        found: tuple[Any, ...] = (count * math.prod(n or 1 for n in inner[:-1]), inner[-1])
     else:
-        found = tuple(SEQUENCES[0] if n is BATCH else n for n in value.type.shape)
+        found = tuple(count if n is BATCH else n for n in value.type.shape)
     if found != expected:
         raise Decline(f"the TensorFlow operation {op.type}, whose result has shape {expected}, not {found}")
     dtype = value.node.type.dtype if isinstance(value, Rows) else value.type.dtype

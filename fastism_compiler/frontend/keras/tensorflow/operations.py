@@ -12,6 +12,7 @@ from keras import ops
 from fastism_compiler.frontend.builder import Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras.tensorflow import arrangements, convolutions
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows, Rule
+from fastism_compiler.ir.ops import RULES
 
 
 def _same(call: Call) -> Any:
@@ -82,7 +83,7 @@ def _einsum(call: Call) -> Any:
 
 def _one_hot(call: Call) -> Any:
     depth, on, off = (call.constant(i) for i in (1, 2, 3))
-    if (on, off) != (1, 0):
+    if (on, off) != (1, 0) or on.dtype == bool:
         raise Decline("a TensorFlow one-hot encoding of other numbers than 1 and 0")
     dtype = dtype_name(call.op.outputs[0].dtype)
     return call.apply(lambda t: ops.one_hot(t, int(depth), axis=call["axis"], dtype=dtype), call.operands[0])
@@ -104,6 +105,12 @@ def _normalised(call: Call) -> Any:
     return call.apply(
         lambda t, g, b, m, v: (t - m) * (ops.rsqrt(v + epsilon) * g) + b, x, scale, offset, mean, variance
     )
+
+
+def _bias(call: Call) -> Any:
+    if call["data_format"] != b"NHWC":
+        raise Decline("a TensorFlow bias on another axis than the last")
+    return call.apply(ops.add, *call.operands)
 
 
 def _cast(call: Call) -> Any:
@@ -142,7 +149,7 @@ _UNARY = {
     "Sqrt": "sqrt", "Square": "square", "Tan": "tan", "Tanh": "tanh",
 }  # fmt: skip
 _BINARY = {
-    "Add": "add", "AddV2": "add", "BiasAdd": "add", "Equal": "equal", "FloorDiv": "floor_divide", "FloorMod": "mod",
+    "Add": "add", "AddV2": "add", "Equal": "equal", "FloorDiv": "floor_divide", "FloorMod": "mod",
     "Greater": "greater", "GreaterEqual": "greater_equal", "Less": "less", "LessEqual": "less_equal",
     "LogicalAnd": "logical_and", "LogicalOr": "logical_or", "Maximum": "maximum", "Minimum": "minimum",
     "Mul": "multiply", "NotEqual": "not_equal", "Pow": "power", "RealDiv": "divide", "Sub": "subtract",
@@ -154,6 +161,7 @@ _OWN: dict[str, Rule] = {
     "Any": _reduction(ops.any),
     "ArgMax": _along(ops.argmax),
     "ArgMin": _along(ops.argmin),
+    "BiasAdd": _bias,
     "AvgPool": convolutions.pool(ops.average_pool),
     "BatchMatMulV2": _matmul,
     "BatchToSpaceND": convolutions.from_phases,
@@ -164,7 +172,7 @@ _OWN: dict[str, Rule] = {
     "Cumsum": _cumulated,
     "DepthwiseConv2dNative": convolutions.convolution(ops.depthwise_conv),
     "Einsum": _einsum,
-    "Erfc": lambda call: call.apply(lambda t: 1 - ops.erf(t), *call.operands),
+    "Erfc": lambda call: call.apply(ops.erfc, *call.operands),
     "ExpandDims": arrangements.squeeze,
     "FusedBatchNormV3": _normalised,
     "GatherV2": arrangements.gather,
@@ -208,10 +216,33 @@ OPERATIONS: Mapping[str, Rule] = MappingProxyType(
 )
 """TensorFlow operation -> how it is lowered."""
 
+SPREADING = frozenset({*_UNARY, *_BINARY, *_PASSED_ON, "SelectV2", "ClipByValue", "BatchMatMulV2"})
+"""Operations for which a constant that is the same for each sequence may be there once."""
+
+ON_WEIGHTS = frozenset(
+    {
+        *(theirs for theirs, ours in {**_UNARY, **_BINARY}.items() if ours in RULES and not ours.endswith("softmax")),
+        *_PASSED_ON,
+        *("Cast", "ExpandDims", "Reshape", "Squeeze", "Transpose"),
+    }
+)
+"""Operations that have rules for weights alone, which have no axis of sequences."""
+
 ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
     {
         Rows: frozenset(
-            {*_UNARY, *_BINARY, *_PASSED_ON, "MatMul", "Reshape", "Cast", "SelectV2", "ClipByValue", "LeakyRelu"}
+            {
+                *_UNARY,
+                *_BINARY,
+                *_PASSED_ON,
+                "BiasAdd",
+                "MatMul",
+                "Reshape",
+                "Cast",
+                "SelectV2",
+                "ClipByValue",
+                "LeakyRelu",
+            }
         ),
         Phases: frozenset({"ExpandDims", "Squeeze", "Conv2D", "DepthwiseConv2dNative", "BatchToSpaceND"}),
     }
