@@ -99,4 +99,4 @@ class CompiledISM(EngineProgram):
         Use it inside a model or a training loop; see `export.keras_layer.ISMLayer`.
         """
         self.refresh()
-        return ISMLayer(self)
+        return ISMLayer(self, self._changed)

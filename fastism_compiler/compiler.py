@@ -161,8 +161,11 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         factory = _tuned(factory, parts, options.most_sequences)
     program = _assemble(factory, parts, options, budget, _notes(narrowed, options))
     before = source.origin.fingerprint()
-    program.follow(changed=lambda: source.origin.changed(before), recipe=_Recipe(source.model, options))
     _prove(program, options.verify)
+    if source.origin.writes:
+        program.naive.step_by_step(random_inputs(program, sequences=1))
+    kept = source.origin.steady(before, source.origin.fingerprint())
+    program.follow(changed=lambda: source.origin.changed(kept), recipe=_Recipe(source.model, options))
     return program
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,15 +30,16 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 
     Args:
         program: a compiled program.
+        changed: names of the layers of its model that compute something else than when it was compiled.
 
     Raises:
-        UnsupportedError: a program of a model that is no Keras model.
+        UnsupportedError: a program of a model that is no Keras model; when it is called, a model that was changed.
     """
 
-    def __init__(self, program: EngineProgram) -> None:
+    def __init__(self, program: EngineProgram, changed: Callable[[], list[str]] | None = None) -> None:
         super().__init__(name=f"ism_{program.name}")
         self.source = _layer_of(program)
-        self._inputs, self._selection = program.inputs, program.selection
+        self._inputs, self._selection, self._changed = program.inputs, program.selection, changed
         portable = portable_of(program, jit=False, shortcut=False)
         self._scan = tf.function(portable.scan, autograph=False, reduce_retracing=True)
         columns = [] if isinstance(program.letters, Tokens) else [program.letters.columns]
@@ -46,6 +48,13 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 
     def call(self, x: Any, replacement: Any = None) -> Any:
         """Scan `x` (as the model takes its inputs) with `replacement` `[w, C]` (tokens: `[w]`; default zeros)."""
+        changed = self._changed() if self._changed is not None else []
+        if changed:
+            raise UnsupportedError(
+                "the model was changed after this layer was made (LoRA, quantization, activations)",
+                expected="program.to_keras_layer() once more",
+                got=f"layers {', '.join(map(repr, changed[:3]))}",
+            )
         inputs = self._flat(x)
         if replacement is None:
             replacement = tf.zeros(self._shape, inputs[self._inputs.sequence].dtype)

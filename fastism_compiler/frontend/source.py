@@ -83,6 +83,15 @@ class Origin(ABC):
         """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
         return {}
 
+    @property
+    def writes(self) -> bool:
+        """Whether calls of the model may write attributes of its layers: they are the user's own code."""
+        return False
+
+    def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of fingerprints before and after the model was used: what its use does not change."""
+        return one
+
     def changed(self, before: Mapping[str, Any]) -> list[str]:
         """Names of the layers that compute something else than when this fingerprint was taken."""
         return []

@@ -28,6 +28,7 @@ RNG = np.random.default_rng(0)
 KERNEL = tf.constant(RNG.standard_normal((3, 4, 5)), tf.float32)
 DEPTHWISE = tf.constant(RNG.standard_normal((1, 3, 4, 1)), tf.float32)
 MATRIX = tf.constant(RNG.standard_normal((4, 3)), tf.float32)
+MATRIX_VARIABLE, VECTOR_VARIABLE = tf.Variable(MATRIX), tf.Variable(np.ones(4, "float32"))
 FOUR = tf.constant([0.5, 1.0, -1.5, 2.0])
 
 
@@ -103,6 +104,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     )[0][:, 0],
     "a function of a function": tf.function(lambda x: tf.nn.relu(x) * 2.0),
     "a constant for each sequence": lambda x: x + tf.ones([tf.shape(x)[0], 1, 4]),
+    "the tail of the error function": lambda x: 1e3 * tf.math.erfc(x + 3.0),
+    "weights alone": lambda x: x * tf.nn.relu(tf.sqrt(tf.transpose(VECTOR_VARIABLE) + 0.5)),
     "the shape": lambda x: tf.reshape(x, (tf.shape(x)[0], tf.shape(x)[1] // 2, 8)),
 }
 
@@ -204,7 +207,9 @@ def test_a_subclassed_model_of_layers_and_tensorflow_is_windowed() -> None:
         (lambda x: tf.abs(tf.signal.rfft(x)), "operation RFFT has no rule"),
         (lambda x: x / tf.cast(tf.shape(x)[0], tf.float32), "depends on the number of sequences"),
         (lambda x: x + tf.random.uniform(tf.shape(x)), "RandomUniform does more than compute"),
-        (lambda x: tf.concat([x, tf.zeros([tf.shape(x)[0], 2, 4])], 1), "ConcatV2 with a constant part"),
+        (lambda x: tf.concat([x, tf.zeros([tf.shape(x)[0], 2, 4])], 1), "depends on the number of sequences"),
+        (lambda x: tf.nn.bias_add(x, tf.ones(LENGTH), data_format="NC..."), "a TensorFlow bias on another axis"),
+        (lambda x: tf.matmul(x, tf.nn.l2_normalize(MATRIX_VARIABLE, 0)), "of weights alone"),
         (lambda x: tf.reshape(x, (-1, 2, 4)), "reshape across sequences"),
     ],
 )
@@ -249,3 +254,14 @@ def test_half_precision_inside_stays_whole() -> None:
     program = check(model(Half()))
     ((_, reason),) = program.plan.stops
     assert "a cast to float16" in reason
+
+
+def test_a_call_that_changes_a_variable_is_left_to_the_model() -> None:
+    last = tf.Variable(np.zeros(4, "float32"))
+
+    def changing(x: Any) -> Any:
+        last.assign(tf.reduce_max(x, [0, 1]))
+        return x * last
+
+    _, source = lowered(changing)
+    assert [n for n in source.graph.nodes() if "changes a variable" in str(n.attrs.get("why"))]

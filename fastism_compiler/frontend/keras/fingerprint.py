@@ -1,74 +1,136 @@
 """What a compiled program rests on besides the values of variables: which layers compute what, by name of the layer.
 
 A program follows its model's variables as they change. It cannot follow what was decided when it was lowered: a LoRA
-adapter that is added, a quantization, another dtype policy, an activation or a weight that is put in the place of
-another. Comparing fingerprints finds these, layer by layer.
+adapter that is added, a quantization, another dtype policy, another activation, a number or an array that a layer
+keeps. Comparing fingerprints finds these, layer by layer.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
-from types import FunctionType
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from fastism_compiler.frontend.keras import private
 
-Fingerprint = Mapping[str, tuple[Any, ...]]
-"""Layer name -> what it computes with; values compare equal as long as nothing is replaced."""
+Fingerprint = Mapping[str, Mapping[str, Any]]
+"""Layer name -> attribute -> what it holds, in a form that compares equal as long as nothing is replaced."""
 
-_PLAIN = (bool, int, float, str, tuple, type(None))
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _IN_TRAINING = frozenset(
     (
-        "built", "compiled", "optimizer", "loss", "metrics", "supports_masking", "supports_jit", "name",
+        "built", "compiled", "optimizer", "loss", "loss_weights", "metrics", "supports_masking", "supports_jit", "name",
         "train_function", "test_function", "predict_function", "stop_training", "stop_evaluating", "stop_predicting",
         "steps_per_execution", "unrolled_steps_per_execution", "run_eagerly", "jit_compile", "auto_scale_loss",
+        "history", "momentum",
     )
 )  # fmt: skip
 """Attributes that training, predicting and saving set, and that inference does not read."""
+_DEEPEST = 4
+"""How far attributes of attributes are looked at."""
+_LARGEST = 1 << 24
+"""Bytes of a numpy array up to which its content is compared; a larger one is known by its place."""
 
 
 def fingerprint(model: Any) -> Fingerprint:
     """The fingerprint of a model as it is now.
 
-    Objects in it (variables, functions) are kept alive by it, so that none can take the identity of another.
+    Objects in it (variables, functions, tensors) are kept alive by it, so that none can take the identity of another.
     """
     return {f"{number}:{layer.name}": _of(layer) for number, layer in enumerate([model, *private.layers_of(model)])}
 
 
-def changed_layers(one: Fingerprint, other: Fingerprint) -> list[str]:
+def steady(one: Fingerprint, other: Fingerprint) -> Fingerprint:
+    """Of two fingerprints of a model in use: what is the same in both.
+
+    What a layer's `call` itself writes (a counter, the last scores) is not; it is no change of the model. It is marked
+    as such, so that it is left out of comparisons.
+    """
+    return {
+        layer: {
+            name: value if _alike(value, other.get(layer, {}).get(name)) else _WRITTEN for name, value in of.items()
+        }
+        | dict.fromkeys(other.get(layer, {}).keys() - of.keys(), _WRITTEN)
+        for layer, of in one.items()
+    }
+
+
+def changed_layers(before: Fingerprint, now: Fingerprint) -> list[str]:
     """Names of the layers that compute something else, or are not in both."""
-    names = [*one, *(name for name in other if name not in one)]
-    return [name.partition(":")[2] for name in names if not _same(one.get(name), other.get(name))]
+    names = [*before, *(name for name in now if name not in before)]
+    return [name.partition(":")[2] for name in names if not _same(before.get(name), now.get(name))]
 
 
-def _of(layer: Any) -> tuple[Any, ...]:
-    found: list[Any] = [type(layer)]
+_WRITTEN = object()
+"""In the place of an attribute that changes while the model is used."""
+
+
+def _of(layer: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"class": type(layer), "call": type(layer).call}
+    own = private.is_custom(layer)
     for name, value in vars(layer).items():
-        if isinstance(value, keras.Variable | keras.DTypePolicy) or (_is_public(name) and _is_plain(value)):
-            found += [name, value]
-    return tuple(found)
+        known = isinstance(value, keras.Variable | keras.DTypePolicy)
+        if known or (name not in _IN_TRAINING and (not name.startswith("_") or (own and name not in _OF_KERAS))):
+            found[name] = _snapshot(value, _DEEPEST)
+    return found
 
 
-def _is_public(name: str) -> bool:
-    return not name.startswith("_") and name not in _IN_TRAINING
+def _of_any_layer() -> frozenset[str]:
+    layer = keras.layers.Identity()
+    layer(np.zeros((1, 1), "float32"))
+    return frozenset(vars(layer))
 
 
-def _is_plain(value: Any) -> bool:
-    return type(value) in _PLAIN or type(value) is FunctionType
+_OF_KERAS = _of_any_layer()
+"""What Keras itself keeps in every layer."""
 
 
-def _same(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> bool:
-    if one is None or other is None or len(one) != len(other):
+def _snapshot(value: Any, depth: int) -> Any:
+    """A value in a form that compares equal to that of the same value."""
+    if isinstance(value, list | tuple):
+        return (type(value), *(_snapshot(v, depth - 1) for v in value)) if depth else type(value)
+    if isinstance(value, dict):
+        return (dict, *((key, _snapshot(v, depth - 1)) for key, v in value.items())) if depth else dict
+    if isinstance(value, partial):
+        return (partial, _snapshot((value.func, value.args, value.keywords), depth))
+    if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST and value.dtype != object:
+        return (value.shape, value.dtype.str, zlib.crc32(np.ascontiguousarray(value)))
+    if isinstance(value, _PLAIN) or _by_identity(value):
+        return value
+    own = not type(value).__module__.startswith(("keras.", "tensorflow.", "builtins", "threading", "_thread"))
+    return (
+        (type(value), _snapshot(vars(value), depth - 1))
+        if own and depth and hasattr(value, "__dict__")
+        else type(value)
+    )
+
+
+def _by_identity(value: Any) -> bool:
+    functions = FunctionType | BuiltinFunctionType | MethodType | type | keras.Variable | keras.DTypePolicy | np.ndarray
+    return isinstance(value, functions) or (tf.is_tensor(value) and hasattr(value, "numpy"))
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    if one is None or other is None:
         return False
-    return all(_alike(a, b) for a, b in zip(one, other, strict=True))
+    names = one.keys() | other.keys()
+    return all(one.get(name) is _WRITTEN or _alike(one.get(name), other.get(name)) for name in names)
 
 
 def _alike(a: Any, b: Any) -> bool:
-    """The same object; or equal plain values, and policies of one name."""
+    """The same object; equal plain values, and policies of one name; the same inside."""
     if a is b:
         return True
     if isinstance(a, keras.DTypePolicy) and isinstance(b, keras.DTypePolicy):
         return bool(a.name == b.name)
-    return type(a) is type(b) and type(a) in _PLAIN and bool(a == b)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return isinstance(a, (*_PLAIN, MethodType)) and bool(a == b)

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.frontend.keras.fingerprint import Fingerprint, changed_layers, fingerprint
+from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.fingerprint import Fingerprint, changed_layers, fingerprint, steady
 from fastism_compiler.frontend.keras.naive import NaiveRows
 from fastism_compiler.frontend.keras.reduction import append_function
 from fastism_compiler.frontend.source import FlatFunction, Origin, Weight
@@ -47,6 +48,15 @@ class KerasOrigin(Origin):
     def fingerprint(self) -> Fingerprint:
         """Which layers compute what (see `fingerprint`)."""
         return fingerprint(self.model)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there are layers that Keras has not written."""
+        return any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)])
+
+    def steady(self, one: Fingerprint, other: Fingerprint) -> Fingerprint:
+        """What calls of the model do not write themselves."""
+        return steady(one, other)
 
     def changed(self, before: Fingerprint) -> list[str]:
         """Layers that were changed behind the program's back."""

@@ -106,7 +106,7 @@ class Call:
     @staticmethod
     def is_batched(x: Any) -> bool:
         """Whether this is a value of each sequence."""
-        return isinstance(x, Rows) or (isinstance(x, Node) and x.type.rank > 0 and x.type.shape[0] is BATCH)
+        return isinstance(x, Rows | Phases) or (isinstance(x, Node) and x.type.rank > 0 and x.type.shape[0] is BATCH)
 
     def typed(self, x: Any) -> Any:
         """A value in the dtype that TensorFlow gives it."""
