@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
@@ -56,10 +58,24 @@ class CompileOptions:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
         if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
             raise OptionError("batch_size must be a positive integer", got=self.batch_size)
+        self._check_kinds()
         check_length(self.length)
         if self.memory_budget is not None:
             parse_budget(self.memory_budget)
         _ = self.machine  # refuses devices that are not here, and targets that do not exist
+
+    def _check_kinds(self) -> None:
+        """Refuse values of another kind, which would fail somewhere else."""
+        texts = self.stop_at if isinstance(self.stop_at, list | tuple) else [self.stop_at]
+        for name, right, expected in (
+            ("outputs", self.outputs is None or isinstance(self.outputs, Mapping), "a dict: output -> index, or None"),
+            ("reduce", self.reduce is None or callable(self.reduce), "a function of the outputs, or None"),
+            ("stop_at", all(t is None or isinstance(t, str) for t in texts), "a layer name, or several"),
+            ("alphabet", isinstance(self.alphabet, str) and _distinct(self.alphabet), "letters, each of them once"),
+            ("channels", self.channels is None or _whole_numbers(self.channels), "whole numbers, or None"),
+        ):
+            if not right:
+                raise OptionError(f"{name}= has another kind", expected=expected, got=repr(getattr(self, name)))
 
     def check_model(self, graph: Graph) -> None:
         """Check what depends on the model.
@@ -112,6 +128,14 @@ class CompileOptions:
     def machine(self) -> Machine:
         """What kernels and tiles are planned for."""
         return machine_for(self.target, self.local_devices, here=self.autotune)
+
+
+def _distinct(letters: str) -> bool:
+    return len(letters) > 0 and len(set(letters)) == len(letters)
+
+
+def _whole_numbers(values: Any) -> bool:
+    return not isinstance(values, str | Mapping) and all(isinstance(n, int | np.integer) for n in np.ravel(values))
 
 
 def has_float64(graph: Graph) -> bool:

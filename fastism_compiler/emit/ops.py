@@ -185,8 +185,15 @@ def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _embedding(node: Node, tokens: Tensor, table: Tensor) -> Tensor:
-    """Rows of a table; computed tokens may count from its end, as they do in Keras."""
-    return tf.gather(table, tf.where(tokens < 0, tokens + tf.cast(table.shape[0], tokens.dtype), tokens))
+    """Rows of a table; computed tokens may count from its end, as they do in Keras.
+
+    Those that the table has no row for become NaN, which has the row scored by the model itself, and that refuses them.
+    """
+    rows = tf.cast(table.shape[0], tokens.dtype)
+    place = tf.where(tokens < 0, tokens + rows, tokens)
+    found = tf.gather(table, tf.clip_by_value(place, 0, rows - 1))
+    outside = (place < 0) | (place >= rows)
+    return tf.where(outside[..., None], tf.constant(float("nan"), found.dtype), found)
 
 
 def _attention(node: Node, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.export.savedmodel import portable_of
+from fastism_compiler.host.process import check_process
 from fastism_compiler.mutations.layout import SequenceLayout
 from fastism_compiler.mutations.letters import Tokens
 from fastism_compiler.runtime.engine_program import EngineProgram
@@ -48,6 +49,7 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 
     def call(self, x: Any, replacement: Any = None) -> Any:
         """Scan `x` (as the model takes its inputs) with `replacement` `[w, C]` (tokens: `[w]`; default zeros)."""
+        check_process()
         changed = self._changed() if self._changed is not None else []
         if changed:
             raise UnsupportedError(

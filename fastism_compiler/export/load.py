@@ -21,6 +21,7 @@ from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRow
 from fastism_compiler.export.manifest import Manifest, check_files
 from fastism_compiler.export.savedmodel import MANIFEST
 from fastism_compiler.export.target import check_format, new_artifact
+from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges, TensorType
 from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import Channels, Letters, Tokens
@@ -51,6 +52,9 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     Raises:
         ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
     """
+    check_process()
+    if not isinstance(path, str | os.PathLike):
+        raise ArtifactError("a program is loaded from a path", expected="a directory or an .ism file", got=repr(path))
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler.errors import ArtifactError
-from fastism_compiler.host.files import partial_path, put_in_place, remove_stale, sync_tree
+from fastism_compiler.host.files import beside, partial_path, put_in_place, remove_stale, sync_tree
 from fastism_compiler.ir.errors import OptionError
 
 FORMATS = ("savedmodel", "ism", "onnx", "stablehlo")
@@ -59,7 +59,7 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
     Raises:
         ArtifactError: `path` exists and may not be replaced, or cannot be written.
     """
-    data = path.with_name(path.name + ".data")
+    data = beside(path, path.name + ".data")
     targets = (path, data) if with_data else (path,)
     for target in targets:
         _check_free(target, overwrite)

@@ -8,6 +8,7 @@ from typing import Any
 from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
+from fastism_compiler.host.process import check_process
 
 # Named, and imported with the first model that is read: a framework takes seconds to load, and must not come with the
 # package. Keras stands last, as it takes every path.
@@ -20,6 +21,7 @@ def read_model(model: Any, options: ReadOptions | None = None) -> SourceModel:
 
     Raises:
         ModelError: nothing that a frontend reads; another backend of Keras than TensorFlow.
+        UnsupportedError: a forked child of a process with TensorFlow.
         FastISMError: as `Frontend.read`.
     """
     return _frontend_for(model).read(model, options or ReadOptions())
@@ -36,6 +38,7 @@ def describe_model(model: Any, options: ReadOptions | None = None) -> ModelInter
 
 
 def _frontend_for(model: Any) -> Frontend:
+    check_process()
     check_backend()
     for module in FRONTENDS:
         frontend: Frontend = import_module(module).FRONTEND

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.ir.errors import OptionError
+
 _NUMBERS = itertools.count()
 _ABANDONED_S = 86_400
 """A partial file of another machine counts as abandoned when nothing has been written to it for a day."""
@@ -28,9 +30,20 @@ _LONGEST = 100
 """Letters of the target's name in a partial name: file systems allow 255 in all."""
 
 
+def beside(path: Path, name: str) -> Path:
+    """A path in the same folder.
+
+    Raises:
+        OptionError: `path` is a folder without a name of its own (`.`, `/`), beside which nothing can stand.
+    """
+    if not path.name:
+        raise OptionError("an output needs a name", expected="a new file or folder, not this one", got=repr(str(path)))
+    return path.with_name(name)
+
+
 def partial_path(path: Path) -> Path:
     """A new hidden path beside `path`, which tells who writes there."""
-    return path.with_name(f".{path.name[:_LONGEST]}.{_machine()}.{os.getpid()}.{next(_NUMBERS)}.partial")
+    return beside(path, f".{path.name[:_LONGEST]}.{_machine()}.{os.getpid()}.{next(_NUMBERS)}.partial")
 
 
 def remove_stale(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler._version import __version__
-from fastism_compiler.host.files import remove_stale, write_json
+from fastism_compiler.host.files import beside, remove_stale, write_json
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.record import SEAL, damaged, is_sealed, read_object, sealed
 
@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
 
 def manifest_path(result: Path) -> Path:
     """Where the manifest of a result stands: `<result>.manifest.json`."""
-    return result.with_name(f"{result.name}.manifest.json")
+    return beside(result, f"{result.name}.manifest.json")
 
 
 def write_manifest(result: Path, content: dict[str, Any]) -> None:

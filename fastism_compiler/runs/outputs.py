@@ -124,6 +124,9 @@ def as_list(result: Any, outputs: Sequence[Output], keys: Sequence[Any]) -> list
 def _output(name: str, axes: list[str], names: Sequence[str], unique: Sequence[str], text: str) -> Output:
     if name in unique:
         number = unique.index(name)
+    elif list(names).count(name) > 1:
+        places = [str(i) for i, known in enumerate(names) if known == name]
+        raise OptionError("several outputs have this name; choose by number", expected=places, got=repr(text))
     elif name in names:
         number = list(names).index(name)
     elif (given := index_number(name)) is not None and given < len(names):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.selection import Packer
+from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import RangeError
 from fastism_compiler.ir.types import FLOATS
@@ -65,7 +65,6 @@ class Program:
         self._scorer_for, self._most_rows = scorer_for, most_rows
         self._sparse: Scorer | None = None
         self._lock = threading.Lock()
-        self._process = os.getpid()
 
     # Scoring
 
@@ -288,12 +287,7 @@ class Program:
         Raises:
             UnsupportedError: a forked child of the process that compiled, where TensorFlow hangs.
         """
-        if os.getpid() != self._process:
-            raise UnsupportedError(
-                "a program runs in the process that compiled it: TensorFlow does not survive a fork",
-                expected='processes started by "spawn", each with a program of its own (compile or load it there)',
-                got=f"process {os.getpid()}, forked from {self._process}",
-            )
+        check_process()
         self.refresh()
 
     def refresh(self) -> None:

@@ -236,7 +236,13 @@ def test_stateful_recurrence_is_refused_by_name() -> None:
         fc.compile(keras.Model(x, L.LSTM(3, stateful=True, name="memory_keeper")(x)))
 
 
-@pytest.mark.parametrize(("option", "value"), [("precision", "float8"), ("batch_size", 0), ("batch_size", 2.5)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *[("precision", "float8"), ("batch_size", 0), ("batch_size", 2.5), ("outputs", 5), ("outputs", "head")],
+        *[("outputs", [9]), ("reduce", 5), ("stop_at", 5), ("channels", "x"), ("alphabet", 5), ("alphabet", "AACG")],
+    ],
+)
 def test_bad_options(option: str, value: Any) -> None:
     with pytest.raises(fc.FastISMError):
         fc.compile(GRAPHS["conv_valid"](), **{option: value})

@@ -112,6 +112,18 @@ def test_the_alphabet_and_the_channels_decide() -> None:
     assert fc.compile(model, channels=[0, 1], verify=False).ranges.count == 4, "channels are of the last axis"
 
 
+@pytest.mark.parametrize("shape", [(5, 60), (20, 60), (6, 6)])
+def test_axes_that_may_be_meant_otherwise_are_noted(shape: tuple[int, ...]) -> None:
+    inputs = L.Input(shape)
+    plan = fc.compile(keras.Model(inputs, L.Flatten()(inputs)), verify=False).plan
+    assert any(f"taken for {shape[0]} positions of {shape[1]} channels" in note for note in plan.notes)
+    if shape[0] != shape[1]:
+        swapped = fc.compile(
+            keras.Model(inputs, L.Flatten()(inputs)), alphabet="ACDEFGHIKLMNPQRSTVWY"[: shape[0]], verify=False
+        )
+        assert swapped.ranges.count == shape[1]
+
+
 def test_what_holds_no_sequence_is_refused() -> None:
     x = inputs = L.Input((5, 6, 4))
     with pytest.raises(fc.InputError, match="letters may come first"):

@@ -14,6 +14,7 @@ import pytest
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.planning.memory import parse_budget
+from tests.programs import compile_tiles
 
 L = keras.layers
 LENGTH, ROWS = 8, 5
@@ -83,6 +84,18 @@ def test_numbers_that_an_embedding_is_only_computed_from_are_not_limited() -> No
     model = keras.Model([sequence, cell], y)
     program = fc.compile(model, jit=False, verify=False)
     np.testing.assert_allclose(program.reference([X, [[29], [1]]]), model([X, np.array([[29], [1]])]).numpy())
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_computed_tokens_outside_of_a_table_are_refused_as_the_model_does(jit: bool) -> None:
+    """XLA takes the nearest row instead."""
+    sequence, cell = L.Input((LENGTH, 4), name="seq"), L.Input((1,), dtype="int32", name="cell")
+    y = L.Concatenate()([L.Flatten()(L.Conv1D(2, 3)(sequence)), L.Flatten()(L.Embedding(5, 2)(cell + 1))])
+    program = compile_tiles(randomize(keras.Model([sequence, cell], y)), seq_input="seq", jit=jit, verify=False)
+    assert np.isfinite(program([X, [[0], [3]]])).all()
+    for use in (program, program.saturate, program.reference):
+        with pytest.raises(fc.InputError, match=r"100 is not in \[0, 5\)"):
+            use([X, [[99], [0]]])
 
 
 def test_letters_that_a_one_hot_encoding_has_no_channel_for_are_zeros() -> None:
@@ -155,6 +168,24 @@ def test_a_forked_child_is_told(program: fc.CompiledISM) -> None:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     child = context.Process(target=_forked, args=(program, theirs))
+    child.start()
+    assert ours.poll(60), "the child hangs"
+    assert "does not survive a fork" in ours.recv()
+    child.join()
+
+
+def _loads(path: str, answer: Any) -> None:
+    try:
+        fc.load(path)
+    except fc.UnsupportedError as error:
+        answer.send(str(error))
+
+
+def test_a_forked_child_that_loads_a_program_is_told(program: fc.CompiledISM, tmp_path: Path) -> None:
+    program.export(tmp_path / "p.ism", "ism")
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_loads, args=(str(tmp_path / "p.ism"), theirs))
     child.start()
     assert ours.poll(60), "the child hangs"
     assert "does not survive a fork" in ours.recv()

@@ -161,3 +161,16 @@ def test_ways_to_write_a_number(tmp_path: Path) -> None:
 def test_a_number_is_chosen_once() -> None:
     with pytest.raises(fc.OptionError, match="names a number once"):
         choose_outputs(["head:2,0,2"], ["head"])
+
+
+def test_a_name_of_two_outputs_is_refused_by_name() -> None:
+    with pytest.raises(fc.OptionError, match="several outputs have this name"):
+        choose_outputs(["head:0"], ["head", "head"])
+    assert [o.number for o in choose_outputs(["1"], ["head", "head"])] == [1]
+
+
+@pytest.mark.parametrize("place", [".", "/", ""])
+def test_an_output_has_a_name(place: str, tmp_path: Path) -> None:
+    path, fasta = save(small_model(), tmp_path), write_fasta(tmp_path / "in.fa", {"s": "A" * LENGTH})
+    with pytest.raises(fc.OptionError, match="an output needs a name"):
+        fc.scan(path, fasta, place, execution=ALONE)

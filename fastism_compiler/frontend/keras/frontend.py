@@ -17,6 +17,7 @@ from fastism_compiler.frontend.keras.lowering import Lowered, functional_graph, 
 from fastism_compiler.frontend.keras.origin import KerasOrigin
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
@@ -75,10 +76,23 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     return interface, function
 
 
+def _layout_notes(inputs: InputSpec) -> list[str]:
+    """How the axes of the sequence were understood, where that is not plain."""
+    if inputs.layout is not None:
+        return [f"sequences are {inputs.layout}, as the model takes them"]
+    type_ = inputs.types[inputs.sequence]
+    if type_.rank == 3 and type_.extent(1) <= type_.extent(2):
+        return [
+            f"the sequence was taken for {type_.extent(1)} positions of {type_.extent(2)} channels; "
+            "if its letters come first, alphabet= with as many letters says so"
+        ]
+    return []
+
+
 def _notes(known: ModelInterface, lowered: Lowered) -> list[str]:
     """What users should know about this model."""
     dtypes = {str(layer.compute_dtype) for layer in private.layers_of(known.model)}
-    notes = [f"sequences are {known.inputs.layout}, as the model takes them"] if known.inputs.layout else []
+    notes = [*_layout_notes(known.inputs)]
     notes += [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
     notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
     whole = lowered.declined.get(known.model.name)

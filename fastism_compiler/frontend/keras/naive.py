@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import traced
+from fastism_compiler.errors import InputError
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.runtime.naive import in_batches
 
 _ROWS = 64
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the model itself refuses, such as a token that an Embedding has no row for, is an error of the input.
+
+    Raises:
+        InputError: in place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        lines = str(error.message).strip().splitlines()
+        told = next((line for line in lines if "is not in [" in line), lines[0])
+        raise InputError("the model refuses these inputs", got=told.strip()[:200]) from error
 
 
 class NaiveRows:
@@ -37,14 +54,16 @@ class NaiveRows:
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`, the sequence as `[n, L, C]` or tokens."""
         inputs = self._inputs.as_taken(inputs)
-        if self._jit:
-            return in_batches(self._traced, inputs, self.rows)
-        return in_batches(self._with_open_batch, inputs, self.rows, pad=False)
+        with _refusals():
+            if self._jit:
+                return in_batches(self._traced, inputs, self.rows)
+            return in_batches(self._with_open_batch, inputs, self.rows, pad=False)
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
         """The same without a graph, whose optimiser leaves NaN out of some maxima."""
         inputs = self._inputs.as_taken(inputs)
-        return in_batches(lambda block: self._run([tf.constant(x) for x in block]), inputs, self.rows, pad=False)
+        with _refusals():
+            return in_batches(lambda block: self._run([tf.constant(x) for x in block]), inputs, self.rows, pad=False)
 
     def in_float64(self) -> NaiveRows | None:
         """The same model cloned to float64, weights copied: the exact oracle; None where it cannot be cloned."""
