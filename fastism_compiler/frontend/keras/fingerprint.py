@@ -100,7 +100,7 @@ def _snapshot(value: Any, depth: int) -> Any:
     if isinstance(value, partial):
         return (partial, _snapshot((value.func, value.args, value.keywords), depth))
     if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST and value.dtype != object:
-        return (value.shape, value.dtype.str, zlib.crc32(np.ascontiguousarray(value)))
+        return (value.shape, value.dtype.str, zlib.crc32(value.tobytes()))
     if isinstance(value, _PLAIN) or _by_identity(value):
         return value
     own = not type(value).__module__.startswith(("keras.", "tensorflow.", "builtins", "threading", "_thread"))
