@@ -21,7 +21,7 @@ def test_random_models() -> None:
     assert summary["models"] >= MODELS
     assert summary["refused"] == {}
     assert summary["windowed"] > MODELS // 2
-    assert summary["share_of_multiply_adds_in_windows"] > 0.7
+    assert summary["share_of_multiply_adds_in_windows"] > 0.5
 
 
 @pytest.mark.parametrize("mode", sorted(set(MODES)))

@@ -105,7 +105,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "a function of a function": tf.function(lambda x: tf.nn.relu(x) * 2.0),
     "a constant for each sequence": lambda x: x + tf.ones([tf.shape(x)[0], 1, 4]),
     "the tail of the error function": lambda x: 1e3 * tf.math.erfc(x + 3.0),
-    "weights alone": lambda x: x * tf.nn.relu(tf.sqrt(tf.transpose(VECTOR_VARIABLE) + 0.5)),
+    "weights alone": lambda x: tf.nn.tanh(x) * tf.nn.relu(tf.sqrt(tf.transpose(VECTOR_VARIABLE) + 0.5)),
     "the shape": lambda x: tf.reshape(x, (tf.shape(x)[0], tf.shape(x)[1] // 2, 8)),
 }
 
