@@ -1,4 +1,4 @@
-"""Four published models in their own runtimes, in processes that can import nothing else."""
+"""Three published models in their own runtimes, in processes that can import nothing else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 from benchmarks.artifacts import TOLERANCE, export_model, run_elsewhere, worst_error
 from benchmarks.run_artifacts import RUNTIMES
 
-# dilated convolutions and two inputs, a recurrent layer, many kinds of layers in a row, a tiny model;
+# dilated convolutions and two inputs, a recurrent layer, convolutions and pools in a row;
 # `python -m benchmarks.artifacts` runs every model of `fc.models`
 SMALL: dict[str, dict[str, Any]] = {
     "chrombpnet": {"length": 220, "profile": 30, "filters": 4, "bias_filters": 2, "dilated": 2},
     "danq": {"length": 80, "scale": 0.02, "outputs": 3},
     "optimus_5prime": {"length": 24},
-    "scbasset": {"length": 256, "scale": 0.02, "cells": 4},
 }
 BATCHES = (1, 3)
 
