@@ -23,15 +23,17 @@ Fingerprint = Mapping[str, Mapping[str, Any]]
 """Layer name -> attribute -> what it holds, in a form that compares equal as long as nothing is replaced."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_KNOWN = (keras.Variable, keras.DTypePolicy)
+_BY_IDENTITY = (FunctionType, BuiltinFunctionType, MethodType, type, *_KNOWN)
 _IN_TRAINING = frozenset(
     (
         "built", "compiled", "optimizer", "loss", "loss_weights", "metrics", "supports_masking", "supports_jit", "name",
         "train_function", "test_function", "predict_function", "stop_training", "stop_evaluating", "stop_predicting",
         "steps_per_execution", "unrolled_steps_per_execution", "run_eagerly", "jit_compile", "auto_scale_loss",
-        "history", "momentum",
+        "history", "momentum", "call_signature_parameters", "output_names",
     )
 )  # fmt: skip
-"""Attributes that training, predicting and saving set, and that inference does not read."""
+"""Attributes that training, predicting and saving set or read, and Keras's own notes; inference does not read them."""
 _DEEPEST = 4
 """How far attributes of attributes are looked at."""
 _LARGEST = 1 << 24
@@ -75,7 +77,7 @@ def _of(layer: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": type(layer), "call": type(layer).call}
     own = private.is_custom(layer)
     for name, value in vars(layer).items():
-        known = isinstance(value, keras.Variable | keras.DTypePolicy)
+        known = isinstance(value, _KNOWN)
         if known or (name not in _IN_TRAINING and (not name.startswith("_") or (own and name not in _OF_KERAS))):
             found[name] = _snapshot(value, _DEEPEST)
     return found
@@ -93,16 +95,17 @@ _OF_KERAS = _of_any_layer()
 
 def _snapshot(value: Any, depth: int) -> Any:
     """A value in a form that compares equal to that of the same value."""
+    if type(value) in _PLAIN or _by_identity(value):
+        return value
     if isinstance(value, list | tuple):
         return (type(value), *(_snapshot(v, depth - 1) for v in value)) if depth else type(value)
     if isinstance(value, dict):
         return (dict, *((key, _snapshot(v, depth - 1)) for key, v in value.items())) if depth else dict
     if isinstance(value, partial):
         return (partial, _snapshot((value.func, value.args, value.keywords), depth))
-    if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST and value.dtype != object:
-        return (value.shape, value.dtype.str, zlib.crc32(value.tobytes()))
-    if isinstance(value, _PLAIN) or _by_identity(value):
-        return value
+    if isinstance(value, np.ndarray):
+        small = value.nbytes <= _LARGEST and value.dtype != object
+        return (value.shape, value.dtype.str, zlib.crc32(value.tobytes())) if small else value
     own = not type(value).__module__.startswith(("keras.", "tensorflow.", "builtins", "threading", "_thread"))
     return (
         (type(value), _snapshot(vars(value), depth - 1))
@@ -112,8 +115,7 @@ def _snapshot(value: Any, depth: int) -> Any:
 
 
 def _by_identity(value: Any) -> bool:
-    functions = FunctionType | BuiltinFunctionType | MethodType | type | keras.Variable | keras.DTypePolicy | np.ndarray
-    return isinstance(value, functions) or (tf.is_tensor(value) and hasattr(value, "numpy"))
+    return isinstance(value, _BY_IDENTITY) or (tf.is_tensor(value) and hasattr(value, "numpy"))
 
 
 def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
@@ -134,3 +136,44 @@ def _alike(a: Any, b: Any) -> bool:
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(_alike, a, b))
     return isinstance(a, (*_PLAIN, MethodType)) and bool(a == b)
+
+
+class Watch:
+    """A quick look whether anything at all was put in a layer since a fingerprint was last found unchanged.
+
+    It compares objects, attribute by attribute, and says no more than that nothing happened; where a layer keeps
+    something that can change inside (a list, an array), it never says so.
+    """
+
+    def __init__(self) -> None:
+        self._before: Fingerprint | None = None
+        self._seen: list[tuple[Any, Any, dict[str, Any]]] = []
+
+    def look(self, before: Fingerprint, model: Any) -> None:
+        """Remember a model as it is now, whose fingerprint was `before`."""
+        layers = [model, *private.layers_of(model)]
+        fixed = all(_is_fixed(value) for of in before.values() for value in of.values())
+        self._before = before if fixed else None
+        self._seen = [(layer, type(layer).call, dict(vars(layer))) for layer in layers] if fixed else []
+
+    def untouched(self, before: Fingerprint, model: Any) -> bool:
+        """Whether nothing was replaced since."""
+        if before is not self._before:
+            return False
+        layers = [model, *private.layers_of(model)]
+        if len(layers) != len(self._seen):
+            return False
+        for layer, (known, call, attributes) in zip(layers, self._seen, strict=True):
+            now = vars(layer)
+            if layer is not known or type(layer).call is not call or len(now) != len(attributes):
+                return False
+            if any(now.get(name) is not value for name, value in attributes.items()):
+                return False
+        return True
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether what a snapshot was made of has nothing inside that can change."""
+    if isinstance(value, tuple):
+        return value[:1] == (tuple,) and all(map(_is_fixed, value[1:]))
+    return value is not _WRITTEN

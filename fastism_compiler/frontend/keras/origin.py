@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.keras import private
-from fastism_compiler.frontend.keras.fingerprint import Fingerprint, changed_layers, fingerprint, steady
+from fastism_compiler.frontend.keras.fingerprint import Fingerprint, Watch, changed_layers, fingerprint, steady
 from fastism_compiler.frontend.keras.naive import NaiveRows
 from fastism_compiler.frontend.keras.reduction import append_function
 from fastism_compiler.frontend.source import FlatFunction, Origin, Weight
@@ -26,6 +26,7 @@ class KerasOrigin(Origin):
     model: Any
     structure: Any
     inputs: InputSpec
+    watch: Watch = field(default_factory=Watch)
 
     def oracle(self, rows: int, *, jit: bool = False) -> NaiveRows:
         """The model itself on whole sequences."""
@@ -60,7 +61,12 @@ class KerasOrigin(Origin):
 
     def changed(self, before: Fingerprint) -> list[str]:
         """Layers that were changed behind the program's back."""
-        return changed_layers(before, fingerprint(self.model))
+        if self.watch.untouched(before, self.model):
+            return []
+        changed = changed_layers(before, fingerprint(self.model))
+        if not changed:
+            self.watch.look(before, self.model)
+        return changed
 
     def configuration(self) -> str | None:
         """The model as JSON; None where a custom layer has no configuration."""
