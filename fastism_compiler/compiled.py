@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -51,7 +52,8 @@ class CompiledISM(EngineProgram):
             if not layers:
                 return
             shown = ", ".join(map(repr, layers[:3])) + (", ..." if len(layers) > 3 else "")
-            warnings.warn(f"the model was changed after compile (layers {shown}); it is compiled again", stacklevel=4)
+            message = f"the model was changed after compile (layers {shown}); it is compiled again"
+            warnings.warn(message, stacklevel=_frames_of_this_package())
             vars(self).update(vars(self._recipe()))
 
     def __reduce__(self) -> Any:
@@ -100,3 +102,11 @@ class CompiledISM(EngineProgram):
         """
         self.refresh()
         return ISMLayer(self, self._changed)
+
+
+def _frames_of_this_package() -> int:
+    """The `stacklevel` with which a warning of the caller names the line of the user's that led here."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("fastism_compiler"):
+        level, frame = level + 1, frame.f_back
+    return level

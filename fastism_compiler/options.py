@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,8 @@ class CompileOptions:
 
     def _check_kinds(self) -> None:
         """Refuse values of another kind, which would fail somewhere else."""
-        texts = self.stop_at if isinstance(self.stop_at, list | tuple) else [self.stop_at]
+        several = isinstance(self.stop_at, Iterable) and not isinstance(self.stop_at, str)
+        texts = list(self.stop_at or ()) if several else [self.stop_at]
         for name, right, expected in (
             ("outputs", self.outputs is None or isinstance(self.outputs, Mapping), "a dict: output -> index, or None"),
             ("reduce", self.reduce is None or callable(self.reduce), "a function of the outputs, or None"),

@@ -96,10 +96,8 @@ class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 
 def _in_order(x: Any, layout: SequenceLayout) -> Any:
     """`[B, L, C]` from a tensor as the model takes it."""
-    length, letters = layout.sizes
-    if layout.swapped:
-        return tf.transpose(tf.reshape(x, [-1, letters, length]), [0, 2, 1])
-    return tf.reshape(x, [-1, length, letters])
+    flat = tf.reshape(x, [-1, *layout.pair])
+    return tf.transpose(flat, [0, 2, 1]) if layout.swapped else flat
 
 
 def _layer_of(program: EngineProgram) -> keras.layers.Layer:

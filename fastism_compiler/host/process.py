@@ -1,4 +1,4 @@
-"""Whether this process is a forked child of one that had TensorFlow running, which does not survive that."""
+"""Whether this process is a forked child of one in which TensorFlow had started, which it does not survive."""
 
 from __future__ import annotations
 
@@ -11,8 +11,19 @@ _forked_from: list[int] = []
 
 
 def _remember() -> None:
-    if "tensorflow" in sys.modules:
+    if _tensorflow_has_started():
         _forked_from.append(os.getppid())
+
+
+def _tensorflow_has_started() -> bool:
+    """Whether TensorFlow has threads: with the first variable or tensor, not as soon as it is imported.
+
+    It tells nobody, so that this reads a private attribute; where that is gone, having imported it counts.
+    """
+    if "tensorflow" not in sys.modules:
+        return False
+    context = getattr(sys.modules.get("tensorflow.python.eager.context"), "_context", None)
+    return bool(getattr(context, "_initialized", True))
 
 
 if hasattr(os, "register_at_fork"):
@@ -23,7 +34,7 @@ def check_process() -> None:
     """Refuse to go on in a forked child, where TensorFlow hangs.
 
     Raises:
-        UnsupportedError: TensorFlow was imported before the fork.
+        UnsupportedError: TensorFlow was in use before the fork.
     """
     if _forked_from:
         raise UnsupportedError(

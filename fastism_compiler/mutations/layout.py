@@ -38,7 +38,7 @@ class SequenceLayout:
 
     def read(self, x: Array) -> Array:
         """`[B, L, C]` from what the model takes."""
-        flat = x.reshape(len(x), *self._pair)
+        flat = x.reshape(len(x), *self.pair)
         return np.ascontiguousarray(flat.transpose(0, 2, 1) if self.swapped else flat)
 
     def write(self, x: Array) -> Array:
@@ -51,7 +51,8 @@ class SequenceLayout:
         return f"[{', '.join(['batch', *(names.get(axis, '1') for axis in range(1, len(self.shape) + 1))])}]"
 
     @property
-    def _pair(self) -> tuple[int, int]:
+    def pair(self) -> tuple[int, int]:
+        """Positions and letters in the order of the model."""
         return self.sizes[::-1] if self.swapped else self.sizes
 
 

@@ -278,11 +278,15 @@ def _rounded_otherwise(program: Verifiable, arrays: list[Array], jobs: Jobs) -> 
 def _allow(result: OutputError, y: Array, z: Array, again: list[Array]) -> OutputError:
     """Pass what steps of the model itself explain, where no float64 clone can judge: rounding to 8 bits makes such."""
     finite = np.isfinite(z)
-    moved = (np.abs(other - z)[finite & np.isfinite(other)] for other in again)
-    amplified = max(float(m.max(initial=0)) for m in moved)
-    furthest = float(np.abs(y - z)[finite].max(initial=0))
+    amplified = max(_furthest_from(z, other) for other in again)
+    furthest = _furthest_from(z, y)
     steps = amplified > _STEPS * float(np.abs(z[finite]).max(initial=0))
     return replace(result, passed=steps and furthest <= _NAIVE_FACTOR * amplified, amplified=amplified)
+
+
+def _furthest_from(z: Array, other: Array) -> float:
+    both = np.isfinite(z) & np.isfinite(other)
+    return float(np.abs(other[both].astype(np.float64) - z[both]).max(initial=0))
 
 
 def _rmse(a: Array, b: Array) -> float:

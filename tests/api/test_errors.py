@@ -248,6 +248,12 @@ def test_bad_options(option: str, value: Any) -> None:
         fc.compile(GRAPHS["conv_valid"](), **{option: value})
 
 
+def test_any_collection_of_layers_may_stop() -> None:
+    model = GRAPHS["conv_valid"]()
+    names = {layer.name for layer in model.layers if "conv" in layer.name}
+    assert fc.compile(model, stop_at=names, verify=False, jit=False).plan.stops
+
+
 def test_errors_are_also_builtin_errors() -> None:
     for error, builtin in (
         (fc.RangeError, ValueError),

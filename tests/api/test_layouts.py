@@ -109,7 +109,11 @@ def test_the_alphabet_and_the_channels_decide() -> None:
     model = keras.Model(inputs, L.Flatten()(L.Conv1D(2, 3)(x)))
     assert fc.compile(model, verify=False).ranges.count == 20
     assert fc.compile(model, alphabet="ACDEFGHIKLMNPQRSTVWY", verify=False).ranges.count == 4
-    assert fc.compile(model, channels=[0, 1], verify=False).ranges.count == 4, "channels are of the last axis"
+    told = fc.compile(model, channels=[0, 1], verify=False)
+    assert told.ranges.count == 4, "channels are of the last axis"
+    assert not told.plan.notes
+    short = L.Input((3, 4))
+    assert not fc.compile(keras.Model(short, L.Flatten()(short)), verify=False).plan.notes
 
 
 @pytest.mark.parametrize("shape", [(5, 60), (20, 60), (6, 6)])

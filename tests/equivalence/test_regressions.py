@@ -366,15 +366,3 @@ def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -
     inputs = make_inputs(m, 2)
     naive = naive_scan(m, inputs, [(i, i + 1) for i in range(9)], lambda r: 0)
     assert noted or np.allclose(program(inputs["seq"]), naive[0] if isinstance(naive, list) else naive, atol=1e-4)
-
-
-def test_a_model_that_amplifies_rounding_is_not_called_wrong() -> None:
-    """Rounding to 8 bits turns a last bit into a step of 6 %, in the model itself as well."""
-    rng = np.random.default_rng(3)
-    x = inputs = L.Input((60, 4))
-    x = L.Conv1D(16, 5, padding="same", activation="relu")(x)
-    x = L.Add()([x, L.MultiHeadAttention(2, 8)(x, x)])
-    m = keras.Model(inputs, L.Dense(2)(L.Flatten()(L.Dense(16, activation="relu")(x))))
-    m.set_weights([rng.normal(0, 1, w.shape) for w in m.get_weights()])
-    m.quantize("float8")
-    assert fc.compile(m, jit=False, verify=False).verify()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,24 @@ def test_a_forked_child_that_loads_a_program_is_told(program: fc.CompiledISM, tm
     assert ours.poll(60), "the child hangs"
     assert "does not survive a fork" in ours.recv()
     child.join()
+
+
+def test_a_fork_before_tensorflow_has_started_is_no_fault() -> None:
+    code = """
+import multiprocessing, sys, fastism_compiler as fc, tensorflow
+def work(answer):
+    import keras
+    model = keras.Sequential([keras.layers.Input((5, 4)), keras.layers.Flatten()])
+    answer.send(fc.compile(model, verify=False, jit=False).ranges.count)
+context = multiprocessing.get_context("fork")
+ours, theirs = context.Pipe()
+child = context.Process(target=work, args=(theirs,))
+child.start()
+assert ours.poll(100), "the child hangs"
+print(ours.recv())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["5"], done.stderr[-2000:]
 
 
 def test_pickles(program: fc.CompiledISM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

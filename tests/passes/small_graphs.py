@@ -10,8 +10,9 @@ from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
 
 from fastism_compiler.frontend.bindings import Bindings
+from fastism_compiler.frontend.keras.functional import functional_graph
 from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec
-from fastism_compiler.frontend.keras.lowering import functional_graph, lower
+from fastism_compiler.frontend.keras.lowering import lower
 from tests.graphs import GRAPHS
 
 NAMES = sorted(GRAPHS)

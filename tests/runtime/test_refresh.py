@@ -53,11 +53,12 @@ class Kept(L.Layer):
         self.scale = Scale(0.5)
         self.options = {"shift": 0.25}
         self.calls, self.last = 0, None
+        self.momentum = 0.75  # what Keras has for training in its own layers
 
     def call(self, x: Any) -> Any:
         self.calls, self.last = self.calls + 1, x
         kept = self.number * self._hidden * np.array(self.numbers, "float32") * self.array
-        return keras.ops.tanh(x * kept * self.scale.by + self.options["shift"])
+        return keras.ops.tanh(x * kept * self.scale.by + self.options["shift"]) * self.momentum
 
 
 class Scale:
@@ -80,6 +81,7 @@ def _kept(**values: Any) -> Callable[[Any], None]:
 REPLACED: dict[str, Callable[[Any], Any]] = {
     "a number": _kept(number=0.5),
     "a private number": _kept(_hidden=0.8),
+    "a name that Keras has, too": _kept(momentum=0.5),
     "an element of a list": lambda m: m.get_layer("kept").numbers.__setitem__(0, 9.0),
     "an element of an array": lambda m: m.get_layer("kept").array.__setitem__(1, 9.0),
     "an attribute of an object": lambda m: setattr(m.get_layer("kept").scale, "by", 2.0),
@@ -139,8 +141,9 @@ def test_a_changed_model_is_compiled_again_once(change: str) -> None:
     program = fc.compile(m, verify=False, jit=False)
     before = program(x)
     CHANGES[change](m)
-    with pytest.warns(UserWarning, match="changed after compile .*compiled again"):
+    with pytest.warns(UserWarning, match="changed after compile .*compiled again") as told:
         after = program(x)
+    assert told[0].filename == __file__
     assert np.abs(after - before).max() > 1e-3
     assert_close(after, naive_scan(m, {"seq": x}, EVERYWHERE, lambda r: 0), rtol=1e-4)
     with warnings.catch_warnings():

@@ -52,6 +52,7 @@ def layer_over_axes(builder: Builder, layer: Any, x: Node, over: tuple[int, ...]
 
 def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
     """An operation on each element by itself."""
+    # Keras gives a Python number its own floating dtype in these, and a float32 one meets float64 rounded
     dtype = next((x.type.dtype for x in operands if isinstance(x, Node) and x.type.dtype in FLOATS), "float32")
     nodes = [builder.node(x, dtype if keras.config.floatx() == "float64" else "float32") for x in operands]
     if any(n.type.batched and n.type.rank != max(m.type.rank for m in nodes) for n in nodes):
@@ -62,7 +63,7 @@ def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
 def _results(operation: Any, *nodes: Node) -> list[Any]:
     symbols = [keras.KerasTensor(n.type.shape, dtype=n.type.dtype) for n in nodes]
     results = keras.tree.flatten(operation.compute_output_spec(*symbols))
-    if type(operation).__name__ == "Normalize":  # which says float32, whatever it is given
+    if type(operation).__name__ == "Normalize" and nodes[0].type.dtype in FLOATS:  # which says float32 for all of them
         results = [keras.KerasTensor(t.shape, dtype=nodes[0].type.dtype) for t in results]
     return list(results)
 

@@ -27,13 +27,15 @@ _KNOWN = (keras.Variable, keras.DTypePolicy)
 _BY_IDENTITY = (FunctionType, BuiltinFunctionType, MethodType, type, *_KNOWN)
 _IN_TRAINING = frozenset(
     (
-        "built", "compiled", "optimizer", "loss", "loss_weights", "metrics", "supports_masking", "supports_jit", "name",
-        "train_function", "test_function", "predict_function", "stop_training", "stop_evaluating", "stop_predicting",
-        "steps_per_execution", "unrolled_steps_per_execution", "run_eagerly", "jit_compile", "auto_scale_loss",
-        "history", "momentum", "call_signature_parameters", "output_names",
+        "compiled", "optimizer", "loss", "loss_weights", "metrics", "train_function", "test_function",
+        "predict_function", "stop_training", "stop_evaluating", "stop_predicting", "steps_per_execution",
+        "unrolled_steps_per_execution", "run_eagerly", "jit_compile", "auto_scale_loss", "history", "momentum",
+        "output_names",
     )
 )  # fmt: skip
-"""Attributes that training, predicting and saving set or read, and Keras's own notes; inference does not read them."""
+"""Attributes of models, and of layers of Keras, that training and predicting set or read, and inference does not."""
+_NOTES = frozenset(("built", "name", "supports_masking", "supports_jit", "call_signature_parameters"))
+"""What Keras notes of every layer."""
 _DEEPEST = 4
 """How far attributes of attributes are looked at."""
 _LARGEST = 1 << 24
@@ -76,9 +78,10 @@ _WRITTEN = object()
 def _of(layer: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": type(layer), "call": type(layer).call}
     own = private.is_custom(layer)
+    unread = _NOTES if own and not isinstance(layer, keras.Model) else _NOTES | _IN_TRAINING
     for name, value in vars(layer).items():
-        known = isinstance(value, _KNOWN)
-        if known or (name not in _IN_TRAINING and (not name.startswith("_") or (own and name not in _OF_KERAS))):
+        watched = name not in unread and (not name.startswith("_") or (own and name not in _OF_KERAS))
+        if watched or isinstance(value, _KNOWN):
             found[name] = _snapshot(value, _DEEPEST)
     return found
 

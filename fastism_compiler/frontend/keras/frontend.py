@@ -10,10 +10,11 @@ import keras
 
 from fastism_compiler.frontend.builder import dtype_name
 from fastism_compiler.frontend.keras import private
+from fastism_compiler.frontend.keras.functional import functional_graph
 from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec, output_nest
 from fastism_compiler.frontend.keras.keras2 import is_keras2
 from fastism_compiler.frontend.keras.loading import load_model
-from fastism_compiler.frontend.keras.lowering import Lowered, functional_graph, identifier, lower
+from fastism_compiler.frontend.keras.lowering import Lowered, identifier, lower
 from fastism_compiler.frontend.keras.origin import KerasOrigin
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.ir.types import FLOATS
@@ -47,7 +48,7 @@ class KerasFrontend(Frontend):
             origin=known.origin,
             graph=lowered.graph,
             bindings=lowered.bindings,
-            notes=tuple(_notes(known, lowered)),
+            notes=tuple(_notes(known, lowered, options.letters)),
         )
 
     def describe(self, model: Any, options: ReadOptions) -> ModelInterface:
@@ -76,23 +77,26 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     return interface, function
 
 
-def _layout_notes(inputs: InputSpec) -> list[str]:
-    """How the axes of the sequence were understood, where that is not plain."""
+def _layout_notes(inputs: InputSpec, letters: int | None) -> list[str]:
+    """How the axes of the sequence were understood, where neither the alphabet nor `channels=` makes that plain."""
     if inputs.layout is not None:
         return [f"sequences are {inputs.layout}, as the model takes them"]
     type_ = inputs.types[inputs.sequence]
-    if type_.rank == 3 and type_.extent(1) <= type_.extent(2):
-        return [
-            f"the sequence was taken for {type_.extent(1)} positions of {type_.extent(2)} channels; "
-            "if its letters come first, alphabet= with as many letters says so"
-        ]
-    return []
+    if letters is None or type_.rank != 3:
+        return []
+    length, channels = type_.extent(1), type_.extent(2)
+    if length > channels or (channels == letters != length):
+        return []
+    return [
+        f"the sequence was taken for {length} positions of {channels} channels; "
+        "if its letters come first, alphabet= with as many letters says so"
+    ]
 
 
-def _notes(known: ModelInterface, lowered: Lowered) -> list[str]:
+def _notes(known: ModelInterface, lowered: Lowered, letters: int | None) -> list[str]:
     """What users should know about this model."""
     dtypes = {str(layer.compute_dtype) for layer in private.layers_of(known.model)}
-    notes = [*_layout_notes(known.inputs)]
+    notes = _layout_notes(known.inputs, letters)
     notes += [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
     notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
     whole = lowered.declined.get(known.model.name)

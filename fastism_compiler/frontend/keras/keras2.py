@@ -57,7 +57,7 @@ def load(config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode
     options = {"safe_mode": safe_mode} if config.archive else {}
     try:
         return tf_keras.models.load_model(config.path, custom_objects=custom_objects, compile=False, **options)
-    except Exception:
+    except Exception:  # a class that is missing has a better error; any other stays what it is
         check_names(config, known)
         raise
 

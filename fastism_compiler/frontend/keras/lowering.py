@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from fastism_compiler.errors import ModelError, UnsupportedError
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
@@ -79,40 +79,6 @@ def lower(model: Any, inputs: InputSpec, function: Any) -> Lowered:
 def lower_onto(graph: Graph, bindings: Bindings, function: Any, nodes: Sequence[Node], prefix: str) -> list[Node]:
     """Append a functional graph, applied to `nodes`, to a lowered model; its flat outputs."""
     return _Lowering(Builder(graph, bindings, rule_for)).function(function, nodes, prefix)
-
-
-def functional_graph(model: Any) -> Any:
-    """The functional graph of a model.
-
-    A subclassed model is traced with symbolic Keras tensors; one that uses
-    more than Keras layers and `keras.ops` becomes a single opaque node.
-
-    Raises:
-        ModelError: a model that was never built, or that TensorFlow cannot trace.
-    """
-    function = private.function_of(model)
-    if function is not None:
-        return function
-    symbol = private.built_symbol(model)
-    if symbol is None:
-        raise ModelError(
-            "the model must have a functional graph, or have been built on one input",
-            expected="a functional or Sequential model, or a subclassed one that has been called once",
-            got=type(model).__name__,
-        )
-    training = {"training": False} if private.takes_training(model) else {}
-    try:
-        return private.trace(model, [symbol], training)
-    except Exception as symbolic:
-        try:
-            return private.wrap(model, symbol)
-        except Exception as error:
-            raise ModelError(
-                "a subclassed model must be made of operations that can be traced, without Python control flow on "
-                "tensors",
-                expected="a call() of Keras layers, keras.ops or tf operations; or a functional model",
-                got=f"{type(model).__name__}: {error}",
-            ) from symbolic
 
 
 def identifier(name: str) -> str:
@@ -237,7 +203,10 @@ class _Lowering:
             except Exception as error:  # whatever a user's function raises on symbolic tensors
                 if symbols_only:
                     raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
-                packed = lambda *tensors: function(keras.tree.pack_sequence_as(nodes, tensors))  # noqa: E731
+
+                def packed(*tensors: Any) -> Any:
+                    return function(keras.tree.pack_sequence_as(nodes, tensors))
+
                 return self._through_tensorflow(packed, keras.tree.flatten(nodes), what, error)
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
             if read.any and self.builder.captured > captured:

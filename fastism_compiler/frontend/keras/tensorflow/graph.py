@@ -9,8 +9,9 @@ whenever a program runs.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, ON_WE
 from fastism_compiler.ir import BATCH, Node
 from fastism_compiler.ir.errors import FastISMError
 
+_INLINING = threading.RLock()
 SEQUENCES = 13, 17
 """What comes from the number of sequences is different in the two graphs; small, as constants are as large."""
 
@@ -43,10 +45,11 @@ def lower_tensorflow(
         Decline: an operation that is not in the table, by name; results that depend on the number of sequences.
     """
     graph, other = (_trace(function, nodes, count) for count in SEQUENCES)
-    walk = _Walk(builder, graph, _Constants(graph, other), {id(v.value): v for v in variables})
-    for placeholder, node in zip(graph.inputs, nodes, strict=False):
-        walk.values[placeholder.ref()] = node
-    return [walk.result(tensor) for tensor in graph.outputs]
+    with closing(_Constants(graph, other)) as constants:
+        walk = _Walk(builder, graph, constants, {id(v.value): v for v in variables})
+        for placeholder, node in zip(graph.inputs, nodes, strict=False):
+            walk.values[placeholder.ref()] = node
+        return [walk.result(tensor) for tensor in graph.outputs]
 
 
 def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> Any:
@@ -66,13 +69,18 @@ def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> A
 
 @contextmanager
 def _inlined() -> Iterator[None]:
-    """Inside, a `tf.function` that is called while another is traced is traced with it."""
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)
+    """Inside, a `tf.function` that is called while another is traced is traced with it.
+
+    TensorFlow has one such setting for all threads. One thread at a time changes it, so that none restores what another
+    has set; programs that run meanwhile may run op by op.
+    """
+    with _INLINING:
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,11 @@ class _Constants:
             fed = {t.name: value for t, value in zip(one.inputs, given, strict=True)}
             results.append(session.run(list(one.outputs), fed))
         return [_common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
+
+    def close(self) -> None:
+        """Let go of what was computed with."""
+        for session in self._sessions:
+            session.close()
 
     def both(self, op: Any) -> tuple[Any, Any]:
         """An operation in either graph."""

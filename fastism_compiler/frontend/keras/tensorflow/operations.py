@@ -56,11 +56,8 @@ def _along(function: Callable[..., Any]) -> Rule:
 
 
 def _matmul(call: Call) -> Any:
-    turned = [
-        bool(call[name])
-        for name in (("transpose_a", "transpose_b") if call.op.type == "MatMul" else ("adj_x", "adj_y"))
-    ]
-    x, y = (_turned(call, v) if turn else v for v, turn in zip(call.operands, turned, strict=True))
+    names = ("transpose_a", "transpose_b") if call.op.type == "MatMul" else ("adj_x", "adj_y")
+    x, y = (_turned(call, v) if call[name] else v for v, name in zip(call.operands, names, strict=True))
     if call.op.type == "MatMul" and not call.is_batched(x):
         raise Decline("a product of weights alone")
     return call.apply(ops.matmul, x, y)
@@ -161,10 +158,10 @@ _OWN: dict[str, Rule] = {
     "Any": _reduction(ops.any),
     "ArgMax": _along(ops.argmax),
     "ArgMin": _along(ops.argmin),
-    "BiasAdd": _bias,
     "AvgPool": convolutions.pool(ops.average_pool),
     "BatchMatMulV2": _matmul,
     "BatchToSpaceND": convolutions.from_phases,
+    "BiasAdd": _bias,
     "Cast": _cast,
     "ClipByValue": _with(ops.clip),
     "ConcatV2": arrangements.concatenate,
@@ -216,7 +213,8 @@ OPERATIONS: Mapping[str, Rule] = MappingProxyType(
 )
 """TensorFlow operation -> how it is lowered."""
 
-SPREADING = frozenset({*_UNARY, *_BINARY, *_PASSED_ON, "SelectV2", "ClipByValue", "BatchMatMulV2"})
+_BY_ELEMENT = frozenset({*_UNARY, *_BINARY, *_PASSED_ON, "SelectV2", "ClipByValue"})
+SPREADING = _BY_ELEMENT | {"BatchMatMulV2"}
 """Operations for which a constant that is the same for each sequence may be there once."""
 
 ON_WEIGHTS = frozenset(
@@ -230,20 +228,7 @@ ON_WEIGHTS = frozenset(
 
 ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
     {
-        Rows: frozenset(
-            {
-                *_UNARY,
-                *_BINARY,
-                *_PASSED_ON,
-                "BiasAdd",
-                "MatMul",
-                "Reshape",
-                "Cast",
-                "SelectV2",
-                "ClipByValue",
-                "LeakyRelu",
-            }
-        ),
+        Rows: _BY_ELEMENT | {"BiasAdd", "Cast", "LeakyRelu", "MatMul", "Reshape"},
         Phases: frozenset({"ExpandDims", "Squeeze", "Conv2D", "DepthwiseConv2dNative", "BatchToSpaceND"}),
     }
 )
