@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from fastism_compiler.export.keras_layer import ISMLayer
@@ -106,7 +107,8 @@ class CompiledISM(EngineProgram):
 
 def _frames_of_this_package() -> int:
     """The `stacklevel` with which a warning of the caller names the line of the user's that led here."""
-    level, frame = 1, sys._getframe(1)
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("fastism_compiler"):
         level, frame = level + 1, frame.f_back
     return level
