@@ -136,7 +136,8 @@ def _distinct(letters: str) -> bool:
 
 
 def _whole_numbers(values: Any) -> bool:
-    return not isinstance(values, str | Mapping) and all(isinstance(n, int | np.integer) for n in np.ravel(values))
+    collection = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
+    return collection and all(isinstance(n, int | np.integer) for n in values)
 
 
 def has_float64(graph: Graph) -> bool:

@@ -35,20 +35,20 @@ class Found:
         return [*self.frame, *self.records.values(), *(d for damages in self.tasks.values() for d in damages)]
 
 
-def find_damage(store: Store, *, contents: bool, frame_contents: bool = True) -> Found:
+def find_damage(store: Store, *, contents: bool) -> Found:
     """Compare the files of a store with what it records of them.
 
     A store of an earlier version records nothing, and nothing is found.
 
     Args:
         store: complete or not, with readable attributes.
-        contents: read the results of tasks; else only look whether they are there, with their sizes.
-        frame_contents: the same for all other files.
+        contents: read the results of tasks; else only look whether they are there, with their sizes. All other files
+            are read.
 
     Raises:
         StoreError: the attributes or the plan are damaged.
     """
-    return _damage(store, store.attributes, contents=contents, frame_contents=frame_contents)
+    return _damage(store, store.attributes, contents=contents, frame_contents=True)
 
 
 def _damage(store: Store, attributes: Mapping[str, Any], *, contents: bool, frame_contents: bool) -> Found:

@@ -240,7 +240,15 @@ def test_stateful_recurrence_is_refused_by_name() -> None:
     ("option", "value"),
     [
         *[("precision", "float8"), ("batch_size", 0), ("batch_size", 2.5), ("outputs", 5), ("outputs", "head")],
-        *[("outputs", [9]), ("reduce", 5), ("stop_at", 5), ("channels", "x"), ("alphabet", 5), ("alphabet", "AACG")],
+        *[
+            ("outputs", [9]),
+            ("reduce", 5),
+            ("stop_at", 5),
+            ("channels", "x"),
+            ("channels", 5),
+            ("alphabet", 5),
+            ("alphabet", "AACG"),
+        ],
     ],
 )
 def test_bad_options(option: str, value: Any) -> None:
