@@ -18,7 +18,6 @@ from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.fields import index_number
-from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scores import SCORES
 from fastism_compiler.runs.settings import REDUCTIONS
@@ -70,11 +69,7 @@ class RunOptions:
         Raises:
             OptionError: a further format would replace what no run has written, or does not hold this kind of store.
         """
-        for name in self.to:
-            if name not in formats.HELD[kind]:
-                known = f"one of {', '.join(formats.HELD[kind])}"
-                raise OptionError("the format of --to does not hold this", expected=f"{known} for {kind}", got=name)
-            formats.check_target(converted_path(Path(output), name), name)
+        formats.check_wanted(kind, [(name, converted_path(Path(output), name)) for name in self.to])
 
     def finish(self, summary: Summary) -> None:
         """Write the other formats, and say what was done."""

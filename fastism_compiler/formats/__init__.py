@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
 from fastism_compiler.host.files import check_room, partial_of, put_in_place, sha256, sync_tree
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.errors import RunError
-from fastism_compiler.runs.manifest import is_theirs, manifest_path, write_manifest
+from fastism_compiler.runs.errors import RunError, StoreError
+from fastism_compiler.runs.manifest import is_theirs, manifest_path, read_manifest, write_manifest
+from fastism_compiler.runs.store import META
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ HELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The formats that hold each kind of store."""
 
+_SHA256, _BEFORE = "sha256", "sha256_before"
+"""In a manifest: digests of the files, and of those of an earlier conversion that they replace."""
+
 
 def convert(
     store: str | os.PathLike[str],
@@ -79,32 +83,33 @@ def convert(
 
     Args:
         store: of a scan, or of variants.
-        output: the file (modisco: the folder) to write; an older one, known by its manifest, is replaced.
+        output: the file (modisco: the folder) to write; an older one is replaced that is as its manifest says.
         to: `hdf5` (as basenji_sat_bed), `modisco`, `bigwig` or `bedgraph` (importance per
             position), `tsv`, or, for variants, `vcf`.
         track: which output (`head`, or `head:3` where it has axes); formats that hold
             one number per cell need one where the store has several.
-        overwrite: replace what no conversion has written, too.
+        overwrite: replace what no conversion has written, or what was changed since, too.
 
     Raises:
         OptionError: an unknown format or track, a format that cannot hold this store, or
-            an output that exists and has no manifest beside it.
+            an output that exists and is not as the manifest beside it says.
         StoreError: a store that is none, is not complete, or is damaged.
         RunError: the output cannot be written.
     """
-    if to not in FORMATS:
-        raise OptionError("no such format", expected=f"one of {sorted(FORMATS)}", got=repr(to))
-    form, source, path = FORMATS[to], Source(Path(store)), Path(output)
+    form, source, path = _form(to), Source(Path(store)), Path(output)
     check_target(path, to, overwrite=overwrite)
     with _told(path), partial_of(path) as partial:
         _write(form, to, source, partial, track)
         sync_tree(partial)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
-        digests = {name: sha256(partial / name) for name in form.files} or {path.name: sha256(partial)}
+        digests = {
+            _SHA256: {name: sha256(partial / name) for name in form.files} or {path.name: sha256(partial)},
+            _BEFORE: {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)},
+        }
         # The manifest comes first: after a kill in between, the next run knows the target for its own, and the digest
         # says that an older file there is not this one.
-        write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, "sha256": digests})
+        write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, **digests})
         put_in_place(partial, path)
 
 
@@ -137,8 +142,33 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_wanted(kind: str, to: Iterable[tuple[str, str | os.PathLike[str]]]) -> None:
+    """Refuse, before anything is computed, formats that could not be written afterwards.
+
+    Args:
+        kind: of the store that will be there, one of those in `HELD`.
+        to: format and path of each.
+
+    Raises:
+        OptionError: an unknown format, one that does not hold this kind of store, or one that would replace what no
+            conversion has written.
+    """
+    for name, path in to:
+        _form(name)
+        if name not in HELD[kind]:
+            known = f"one of {', '.join(HELD[kind])} for {kind}"
+            raise OptionError("the format does not hold this", expected=known, got=name)
+        check_target(Path(path), name)
+
+
+def _form(to: str) -> Format:
+    if to not in FORMATS:
+        raise OptionError("no such format", expected=f"one of {sorted(FORMATS)}", got=repr(to))
+    return FORMATS[to]
+
+
 def check_target(path: Path, to: str, *, overwrite: bool = False) -> None:
-    """Refuse to replace what no conversion has written: a model, say, or the variants that were scored.
+    """Refuse to replace what no conversion has written, or somebody has changed since: a model, a table with notes.
 
     Args:
         path: the output.
@@ -146,26 +176,42 @@ def check_target(path: Path, to: str, *, overwrite: bool = False) -> None:
         overwrite: replace it all the same.
 
     Raises:
-        OptionError: a file for a folder, or a folder for a file; without `overwrite`, a file of the output that
-            exists without a manifest beside it, or a file that is called like the manifest and is none.
+        OptionError: a store, a file for a folder, or a folder for a file; without `overwrite`, a file of the output
+            that exists and is not as the manifest beside it says, or a file that is called like the manifest and is
+            none.
     """
     files = FORMATS[to].files
+    if (path / META).exists():
+        raise OptionError("the output is a store", expected="a path of its own", got=str(path))
     if path.is_dir() and not files:
         raise OptionError("the output is a file", got=f"the folder {path}")
     if path.is_file() and files:
         raise OptionError("the output is a folder", got=f"the file {path}")
     if overwrite:
         return
-    manifest = manifest_path(path)
-    there = [p for p in ([path / name for name in files] or [path]) if p.exists() and not manifest.exists()]
+    theirs = [p for p in _targets(path, to) if p.exists() and not _is_as_written(path, p)]
     if is_theirs(path):
-        there.append(manifest)
-    if there:
+        theirs.append(manifest_path(path))
+    if theirs:
         raise OptionError(
-            "only what a conversion has written is replaced",
-            expected="a new path, one with its manifest beside it, or --overwrite (overwrite=True)",
-            got=str(there[0]),
+            "only what a conversion has written is replaced, and only if nobody has changed it since",
+            expected="a new path, a file that is as its manifest says, or convert --overwrite (overwrite=True)",
+            got=str(theirs[0]),
         )
 
 
-__all__ = ["FORMATS", "HELD", "LETTERS", "RANGES", "VARIANTS", "Format", "check_target", "convert"]
+def _targets(path: Path, to: str) -> list[Path]:
+    """The files that a format writes."""
+    return [path / name for name in FORMATS[to].files] or [path]
+
+
+def _is_as_written(output: Path, file: Path) -> bool:
+    """Whether a file of an output exists, and is what a conversion has written there."""
+    try:
+        recorded = read_manifest(output)
+        return sha256(file) in (recorded.get(key, {}).get(file.name) for key in (_SHA256, _BEFORE))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, StoreError):
+        return False
+
+
+__all__ = ["FORMATS", "HELD", "LETTERS", "RANGES", "VARIANTS", "Format", "check_wanted", "convert"]

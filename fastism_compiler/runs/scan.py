@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.formats import convert
+from fastism_compiler.formats import LETTERS, RANGES, check_wanted, convert
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.arrays import is_array_file, read_arrays
 from fastism_compiler.genomics.fasta import read_fasta
@@ -161,10 +161,12 @@ def scan(
         StoreError: an output that belongs to another run.
         RunError: the store cannot be written, or workers keep dying.
     """
+    settings = settings or ScanSettings()
+    check_wanted(LETTERS if settings.ranges is None else RANGES, to)
     with ExitStack() as files:
         sequences = files.enter_context(Source(source))
         regions_of = None if genome is None else files.enter_context(Source(genome))
-        job = ScanJob(path_or_model(model), settings or ScanSettings(), sequences, regions_of)
+        job = ScanJob(path_or_model(model), settings, sequences, regions_of)
         summary = execute(job, Path(output), execution or Execution(), progress)
     if summary.complete:
         for name, path in to:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.formats import convert
+from fastism_compiler.formats import VARIANTS, check_wanted, convert
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
@@ -113,6 +113,7 @@ def scan_variants(
         FastISMError: as `scan`; an InputError also for a reference allele that
             is not what the genome says.
     """
+    check_wanted(VARIANTS, to)
     with Source(variants) as table, Source(genome) as chromosomes:
         job = VariantJob(path_or_model(model), settings or VariantSettings(), table, chromosomes)
         summary = execute(job, Path(output), execution or Execution(), progress)

@@ -130,6 +130,39 @@ def test_the_users_own_arrays_stay(name: str, store: Path, tmp_path: Path) -> No
     assert CliRunner().invoke(main, command).exit_code == 0, "ours by now"
 
 
+@pytest.mark.parametrize(("to", "name"), [("tsv", "x"), ("modisco", "x/ohe.npz")])
+def test_what_the_user_has_changed_since_stays(to: str, name: str, store: Path, tmp_path: Path) -> None:
+    command = ["convert", str(store), str(tmp_path / "x"), "--to", to, "--track", "head:0"]
+    for _ in range(2):
+        assert CliRunner().invoke(main, command).exit_code == 0, "unchanged: replaced"
+    (tmp_path / name).write_bytes(b"with notes")
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, f"{tmp_path / name}" in refused.output) == (2, True), refused.output
+    assert "--overwrite" in refused.output
+    assert (tmp_path / name).read_bytes() == b"with notes"
+    assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0
+    assert CliRunner().invoke(main, command).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("to", "message"), [("vcf", "does not hold"), ("pickle", "no such format"), ("tsv", "changed")]
+)
+def test_formats_are_looked_at_before_the_scan(to: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(fc.OptionError, match=message):
+        fc.scan("no.keras", "no.fa", tmp_path / "out.zarr", to=[(to, tmp_path / "mine")])
+    with pytest.raises(fc.OptionError, match="does not hold"):
+        fc.scan_variants("no.keras", "no.fa", "no.vcf", tmp_path / "out.zarr", to=[("hdf5", tmp_path / "x")])
+
+
+@pytest.mark.parametrize("to", ["tsv", "modisco"])
+def test_a_store_is_no_output(to: str, store: Path) -> None:
+    before = files.sha256(store.with_name("out.zarr.manifest.json"))
+    with pytest.raises(fc.OptionError, match="a store"):
+        fc.convert(store, store, to, "head:0", overwrite=True)
+    assert files.sha256(store.with_name("out.zarr.manifest.json")) == before
+
+
 def test_the_users_own_manifest_stays(store: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "x.tsv.manifest.json"
     theirs.write_text('{"mine": 1}')
@@ -156,11 +189,12 @@ def test_a_killed_conversion_is_done_again(store: Path, tmp_path: Path, monkeypa
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("fastism_compiler.formats.put_in_place", killed)
-        fc.convert(store, tmp_path / "x.tsv", "tsv")
-    fc.convert(store, tmp_path / "x.tsv", "tsv")
-    assert (tmp_path / "x.tsv").exists()
+    for track in ("head:0", "head:1"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("fastism_compiler.formats.put_in_place", killed)
+            fc.convert(store, tmp_path / "x.tsv", "tsv", track)
+        fc.convert(store, tmp_path / "x.tsv", "tsv", track)
+        assert track[-1] in (tmp_path / "x.tsv").read_text().partition("\n")[0]
 
 
 def test_pictures_are_whole_or_not_there(tmp_path: Path) -> None:
