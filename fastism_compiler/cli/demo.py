@@ -17,7 +17,7 @@ _MOTIF = "TGACTCA"
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(file_okay=False), help="Folder to keep the results in (default: a temporary one)."
+    "--out", type=click.Path(file_okay=False), help="New folder to keep the results in (default: a temporary one)."
 )
 def demo(out: str | None) -> None:
     """Scan regions and variants of a generated genome with a model that knows one motif.
@@ -38,9 +38,12 @@ def run_demo(folder: Path) -> None:
     """Everything once.
 
     Raises:
+        OptionError: a folder that holds something.
         RunError: the motif was not found.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise fc.OptionError("the folder holds something", expected="a new folder, or an empty one", got=folder)
     _write_inputs(folder)
     motif_model().save(folder / "model.keras")
     click.echo(f"model, genome, regions and variants: {folder}")

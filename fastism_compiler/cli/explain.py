@@ -16,13 +16,14 @@ from fastism_compiler.cli.model import ModelOptions, model_options
 @click.option("--graph", is_flag=True, help="Print the annotated graph instead of the table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--draw", type=click.Path(dir_okay=False), help="Also draw the graph, as a .svg, .png or .pdf file.")
-def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace a drawing that is not as this command wrote it, too.")
+def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None, overwrite: bool) -> None:
     """Say what a compiled MODEL (.keras or .h5) will do: layers, windows, kernels, arithmetic, memory.
 
     Example: fastism-compiler explain model.keras --draw model.svg
     """
     if draw is not None:
-        _check(draw)
+        _check(draw, overwrite)
     program = model.compile()
     if graph:
         click.echo(program.text())
@@ -31,19 +32,19 @@ def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None) -
     else:
         click.echo(str(program.plan))
     if draw is not None:
-        _draw(program.graph, draw)
+        _draw(program.graph, draw, overwrite)
 
 
-def _check(path: str) -> None:
+def _check(path: str, overwrite: bool) -> None:
     """Refuse a file that cannot be drawn before compiling for it."""
     # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot.style import check_target
 
-    check_target(path)
+    check_target(path, overwrite=overwrite)
 
 
-def _draw(graph: Any, path: str) -> None:
+def _draw(graph: Any, path: str, overwrite: bool) -> None:
     # late, as above
     from fastism_compiler.plot import graph_figure, save
 
-    save(graph_figure(graph), path)
+    save(graph_figure(graph), path, overwrite=overwrite)

@@ -22,6 +22,7 @@ import click
     help="Importance: minus the mean effect of the alternatives, the lowest, the highest; mean-centred: all letters.",
 )  # fmt: skip
 @click.option("--top", default=30, show_default=True, help="Most outputs shown, or variants labelled.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is not as this command wrote it, too.")
 def plot(
     scores: str,
     output_file: str,
@@ -31,6 +32,7 @@ def plot(
     positions: str | None,
     method: str,
     top: int,
+    overwrite: bool,
 ) -> None:
     """Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
 
@@ -47,13 +49,13 @@ def plot(
     from fastism_compiler.plot.style import check_target
     from fastism_compiler.plot.variant_store import FORMAT, draw_variants
 
-    check_target(output_file)
+    check_target(output_file, overwrite=overwrite)
     choice, store = Choice(sequence, output, _window(positions), method, top), open_store(scores)
     if store.attrs.get("format") == FORMAT:
         figure = draw_variants(store, kind, choice)
     else:
         figure = draw(read_scan(store, scores), kind, choice)
-    save(figure, output_file)
+    save(figure, output_file, overwrite=overwrite)
 
 
 def _window(positions: str | None) -> tuple[int, int] | None:

@@ -16,7 +16,8 @@ import click
     help="How many sequences get pictures, strongest first.",
 )
 @click.option("--output", metavar="NAME[:INDEX]", help="The output that counts, or one number of it; default: all.")
-def report(scores: str, output_file: str, top: int, output: str | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace a file that is not as this command wrote it, too.")
+def report(scores: str, output_file: str, top: int, output: str | None, overwrite: bool) -> None:
     """Write a self-contained HTML report of a scan: SCORES is what `scan` wrote, OUTPUT an .html file.
 
     Example: fastism-compiler report scores.zarr report.html --top 20
@@ -24,4 +25,4 @@ def report(scores: str, output_file: str, top: int, output: str | None) -> None:
     # late: the command line starts without what only some commands draw with
     from fastism_compiler.report import write_report
 
-    write_report(scores, output_file, top, output)
+    write_report(scores, output_file, top, output, overwrite=overwrite)

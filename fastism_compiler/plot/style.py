@@ -12,6 +12,7 @@ import numpy as np
 
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.host.files import check_ending, whole_file
+from fastism_compiler.host.marks import ROOM, check_own, mark
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 
@@ -82,18 +83,27 @@ def symmetric_limit(values: Array) -> float:
     return float(finite.max(initial=0.0)) or 1.0
 
 
-def save(figure: Any, path: str | os.PathLike[str]) -> None:
+def save(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a Figure to a `.png`, `.svg` or `.pdf` file; the same Figure gives the same bytes.
 
+    Args:
+        figure: a matplotlib Figure.
+        path: of the file; one that is as `save` has written it is replaced.
+        overwrite: replace any other file, too.
+
     Raises:
-        OptionError: another extension, or a file that cannot be written.
+        OptionError: another extension, a file that is not as `save` has written it, or one that cannot be written.
     """
     # matplotlib is an extra: this module is imported without it
     import matplotlib as mpl
 
-    target = check_target(path)
+    target = check_target(path, overwrite=overwrite)
     extension = _extension(target)
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
+    metadata = {
+        "png": {"Comment": ROOM},
+        "svg": {"Date": None, "Identifier": ROOM},
+        "pdf": {"CreationDate": None, "Keywords": ROOM},
+    }[extension]
 
     def check(partial: Path) -> None:
         check_ending(partial, _ENDINGS[extension])
@@ -104,15 +114,22 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     try:
         with whole_file(target, check) as partial:
             partial.write_bytes(drawn.getbuffer())
+            mark(partial)
     except OSError as error:
         raise OptionError("the file could not be written", got=f"{path}: {error}") from error
 
 
-def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> Path:
+def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS, *, overwrite: bool = False) -> Path:
     """A path that can be written to, asked before the work begins.
 
+    Args:
+        path: of the file.
+        formats: extensions to choose from.
+        overwrite: replace whatever file is there.
+
     Raises:
-        OptionError: an extension that is not in `formats`, or a folder that does not exist.
+        OptionError: an extension that is not in `formats`, a folder that does not exist, or a file that this package
+            has not written, or that somebody has changed since.
     """
     target = Path(path)
     if _extension(target) not in formats:
@@ -120,6 +137,10 @@ def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS)
         raise OptionError("the file's extension says its format", expected=known, got=str(path))
     if not target.absolute().parent.is_dir():
         raise OptionError("the folder of a new file must exist", expected=f"a folder {target.parent}", got=str(path))
+    try:
+        check_own(target, overwrite=overwrite)
+    except OSError as error:
+        raise OptionError("the file could not be read", got=f"{path}: {error.strerror or error}") from error
     return target
 
 

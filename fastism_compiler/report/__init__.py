@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastism_compiler.host.files import check_ending, whole_file, write_text
+from fastism_compiler.host.marks import mark
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.plot.scan import Scan, open_scan
 from fastism_compiler.plot.style import check_target
@@ -23,6 +24,8 @@ def write_report(
     path: str | os.PathLike[str],
     top: int = 10,
     output: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write a self-contained HTML report of a scan.
 
@@ -32,16 +35,18 @@ def write_report(
 
     Args:
         store: what a scan wrote.
-        path: an `.html` file; replaced if it exists.
+        path: an `.html` file; one that is as `write_report` has written it is replaced.
         top: how many sequences get pictures.
         output: `NAME`, or `NAME:INDEX` for one number of it (default: all outputs count).
+        overwrite: replace any other file, too.
 
     Raises:
         InputError: not a store.
         StoreError: files of the store are damaged or missing.
-        OptionError: an unknown output, `top` below 0, or a file that cannot be written.
+        OptionError: an unknown output, `top` below 0, a file that is not as `write_report` has written it, or one that
+            cannot be written.
     """
-    target = check_target(path, ("html", "htm"))
+    target = check_target(path, ("html", "htm"), overwrite=overwrite)
     if top < 0:
         raise OptionError("a number of sequences is needed", expected="top >= 0", got=top)
     scan = open_scan(store)
@@ -50,6 +55,7 @@ def write_report(
     try:
         with whole_file(target, lambda partial: check_ending(partial, b"</html>\n")) as partial:
             write_text(partial, page(scan, summaries, _sections(scan, summaries, top), _LISTED))
+            mark(partial)
     except OSError as error:
         raise OptionError("the file could not be written", got=f"{path}: {error}") from error
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler._version import __version__
+from fastism_compiler.host.marks import ROOM
 from fastism_compiler.plot.scan import Scan, ScannedSequence
 from fastism_compiler.report.inline import inline_svg
 from fastism_compiler.report.summary import Summary
@@ -42,6 +43,7 @@ def page(
     yield "<!doctype html>\n"
     yield f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield f'<meta name="generator" content="{ROOM}">\n'
     yield '<link rel="icon" href="data:,">\n'
     yield f"<style>\n{_part('page.css')}</style></head><body>\n"
     yield f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(_lead(scan, summaries))}</p>\n'

@@ -136,6 +136,8 @@ def test_demo(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "strongest importance: chr1:" in result.output
     assert {"scan.zarr", "scan.bedgraph", "variants.vcf"} <= {p.name for p in (tmp_path / "demo").iterdir()}
+    refused = run("demo", "--out", tmp_path / "demo")
+    assert (refused.exit_code, "holds something" in refused.output) == (2, True), refused.output
 
 
 def test_help_shows_examples_and_exit_codes() -> None:

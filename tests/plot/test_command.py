@@ -14,7 +14,7 @@ from fastism_compiler.plot import scanned
 from fastism_compiler.plot.scan import open_scan
 from fastism_compiler.plot.scanned import Choice, draw
 from tests.graphs import GRAPHS
-from tests.plot.store import LENGTH, POSITIONS
+from tests.plot.store import LENGTH, POSITIONS, write_store
 
 
 def run(*arguments: object) -> Any:
@@ -145,6 +145,13 @@ def test_explain_draws(tmp_path: Path) -> None:
     text = (tmp_path / "model.svg").read_text()
     assert "reference:multi_head_attention" in text
     assert "tile:multi_head_attention" in text
+    (tmp_path / "mine.svg").write_text("mine")
+    for command in (("explain", model, "--draw"), ("plot", write_store(tmp_path / "scan.zarr"))):
+        refused = run(*command, tmp_path / "mine.svg")
+        assert (refused.exit_code, "--overwrite" in refused.output) == (2, True), refused.output
+        assert (tmp_path / "mine.svg").read_text() == "mine"
+    drawn = run("plot", tmp_path / "scan.zarr", tmp_path / "mine.svg", "--output", "scalar", "--overwrite")
+    assert drawn.exit_code == 0, drawn.output
     refused = run("explain", model, "--draw", tmp_path / "model.txt")
     assert refused.exit_code == 2
     assert ".png or .svg or .pdf" in refused.output

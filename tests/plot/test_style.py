@@ -51,3 +51,27 @@ def test_extensions_and_folders(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "p", "extension"), (tmp_path / "no" / "p.svg", "folder")):
         with pytest.raises(fc.OptionError, match=message):
             save(figure, path)
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_only_pictures_as_we_drew_them_are_replaced(ending: str, tmp_path: Path) -> None:
+    path, figure = tmp_path / f"x.{ending}", logo_figure({"one": np.eye(4)})
+    for _ in range(2):
+        save(figure, path)
+    drawn = path.read_bytes()
+    for changed in (b"", b"mine", drawn.replace(b"fastism-compiler ", b"fastism-compiler 0"), drawn + b"\n"):
+        path.write_bytes(changed)
+        with pytest.raises(fc.OptionError, match=f"(?s)--overwrite.*x.{ending}"):
+            save(figure, path)
+        assert path.read_bytes() == changed
+    save(figure, path, overwrite=True)
+    assert path.read_bytes() == drawn
+
+
+def test_a_mark_leaves_a_picture_whole(tmp_path: Path) -> None:
+    from PIL import Image  # comes with matplotlib
+
+    save(logo_figure({"one": np.eye(4)}), tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as image:
+        image.load()
+        assert image.info["Comment"].startswith("fastism-compiler ")

@@ -177,7 +177,7 @@ def test_a_report_that_fails_leaves_the_old_one(store: Path, tmp_path: Path, mon
 
     monkeypatch.setattr("fastism_compiler.report.figures", broken)
     with pytest.raises(MemoryError):
-        write_report(store, target)
+        write_report(store, target, overwrite=True)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".partial")] == []
 
@@ -250,3 +250,16 @@ def test_a_browser_shows_and_sorts_it_without_errors(store: Path, tmp_path: Path
         assert 'aria-sort="ascending"' in shown
         cells = [key(r[column]) for r in Page(shown).rows[1:]]
         assert cells == sorted(cells)
+
+
+def test_only_reports_as_we_wrote_them_are_replaced(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    command = ["report", str(store), str(path), "--top", "0"]
+    for _ in range(2):
+        assert CliRunner().invoke(main, command).exit_code == 0
+    noted = path.read_text().replace("</h1>", "!</h1>")
+    path.write_text(noted)
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, "r.html" in refused.output, "--overwrite" in refused.output) == (2, True, True)
+    assert path.read_text() == noted
+    assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0
