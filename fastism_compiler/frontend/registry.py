@@ -12,7 +12,7 @@ from fastism_compiler.host.process import check_process
 
 # Named, and imported with the first model that is read: a framework takes seconds to load, and must not come with the
 # package. Keras stands last, as it takes every path.
-FRONTENDS: tuple[str, ...] = ("fastism_compiler.frontend.keras.frontend",)
+FRONTENDS: tuple[str, ...] = ("fastism_compiler.frontend.onnx.frontend", "fastism_compiler.frontend.keras.frontend")
 """Modules with a `FRONTEND` each, in the order in which they are asked."""
 
 

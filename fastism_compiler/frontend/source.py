@@ -132,6 +132,7 @@ class ModelInterface:
         output_names: flat.
         output_dtypes: flat, as the model returns them.
         origin: what only the model itself can do.
+        sha256: of the bytes of the file that was read; empty where there was none, or the frontend does not say.
     """
 
     model: Any
@@ -141,6 +142,7 @@ class ModelInterface:
     output_names: tuple[str, ...]
     output_dtypes: tuple[str, ...]
     origin: Origin
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -4,17 +4,68 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
 
 from fastism_compiler.archives import check_unpacked_size
 from fastism_compiler.errors import ModelError
+from fastism_compiler.host.files import sha256
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file, as it was when it was opened.
+
+    Attributes:
+        path: where the user has it, for messages.
+        copy: a copy that nobody else can write to. It alone is read: what was checked is what is loaded.
+        sha256: of the copy.
+    """
+
+    path: Path
+    copy: Path
+    sha256: str
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[ModelFile]:
+    """Read a model file, once; its copy goes away in the end.
+
+    Raises:
+        ModelError: no such file, one that cannot be read, one that changes meanwhile, or no room for a copy.
+    """
+    if not path.is_file():
+        raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
+    with TemporaryDirectory(prefix="fastism-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / path.name
+        try:
+            before = _state(path)
+            shutil.copyfile(path, copy)
+            changed = _state(path) != before
+        except OSError as error:
+            raise ModelError(
+                "the model file cannot be read into a temporary folder",
+                expected=f"permission to read it, and room in {folder} (TMPDIR says where)",
+                got=f"{path}: {error.strerror or error}",
+            ) from error
+        if changed:
+            raise ModelError("the model file changed while it was read; start again", got=str(path))
+        yield ModelFile(path, copy, sha256(copy))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +73,24 @@ class FileConfig:
     """What a model file says about its model.
 
     Attributes:
-        path: the file.
+        file: the file.
         root: the model's configuration, as JSON has it.
         version: of the Keras that wrote the file; empty where the file does not say.
         archive: a `.keras` archive; else an HDF5 file.
     """
 
-    path: Path
+    file: ModelFile
     root: dict[str, Any]
     version: str
     archive: bool
 
+    @property
+    def path(self) -> Path:
+        """Where the user has the file."""
+        return self.file.path
 
-def read_config(path: Path) -> FileConfig:
+
+def read_config(file: ModelFile) -> FileConfig:
     """Read the configuration of a model file, of Keras 3 or Keras 2. Nothing is built, imported or unpacked.
 
     Raises:
@@ -42,56 +98,60 @@ def read_config(path: Path) -> FileConfig:
     """
     try:
         # the same two questions, in the same order, that Keras asks
-        if path.name.endswith(".keras") and zipfile.is_zipfile(path):
-            return _from_archive(path)
-        if h5py.is_hdf5(path):
-            return _from_hdf5(path)
+        if _is_archive(file):
+            return _from_archive(file)
+        if h5py.is_hdf5(file.copy):
+            return _from_hdf5(file)
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error) or type(error).__name__) from error
-    raise _damaged(path, "neither a zip archive nor an HDF5 file")
+        raise _damaged(file.path, str(error) or type(error).__name__) from error
+    raise _damaged(file.path, "neither a zip archive nor an HDF5 file")
 
 
-def check_links(path: Path) -> None:
+def _is_archive(file: ModelFile) -> bool:
+    return file.copy.name.endswith(".keras") and zipfile.is_zipfile(file.copy)
+
+
+def check_links(file: ModelFile) -> None:
     """Refuse HDF5 weights, in a file or an archive, that point to other files.
 
     Raises:
         ModelError: such weights, or damaged ones.
     """
     try:
-        if not (path.name.endswith(".keras") and zipfile.is_zipfile(path)):
-            with h5py.File(path) as file:
-                _check_links(file, path)
+        if not _is_archive(file):
+            with h5py.File(file.copy) as weights:
+                _check_links(weights, file.path)
             return
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file.copy) as archive:
             if _WEIGHTS in archive.namelist():
-                with h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as file:
-                    _check_links(file, path)
+                with h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as weights:
+                    _check_links(weights, file.path)
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(file.path, str(error)) from error
 
 
-def _from_archive(path: Path) -> FileConfig:
-    with zipfile.ZipFile(path) as archive:
-        check_unpacked_size(archive, path, ModelError)
+def _from_archive(file: ModelFile) -> FileConfig:
+    with zipfile.ZipFile(file.copy) as archive:
+        check_unpacked_size(archive, file.copy, ModelError)
         root = json.loads(archive.read(_CONFIG))
         metadata = json.loads(archive.read(_METADATA)) if _METADATA in archive.namelist() else {}
     version = metadata.get("keras_version", "") if isinstance(metadata, dict) else ""
-    return FileConfig(path, _checked(root, path), str(version), archive=True)
+    return FileConfig(file, _checked(root, file.path), str(version), archive=True)
 
 
-def _from_hdf5(path: Path) -> FileConfig:
-    with h5py.File(path) as file:
-        text = file.attrs.get("model_config")
-        version = file.attrs.get("keras_version", "")
+def _from_hdf5(file: ModelFile) -> FileConfig:
+    with h5py.File(file.copy) as content:
+        text = content.attrs.get("model_config")
+        version = content.attrs.get("keras_version", "")
         if text is None:
-            raise _without_model(file, path)
+            raise _without_model(content, file.path)
     text = text.decode() if isinstance(text, bytes) else text
     version = version.decode(errors="replace") if isinstance(version, bytes) else version
     if not isinstance(text, str):
-        raise _damaged(path, "the attribute model_config is no text")
-    return FileConfig(path, _checked(json.loads(text), path), str(version), archive=False)
+        raise _damaged(file.path, "the attribute model_config is no text")
+    return FileConfig(file, _checked(json.loads(text), file.path), str(version), archive=False)
 
 
 def _checked(root: Any, path: Path) -> dict[str, Any]:

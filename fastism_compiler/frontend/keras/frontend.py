@@ -13,7 +13,7 @@ from fastism_compiler.frontend.keras import private
 from fastism_compiler.frontend.keras.functional import functional_graph
 from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec, output_nest
 from fastism_compiler.frontend.keras.keras2 import is_keras2
-from fastism_compiler.frontend.keras.loading import load_model
+from fastism_compiler.frontend.keras.loading import load_with_digest
 from fastism_compiler.frontend.keras.lowering import Lowered, identifier, lower
 from fastism_compiler.frontend.keras.origin import KerasOrigin
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
@@ -46,6 +46,7 @@ class KerasFrontend(Frontend):
             output_names=known.output_names,
             output_dtypes=known.output_dtypes,
             origin=known.origin,
+            sha256=known.sha256,
             graph=lowered.graph,
             bindings=lowered.bindings,
             notes=tuple(_notes(known, lowered, options.letters)),
@@ -61,7 +62,7 @@ FRONTEND = KerasFrontend()
 
 def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     """What a model takes and returns, and its functional graph."""
-    model = load_model(model, options.custom_objects, options.safe_mode)
+    model, sha256 = load_with_digest(model, options.custom_objects, options.safe_mode)
     function = functional_graph(model)
     position = find_sequence(function, options.seq_input)
     inputs = input_spec(function, position, options.length, options.letters)
@@ -73,6 +74,7 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
         output_names=tuple(str(name) for name in private.output_names(function)),
         output_dtypes=tuple(dtype_name(t.dtype) for t in function.outputs),
         origin=KerasOrigin(model, private.input_structure(function), inputs),
+        sha256=sha256,
     )
     return interface, function
 

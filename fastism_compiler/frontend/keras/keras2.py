@@ -53,10 +53,10 @@ def load(config: FileConfig, custom_objects: Mapping[str, Any] | None, safe_mode
     known = known_names(custom_objects, tf_keras)
     if safe_mode:
         check_config(config, known)
-        check_links(config.path)
+        check_links(config.file)
     options = {"safe_mode": safe_mode} if config.archive else {}
     try:
-        return tf_keras.models.load_model(config.path, custom_objects=custom_objects, compile=False, **options)
+        return tf_keras.models.load_model(config.file.copy, custom_objects=custom_objects, compile=False, **options)
     except Exception:  # a class that is missing has a better error; any other stays what it is
         check_names(config, known)
         raise

@@ -16,7 +16,7 @@ import keras
 from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.keras import keras2
 from fastism_compiler.frontend.keras.check_config import check_config, check_names, known_names
-from fastism_compiler.frontend.keras.file_config import FileConfig, check_links, read_config
+from fastism_compiler.frontend.keras.file_config import FileConfig, ModelFile, check_links, opened, read_config
 
 
 def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
@@ -34,31 +34,40 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
         ModelError: a file that is missing, damaged, not a model, without the model's layers, or refused by
             `safe_mode`; an object that is not a Keras model.
     """
+    return load_with_digest(model, custom_objects, safe_mode)[0]
+
+
+def load_with_digest(model: Any, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> tuple[Any, str]:
+    """The same model, and the SHA-256 of the bytes that it was loaded from (empty: it came from no file).
+
+    Raises:
+        ModelError: as `load_model`.
+    """
+    digest = ""
     if isinstance(model, str | os.PathLike):
-        model = _from_file(Path(model), custom_objects, safe_mode)
+        with opened(Path(model)) as file:
+            model, digest = _from_file(file, custom_objects, safe_mode), file.sha256
     if keras2.is_keras2(model):
-        return keras2.convert(model)
+        return keras2.convert(model), digest
     if not isinstance(model, keras.Model):
         raise ModelError("a Keras model is needed", expected="keras.Model or a path", got=type(model).__name__)
-    return model
+    return model, digest
 
 
-def _from_file(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
+def _from_file(file: ModelFile, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> Any:
     """A Keras 3 model, or a Keras 2 model where Keras 3 cannot read the file."""
-    if not path.is_file():
-        raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
-    config = read_config(path)
+    config = read_config(file)
     known = known_names(custom_objects, keras)
     if safe_mode:
         check_config(config, known)
         if not config.archive:  # Keras checks those of an archive itself
-            check_links(path)
+            check_links(file)
     try:
-        return keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
+        return keras.models.load_model(file.copy, custom_objects, compile=False, safe_mode=safe_mode)
     except Exception as error:
         if config.version.startswith("3."):
             check_names(config, known)
-            raise ModelError("the model file could not be loaded", got=f"{path}: {_reason(error)}") from error
+            raise ModelError("the model file could not be loaded", got=f"{file.path}: {_reason(error)}") from error
         return _from_keras_2(config, custom_objects, safe_mode, error)
 
 

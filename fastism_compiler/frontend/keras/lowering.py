@@ -81,6 +81,12 @@ def lower_onto(graph: Graph, bindings: Bindings, function: Any, nodes: Sequence[
     return _Lowering(Builder(graph, bindings, rule_for)).function(function, nodes, prefix)
 
 
+def follow_functions(builder: Builder) -> None:
+    """Let a builder follow functions that are made of `keras.ops`, by the rules of these."""
+    builder.rule_for = rule_for
+    _Lowering(builder)
+
+
 def identifier(name: str) -> str:
     """A name in letters, digits and underscores."""
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)

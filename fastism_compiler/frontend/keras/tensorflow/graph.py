@@ -20,14 +20,13 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
+from fastism_compiler.frontend.counts import SEQUENCES, Varying, common
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
 from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, ON_WEIGHTS, OPERATIONS, SPREADING
 from fastism_compiler.ir import BATCH, Node
 from fastism_compiler.ir.errors import FastISMError
 
 _INLINING = threading.RLock()
-SEQUENCES = 13, 17
-"""What comes from the number of sequences is different in the two graphs; small, as constants are as large."""
 
 
 def lower_tensorflow(
@@ -83,26 +82,6 @@ def _inlined() -> Iterator[None]:
             tf.config.run_functions_eagerly(before)
 
 
-@dataclass(frozen=True, slots=True)
-class Varying:
-    """A constant that differs with the number of sequences, such as a shape.
-
-    Attributes:
-        pair: its value with each number of sequences.
-    """
-
-    pair: tuple[Any, Any]
-
-    @property
-    def once(self) -> Any:
-        """Where it holds the same for each sequence: that, for one; it is spread where it meets others. Else None."""
-        a, b = self.pair
-        if not (a.ndim and b.ndim and (len(a), len(b)) == SEQUENCES):
-            return None
-        same = all(np.array_equal(x, np.repeat(a[:1], len(x), 0)) for x in self.pair)
-        return a[:1] if same else None
-
-
 class _Constants:
     """Values that depend on no input, from two graphs that should differ by nothing but the number of sequences.
 
@@ -122,7 +101,7 @@ class _Constants:
 
     def shape(self, op: Any) -> list[Any]:
         """The shape of an operation's operand."""
-        return [_common(*(np.array(o.inputs[0].shape, o.outputs[0].dtype.as_numpy_dtype) for o in self.both(op)))]
+        return [common(*(np.array(o.inputs[0].shape, o.outputs[0].dtype.as_numpy_dtype) for o in self.both(op)))]
 
     def values(self, op: Any, operands: Sequence[Any]) -> list[Any]:
         """What an operation of constants gives, each an array or `Varying`."""
@@ -131,7 +110,7 @@ class _Constants:
             given = [x.pair[which] if isinstance(x, Varying) else x for x in operands]
             fed = {t.name: value for t, value in zip(one.inputs, given, strict=True)}
             results.append(session.run(list(one.outputs), fed))
-        return [_common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
+        return [common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
 
     def close(self) -> None:
         """Let go of what was computed with."""
@@ -141,11 +120,6 @@ class _Constants:
     def both(self, op: Any) -> tuple[Any, Any]:
         """An operation in either graph."""
         return op, self._twins[op.name]
-
-
-def _common(a: Any, b: Any) -> Any:
-    """One constant where both are the same."""
-    return a if np.array_equal(a, b, equal_nan=a.dtype.kind == "f") else Varying((a, b))
 
 
 @dataclass

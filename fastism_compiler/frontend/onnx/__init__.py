@@ -1,0 +1,1 @@
+"""The ONNX frontend: models of PyTorch and others, lowered operator by operator."""

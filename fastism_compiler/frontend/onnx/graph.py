@@ -1,0 +1,180 @@
+"""The walk: an ONNX graph, operator by operator, as a graph of ours.
+
+Every number of sequences has to give the same graph, so constants are
+computed for two of them; those that differ may only be shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto
+from onnx.reference import ReferenceEvaluator
+
+from fastism_compiler.errors import ModelError, UnsupportedError
+from fastism_compiler.frontend.builder import Builder, Decline
+from fastism_compiler.frontend.counts import Varying, common
+from fastism_compiler.frontend.onnx.call import Call, Value
+from fastism_compiler.frontend.onnx.operators import OPERATORS
+from fastism_compiler.frontend.onnx.reading import OURS, opset_of
+from fastism_compiler.frontend.onnx.views import View, plain
+from fastism_compiler.ir import Node
+from fastism_compiler.ir.errors import IRError
+from fastism_compiler.mutations.inputs import Array
+
+_LARGEST = 1 << 20
+"""Elements of a tensor that two numbers of sequences make differ: it is a shape, or zeros to begin with."""
+
+
+def lower_graph(builder: Builder, proto: ModelProto, inputs: Mapping[str, View]) -> list[Node]:
+    """The nodes of a model's outputs.
+
+    Args:
+        builder: adds the nodes.
+        proto: the model, its functions inlined.
+        inputs: what its inputs are, by name.
+
+    Raises:
+        UnsupportedError: an operator without a rule, or a use of one, by name; an output that is the same for every
+            sequence, or mixes them.
+    """
+    walk = _Walk(builder, opset_of(proto), dict(inputs))
+    for tensor in proto.graph.initializer:
+        walk.values[tensor.name] = onnx.numpy_helper.to_array(tensor)
+    for node in _needed(proto):
+        walk.take(node)
+    return [walk.result(output.name) for output in proto.graph.output]
+
+
+def _needed(proto: ModelProto) -> list[NodeProto]:
+    """The operators that an output depends on, in the order of the file, which is one to compute them in."""
+    wanted = {output.name for output in proto.graph.output}
+    found = []
+    for node in reversed(proto.graph.node):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            found.append(node)
+    return found[::-1]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Values by name.
+
+    Attributes:
+        builder: adds nodes.
+        opset: version of the operators.
+        values: what is known so far.
+    """
+
+    builder: Builder
+    opset: int
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def take(self, node: NodeProto) -> None:
+        """Lower one operator, or compute it where its operands are constants.
+
+        Raises:
+            UnsupportedError: there is no rule for it, or none for this use.
+        """
+        operands = [self.values[name] if name else None for name in node.input]
+        self.builder.layer = layer_of(node)
+        if any(isinstance(x, View) for x in operands):
+            made = self._lowered(node, operands)
+        else:
+            made = self._computed(node, operands)
+        self.values.update((name, value) for name, value in zip(node.output, made, strict=False) if name)
+
+    def result(self, name: str) -> Node:
+        """The node of one output.
+
+        Raises:
+            UnsupportedError: it does not depend on the inputs, or its first axis is not that of the sequences.
+        """
+        value = self.values[name]
+        if not isinstance(value, View):
+            raise UnsupportedError("an output does not depend on the sequence", got=f"output {name!r}")
+        try:
+            return plain(self.builder, value)
+        except Decline as reason:
+            raise UnsupportedError(
+                "an output must have its sequences first", got=f"output {name!r}: {reason}"
+            ) from None
+
+    def _lowered(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:
+        rule = OPERATORS.get(node.op_type) if node.domain in OURS else None
+        if rule is None:
+            raise refusal(node, "there is no rule for it")
+        attributes = {a.name: _attribute(a) for a in node.attribute}
+        call = Call(self.builder, node.op_type, attributes, operands, len([n for n in node.output if n]), self.opset)
+        try:
+            made = rule(call)
+        except (Decline, IRError) as reason:
+            raise refusal(node, str(reason)) from reason
+        return made if isinstance(made, list) else [made]
+
+    def _computed(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:
+        """What an operator of constants gives."""
+        if node.op_type in ("RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"):
+            raise refusal(node, "it is random")
+        pairs = [x.pair if isinstance(x, Varying) else (x, x) for x in operands]
+        varies = any(isinstance(x, Varying) for x in operands)
+        results = [_evaluate(node, [pair[i] for pair in pairs], self.opset) for i in range(1 + varies)]
+        made = [common(a, b) for a, b in zip(results[0], results[-1], strict=True)]
+        if any(isinstance(x, Varying) and x.pair[0].size > _LARGEST for x in made):
+            raise refusal(node, "a large constant depends on the number of sequences")
+        return made
+
+
+def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Array]:
+    """What an operator gives, by ONNX's own reference.
+
+    Raises:
+        ModelError: it cannot be computed.
+    """
+    given = {name: x for name, x in zip(node.input, operands, strict=True) if name}
+    outputs = [name for name in node.output if name]
+    imports = [onnx.helper.make_opsetid("", opset)]
+    function = onnx.helper.make_function("constants", "one", list(given), outputs, [node], imports)
+    try:
+        results = ReferenceEvaluator(function).run(None, given)
+    except Exception as error:  # whatever an operator raises that gets what it does not take
+        raise ModelError("an operator of constants cannot be computed", got=f"{described(node)}: {error}") from error
+    return [np.asarray(x) for x in results]
+
+
+def _attribute(attribute: Any) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    return value.decode() if isinstance(value, bytes) else _texts(value)
+
+
+def _texts(value: Any) -> Any:
+    return [x.decode() if isinstance(x, bytes) else x for x in value] if isinstance(value, list) else value
+
+
+def layer_of(node: NodeProto) -> str:
+    """The module that an operator comes from, as exporters write it; else its own name."""
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
+    names = [name.strip(" '\"") for name in scopes.strip("[]").split(",")]
+    module = next((name for name in reversed(names[:-1]) if name), "")
+    return module or node.name.strip("/") or next(iter(node.output), node.op_type)
+
+
+def described(node: NodeProto) -> str:
+    """An operator in an error message."""
+    domain = f"{node.domain}." if node.domain not in OURS else ""
+    return f"operator {domain}{node.op_type}, node {node.name or next(iter(node.output), '')!r}"
+
+
+def refusal(node: NodeProto, reason: str) -> UnsupportedError:
+    """The error for an operator that cannot be lowered."""
+    if node.op_type in ("If", "Loop", "Scan", "SequenceMap"):
+        reason = "the flow of a model must not depend on its values; export it with fixed shapes, or without branches"
+    return UnsupportedError(
+        "an ONNX operator cannot be compiled", expected="operators of the page 'ONNX operators'",
+        got=f"{described(node)}: {reason}",
+    )  # fmt: skip

@@ -1,0 +1,279 @@
+"""Operators that move, copy, cut or look up elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from fastism_compiler.frontend.builder import Decline, refuse_batch
+from fastism_compiler.frontend.counts import SEQUENCES, Varying
+from fastism_compiler.frontend.onnx.call import Call, Rule
+from fastism_compiler.frontend.onnx.views import View, reshaped, single, together
+from fastism_compiler.ir import Node
+
+
+def _pair(x: Any) -> tuple[Any, Any]:
+    """A constant with each number of sequences."""
+    return x.pair if isinstance(x, Varying) else (x, x)
+
+
+def _in_shape(call: Call, shape_of: Callable[[Sequence[int], int], Sequence[int]]) -> View:
+    """The first operand in the shape that follows from its own, with each number of sequences."""
+    view = call.view(0)
+    shapes = [list(shape_of(view.shape(n), which)) for which, n in enumerate(SEQUENCES)]
+    return reshaped(call.builder, view, shapes, SEQUENCES)
+
+
+def _reshape(call: Call) -> View:
+    targets = _pair(call.operands[1])
+    if any(isinstance(t, View) for t in targets):
+        raise Decline("a shape that depends on the sequence")
+
+    def shape_of(own: Sequence[int], which: int) -> list[int]:
+        keeps = not call.get("allowzero", 0)
+        shape = [own[i] if n == 0 and keeps else int(n) for i, n in enumerate(targets[which].tolist())]
+        known = math.prod(n for n in shape if n != -1)
+        return [math.prod(own) // known if n == -1 else n for n in shape]
+
+    return _in_shape(call, shape_of)
+
+
+def _flatten(call: Call) -> View:
+    axis = call.get("axis", 1)
+    at = axis if axis >= 0 else axis + call.view(0).rank
+    return _in_shape(call, lambda own, _: (math.prod(own[:at]), math.prod(own[at:])))
+
+
+def _squeeze(call: Call) -> View:
+    view, axes = call.view(0), call.option("axes", 1)
+    gone = {call.axis(a) for a in axes} if axes else {i for i, n in enumerate(view.shape(SEQUENCES[0])) if n == 1}
+    return _in_shape(call, lambda own, _: [n for i, n in enumerate(own) if i not in gone])
+
+
+def _unsqueeze(call: Call) -> View:
+    axes = call.option("axes", 1)
+    rank = call.view(0).rank + len(axes)
+    new = {a % rank for a in axes}
+
+    def shape_of(own: Sequence[int], _: int) -> list[int]:
+        sizes = iter(own)
+        return [1 if i in new else next(sizes) for i in range(rank)]
+
+    return _in_shape(call, shape_of)
+
+
+def _transpose(call: Call) -> View:
+    view = call.view(0)
+    return view.permuted(call.get("perm") or tuple(reversed(range(view.rank))))
+
+
+def _expand(call: Call) -> View:
+    view, targets = call.view(0), _pair(call.operands[1])
+    one, two = (list(np.broadcast_shapes(view.shape(n), tuple(t))) for n, t in zip(SEQUENCES, targets, strict=True))
+    view = replace(view, axes=((),) * (len(one) - view.rank) + view.axes)
+    if (one[view.batch], two[view.batch]) != tuple(view.extent(view.batch, n) for n in SEQUENCES):
+        raise refuse_batch(call.builder, "ONNX's Expand")
+    for axis, extent in enumerate(one):
+        if axis != view.batch and extent != view.extent(axis):
+            view, inner = single(call.builder, view, axis)
+            shape = tuple(extent if a == inner else view.node.type.extent(a) for a in range(1, view.node.type.rank))
+            view = view.over(call.builder.add("broadcast", view.node, shape=shape))
+    return view
+
+
+def _slice(call: Call) -> View:
+    view = call.view(0)
+    starts, ends = call.option("starts", 1), call.option("ends", 2)
+    axes, steps = call.option("axes", 3, range(len(starts))), call.option("steps", 4, [1] * len(starts))
+    for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        axis = call.axis(given, view)
+        lengths = [view.extent(axis, n) for n in SEQUENCES]
+        if all(range(*slice(start, end, step).indices(n)) == range(n) for n in lengths):
+            continue
+        view, inner = _one_axis(call, view, axis)
+        # an end before the first position is written as a large negative number
+        places = slice(start, None if step < 0 and end < -lengths[0] else end, step)
+        view = view.over(_item(call, view.node, inner, places))
+    return view
+
+
+def _one_axis(call: Call, view: View, axis: int) -> tuple[View, int]:
+    if 0 in view.axes[axis]:
+        raise refuse_batch(call.builder, f"ONNX's {call.kind}")
+    return single(call.builder, view, axis)
+
+
+def _item(call: Call, node: Node, axis: int, places: slice) -> Node:
+    made: Node = call.follow(lambda t: t[(*[slice(None)] * axis, places)], node)
+    return made
+
+
+def _split(call: Call) -> list[View]:
+    view, _, inner = call.along(call.get("axis", 0))
+    length = view.node.type.extent(inner)
+    sizes = call.option("split", 1)
+    if sizes is None:
+        block = math.ceil(length / call.results)
+        sizes = [min(block, length - i * block) for i in range(call.results)]
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [view.over(call.builder.add("slice", view.node, axis=inner, begin=a, end=b)) for a, b in pairwise(ends)]
+
+
+def _concat(call: Call) -> View:
+    if not all(isinstance(x, View) for x in call.operands):
+        raise Decline("a concatenation with a constant")
+    axis = call.axis(call.get("axis"))
+    views = [_one_axis(call, x, axis)[0] for x in call.operands]
+    laid = together(call.builder, views, free=axis)
+    (inner,) = laid.axes[axis]
+    return laid.view(call.builder.add("concat", *laid.operands, axis=inner))
+
+
+def _pad(call: Call) -> View:
+    view, mode = call.view(0), call.get("mode", "constant")
+    pads = call.option("pads", 1)
+    value = call.get("value", call.constant(2))
+    value = 0 if value is None else np.asarray(value).item()
+    axes = call.constant(3)
+    axes = range(view.rank) if axes is None else axes.tolist()
+    for axis, left, right in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        if left == right == 0:
+            continue
+        view, inner = _one_axis(call, view, call.axis(axis, view))
+        length = view.node.type.extent(inner)
+        if min(left, right) < 0:
+            cut = slice(max(-left, 0), length - max(-right, 0))
+            view = view.over(_item(call, view.node, inner, cut))
+        widths = [(0, 0)] * view.node.type.rank
+        widths[inner] = max(left, 0), max(right, 0)
+        if widths[inner] != (0, 0):
+            view = view.over(_padded(call, view.node, widths, mode, value))
+    return view
+
+
+def _padded(call: Call, node: Node, widths: Sequence[tuple[int, int]], mode: str, value: float) -> Node:
+    given = {"constant_values": value} if mode == "constant" else {}
+    made: Node = call.follow(lambda t: ops.pad(t, widths, mode=mode, **given), node)
+    return made
+
+
+def _gather(call: Call) -> View:
+    axis = call.get("axis", 0)
+    if isinstance(call.operands[0], np.ndarray):
+        return _embedding(call, call.operands[0], axis)
+    places = call.constant(1)
+    if places.ndim > 1:
+        raise Decline("a table of places")
+    view, axis, inner = call.along(axis)
+    node = call.follow(lambda t: ops.take(t, np.atleast_1d(places), axis=inner), view.node)
+    if places.ndim:
+        return view.over(node)
+    shape = tuple(node.type.extent(a) for a in range(1, node.type.rank) if a != inner)
+    return view.without([axis], False, call.builder.add("reshape", node, shape=shape))
+
+
+def _embedding(call: Call, table: Any, axis: int) -> View:
+    """Rows of a table, one for each token."""
+    if axis % table.ndim != 0 or table.ndim != 2:
+        raise Decline("a lookup along another axis than that of the tokens")
+    tokens = call.view(1)
+    node = call.builder.add("embedding", tokens.node, table)
+    return View(node, (*tokens.axes, (node.type.rank - 1,)))
+
+
+def _one_hot(call: Call) -> View:
+    depth, values = int(call.constant(1).item()), call.constant(2)
+    tokens = call.view(0)
+    if values.tolist() != [0, 1] or call.get("axis", -1) not in (-1, tokens.rank):
+        raise Decline("another axis than the last, or other numbers than 0 and 1")
+    node = (
+        tokens.node
+        if tokens.node.type.dtype in ("int32", "int64")
+        else call.builder.add("cast", tokens.node, dtype="int32")
+    )
+    made = call.builder.add("one_hot", node, depth=depth, dtype=str(values.dtype))
+    return View(made, (*tokens.axes, (made.type.rank - 1,)))
+
+
+def _tile(call: Call) -> View:
+    view, times = call.view(0), call.constant(1).tolist()
+    for axis, count in enumerate(times):
+        if count > 1:
+            view, inner = _one_axis(call, view, axis)
+            counts = [count if a == inner else 1 for a in range(view.node.type.rank)]
+            view = view.over(call.follow(lambda t, counts=counts: ops.tile(t, counts), view.node))
+    return view
+
+
+_REPEATS = {
+    ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
+    ("pytorch_half_pixel", "round_prefer_floor"), ("half_pixel_symmetric", "round_prefer_floor"),
+}  # fmt: skip
+"""Ways to find the nearest position that repeat each one where the factor is a whole number."""
+
+
+def _resize(call: Call) -> View:
+    """Resize and Upsample to the nearest position, by whole factors."""
+    view = call.view(0)
+    how = call.get("coordinate_transformation_mode", "half_pixel"), call.get("nearest_mode", "round_prefer_floor")
+    if call.kind == "Upsample":
+        how = "asymmetric", "floor"
+    if call.get("mode", "nearest") != "nearest" or how not in _REPEATS:
+        raise Decline(f"interpolation ({call.get('mode', 'nearest')}, {', '.join(how)})")
+    for axis, factor in enumerate(_factors(call, view)):
+        if factor == 1:
+            continue
+        view, inner = _one_axis(call, view, axis)
+        view = view.over(call.builder.add("upsample", view.node, axis=inner, size=factor))
+    return view
+
+
+def _factors(call: Call, view: View) -> list[int]:
+    """By how much each axis grows."""
+    shape = view.shape(SEQUENCES[0])
+    if call.given(3):
+        sizes = _pair(call.operands[3])[0].tolist()
+        scales = [n / m for n, m in zip(sizes, shape, strict=True)]
+    else:
+        scales = call.option("scales", 1 if call.kind == "Upsample" or len(call.operands) == 2 else 2)
+    if any(s != int(s) or s < 1 for s in scales) or call.get("axes"):
+        raise Decline("a factor that is no whole number")
+    return [int(s) for s in scales]
+
+
+def _shape(call: Call) -> Any:
+    view = call.view(0)
+    part = slice(call.get("start", 0), call.get("end"))
+    return Varying(tuple(np.array(view.shape(n)[part], np.int64) for n in SEQUENCES))
+
+
+def _size(call: Call) -> Any:
+    return Varying(tuple(np.array(math.prod(call.view(0).shape(n)), np.int64) for n in SEQUENCES))
+
+
+OPERATORS: dict[str, Rule] = {
+    "Concat": _concat,
+    "Expand": _expand,
+    "Flatten": _flatten,
+    "Gather": _gather,
+    "OneHot": _one_hot,
+    "Pad": _pad,
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Shape": _shape,
+    "Size": _size,
+    "Slice": _slice,
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Tile": _tile,
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+    "Upsample": _resize,
+}
+"""ONNX operator -> lowering rule."""
