@@ -62,12 +62,40 @@ def unpack_bundle(path: Path, folder: Path) -> Manifest:
     return manifest
 
 
-def _extract(bundle: zipfile.ZipFile, name: str, folder: Path, path: Path) -> None:
+def copy_folder(path: Path, folder: Path) -> Manifest:
+    """Copy a SavedModel directory, only the files its manifest names; the copy is what is checked and loaded.
+
+    Raises:
+        ArtifactError: not a program, a damaged one, or one of a newer version.
+        OSError: it cannot be read, or there is no room for the copy.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        raise ArtifactError(
+            "only programs exported as savedmodel or ism are loaded", expected=f"a file {MANIFEST}", got=str(path)
+        )
+    manifest = Manifest.from_json(file.read_bytes(), str(path))
+    for name in manifest.files:
+        target = _inside(folder, name, path)
+        if (path / name).is_file():  # one that is missing is told below
+            shutil.copyfile(path / name, target)
+    (folder / MANIFEST).write_text(manifest.to_json())
+    check_files(manifest, folder, str(path))
+    return manifest
+
+
+def _inside(folder: Path, name: str, path: Path) -> Path:
+    """Where a file of a program is put; its folder is made."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts:
         raise ArtifactError("a file of the program lies outside of it", got=f"{path}: {name}")
     target = folder / pure
     target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _extract(bundle: zipfile.ZipFile, name: str, folder: Path, path: Path) -> None:
+    target = _inside(folder, name, path)
     with bundle.open(f"{_PAYLOAD}/{name}") as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
 

@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
-from fastism_compiler.export.bundle import pack_bundle, unpack_bundle
+from fastism_compiler.export.bundle import copy_folder, pack_bundle, unpack_bundle
 from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
-from fastism_compiler.export.manifest import Manifest, check_files
-from fastism_compiler.export.savedmodel import MANIFEST
+from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.target import check_format, new_artifact
 from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges, TensorType
@@ -58,33 +57,27 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
-        manifest, folder = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(folder, path, safe_mode), safe_mode)
+        manifest = _open(path, scratch)
+        return LoadedISM(path, manifest, _restore(scratch, path, safe_mode), safe_mode)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _open(path: Path, scratch: Path) -> tuple[Manifest, Path]:
-    """The manifest of an artifact, its files checked, and the directory that holds its SavedModel."""
+def _open(path: Path, scratch: Path) -> Manifest:
+    """The manifest of an artifact, whose SavedModel is copied into `scratch`, its files checked there.
+
+    Read once: whoever can write to the artifact cannot swap it between the check and the load.
+    """
     if not path.exists():
         raise ArtifactError("the program does not exist", expected="a directory or an .ism file", got=str(path))
     try:
-        if path.is_dir():
-            return _open_folder(path), path
-        return unpack_bundle(path, scratch), scratch
+        return copy_folder(path, scratch) if path.is_dir() else unpack_bundle(path, scratch)
     except OSError as error:
-        raise ArtifactError("the program cannot be read", got=f"{path}: {error.strerror or error}") from error
-
-
-def _open_folder(path: Path) -> Manifest:
-    file = path / MANIFEST
-    if not file.is_file():
         raise ArtifactError(
-            "only programs exported as savedmodel or ism are loaded", expected=f"a file {MANIFEST}", got=str(path)
-        )
-    manifest = Manifest.from_json(file.read_bytes(), str(path))
-    check_files(manifest, path, str(path))
-    return manifest
+            "the program cannot be read into a temporary folder",
+            expected=f"permission to read it, and room in {scratch} (TMPDIR says where)",
+            got=f"{path}: {error.strerror or error}",
+        ) from error
 
 
 def _restore(folder: Path, path: Path, safe_mode: bool) -> Any:
@@ -182,7 +175,9 @@ class LoadedISM(Program):
                 got=repr(format),
             )
         with new_artifact(Path(path), **options) as scratch:
-            manifest, source = _open(self.path, scratch.folder / "unpacked")
+            source = scratch.folder / "unpacked"
+            source.mkdir()
+            manifest = _open(self.path, source)
             _check_same(manifest, self.manifest.to_json(), self.path)
             if format == "savedmodel":
                 shutil.copytree(source, scratch.artifact)

@@ -183,7 +183,7 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     """A model as its frontend reads it, and the digest of the very bytes that it was loaded from.
 
     Raises:
-        ModelError: the file changed meanwhile; or see `read_model`.
+        ModelError: the file changed meanwhile, under a frontend that does not say what it read; or see `read_model`.
     """
     # late, as above
     from fastism_compiler.frontend.registry import read_model
@@ -195,6 +195,8 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     custom = load_custom(settings.imports, settings.custom)
     letters = len(find_alphabet(settings.alphabet).letters) if settings.channels is None else None
     source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
+    if before is not None and source.sha256:
+        return source, {**before, "sha256": source.sha256}
     digest = model_digest(model)
     if before not in (None, digest):
         raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))

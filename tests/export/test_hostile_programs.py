@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import fastism_compiler as fc
 from fastism_compiler import archives
+from fastism_compiler.export import load
 from fastism_compiler.export.allowed_operations import CHECKPOINT, OPERATIONS
 from fastism_compiler.export.bundle import pack_bundle
 from fastism_compiler.export.check_graph import check_savedmodel
@@ -87,6 +88,30 @@ def test_an_initialiser_that_writes_a_file(folder: Path, tmp_path: Path) -> None
             fc.load(path, safe_mode=False)
         assert (tmp_path / "ran").exists()
         (tmp_path / "ran").unlink()
+
+
+def test_a_program_that_is_swapped_after_the_check_is_not_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is what is loaded."""
+    module = tf.Module()
+    module.table = tf.lookup.StaticHashTable(Writes(tmp_path / "ran"), 0)
+    real = load.check_savedmodel
+
+    def slow(checked: Path, where: str) -> None:
+        real(checked, where)
+        tf.saved_model.save(module, str(folder))
+        (tmp_path / "ran").unlink(missing_ok=True)
+
+    monkeypatch.setattr(load, "check_savedmodel", slow)
+    assert fc.load(folder).ranges.count > 0
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_manifest_with_a_path_out_of_the_folder(folder: Path) -> None:
+    manifest = Manifest.from_json((folder / MANIFEST).read_bytes(), "")
+    (folder / MANIFEST).write_text(replace(manifest, files={"../outside": "0"}).to_json())
+    refused(folder, "outside of it")
 
 
 def saved_with(folder: Path, function: Callable[[Any], Any]) -> Path:
@@ -243,6 +268,7 @@ def test_other_ways_to_bring_a_graph(folder: Path) -> None:
         refused(edited(folder, change), message)
     for name in ("saved_model.pbtxt", "saved_model.cpb"):
         (folder / name).write_text("")
+        sign(folder)
         refused(folder, name, "one file")
         (folder / name).unlink()
     (folder / "saved_model.pb").write_bytes(b"\xff" * 20)

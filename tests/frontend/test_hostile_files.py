@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 import tf_keras
 
 import fastism_compiler as fc
+from fastism_compiler.frontend.keras import file_config, loading
+from fastism_compiler.frontend.keras import keras2 as keras2_module
 from fastism_compiler.frontend.keras.loading import load_model
 from tests.frontend.model_files import Config, changed, keras2, keras3, layer
 
@@ -52,6 +56,49 @@ def test_a_lambda_runs_only_where_the_user_says_so(library: Any, suffix: str, tm
     assert not ran.exists()
     load_model(path, safe_mode=False)
     assert ran.exists()
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=IDS)
+def test_a_file_that_is_swapped_after_the_check_is_not_loaded(
+    make: Make, tmp_path: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is what is loaded."""
+    write, suffix = make
+    library = keras if write is keras3 else tf_keras
+    evil = write_lambda(library, tmp_path / f"evil{suffix}", ran)
+    path = write(tmp_path / f"model{suffix}")
+    real = loading.check_config
+
+    def slow(*arguments: Any) -> None:
+        real(*arguments)
+        path.write_bytes(evil.read_bytes())
+
+    monkeypatch.setattr(loading, "check_config", slow)
+    monkeypatch.setattr(keras2_module, "check_config", slow)
+    assert len(load_model(path).layers) == 5
+    assert not ran.exists()
+    refused(path, "Python code")
+
+
+def test_a_file_that_changes_under_the_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = keras3(tmp_path / "model.keras")
+
+    def slow(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        source.write_bytes(b"another")
+
+    monkeypatch.setattr(file_config.shutil, "copyfile", slow)
+    refused(path, "changed while it was read")
+
+
+def test_no_room_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = keras3(tmp_path / "model.keras")
+
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(file_config.shutil, "copyfile", full)
+    refused(path, "TMPDIR", "No space left")
 
 
 def test_a_function_that_a_keras_2_lambda_names(tmp_path: Path, ran: Path) -> None:

@@ -19,7 +19,7 @@ import fastism_compiler as fc
 from fastism_compiler.archives import ALWAYS_ALLOWED
 from fastism_compiler.frontend.keras import allowed
 from fastism_compiler.frontend.keras.check_config import findings, known_names
-from fastism_compiler.frontend.keras.file_config import read_config
+from fastism_compiler.frontend.keras.file_config import opened, read_config
 from fastism_compiler.frontend.keras.loading import load_model
 from tests.frontend.model_files import bomb, changed, keras2, keras3, layer
 from tests.frontend.test_hostile_files import refused
@@ -56,7 +56,8 @@ def test_the_published_models_are_allowed_in_both_formats(name: str, tmp_path: P
     model = getattr(fc.models, name)(**SMALL[name])
     for suffix in (".keras", ".h5"):
         model.save(tmp_path / f"model{suffix}")
-        found = list(findings(read_config(tmp_path / f"model{suffix}"), known_names({}, keras)))
+        with opened(tmp_path / f"model{suffix}") as file:
+            found = list(findings(read_config(file), known_names({}, keras)))
         if suffix == ".keras" or not any("ops" in type(o).__module__ for o in model.operations):
             assert found == []
         else:  # which HDF5 cannot hold
