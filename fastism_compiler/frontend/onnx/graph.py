@@ -141,7 +141,7 @@ def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Arra
     imports = [onnx.helper.make_opsetid("", opset)]
     function = onnx.helper.make_function("constants", "one", list(given), outputs, [node], imports)
     try:
-        results = ReferenceEvaluator(function).run(None, given)
+        results = ReferenceEvaluator(function).run(None, given, attributes={})
     except Exception as error:  # whatever an operator raises that gets what it does not take
         raise ModelError("an operator of constants cannot be computed", got=f"{described(node)}: {error}") from error
     return [np.asarray(x) for x in results]

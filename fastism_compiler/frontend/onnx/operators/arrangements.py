@@ -253,10 +253,6 @@ def _shape(call: Call) -> Any:
     return Varying(tuple(np.array(view.shape(n)[part], np.int64) for n in SEQUENCES))
 
 
-def _size(call: Call) -> Any:
-    return Varying(tuple(np.array(math.prod(call.view(0).shape(n)), np.int64) for n in SEQUENCES))
-
-
 OPERATORS: dict[str, Rule] = {
     "Concat": _concat,
     "Expand": _expand,
@@ -267,7 +263,6 @@ OPERATORS: dict[str, Rule] = {
     "Reshape": _reshape,
     "Resize": _resize,
     "Shape": _shape,
-    "Size": _size,
     "Slice": _slice,
     "Split": _split,
     "Squeeze": _squeeze,
