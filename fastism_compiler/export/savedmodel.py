@@ -8,6 +8,7 @@ A row that only the model itself could score (see `Portable`) is NaN.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ def write_savedmodel(program: EngineProgram, folder: Path) -> Manifest:
 
     Raises:
         UnsupportedError: a layer that keeps something TensorFlow cannot save.
+        OSError: the folder cannot be written.
     """
     manifest = describe(program, "savedmodel")
     module = tf.Module(name="fastism_program")
@@ -154,3 +156,5 @@ def _save(module: tf.Module, folder: Path, functions: Mapping[str, Any]) -> None
             "function); take it out of the model, or compile only the part behind it",
             got=str(error).partition("\n")[0],
         ) from error
+    except tf.errors.OpError as error:  # `path; reason [Op:SaveV2]`: a disk that is full or cannot be written
+        raise OSError(errno.EIO, str(error).partition(" [Op:")[0].rpartition("; ")[2]) from error

@@ -13,6 +13,7 @@ import pytest
 import fastism_compiler as fc
 from fastism_compiler.export.manifest import VERSION, Manifest
 from tests.export.programs import compiled, tiny
+from tests.formats.test_whole_files import no_file_above
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +187,12 @@ def test_a_file_beside_the_target_is_not_ours(program: fc.CompiledISM, tmp_path:
     program.export(tmp_path / "promoter")
     program.export(tmp_path / "promoter", overwrite=True)
     assert theirs.read_text() == "..."
+
+
+@pytest.mark.parametrize(("format", "room"), [("savedmodel", 1000), ("ism", 20_000), ("onnx", 1000)])
+def test_a_full_disk(program: fc.CompiledISM, tmp_path: Path, format: str, room: int) -> None:
+    """TensorFlow tells of it in another way where weights are written, and where the graph is."""
+    (tmp_path / "old").write_text("old")
+    with no_file_above(room), pytest.raises(fc.ArtifactError, match=r"cannot be written\ngot: .*old: File too large$"):
+        program.export(tmp_path / "old", format, overwrite=True)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
