@@ -20,6 +20,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import letters_of
 from fastism_compiler.options import CompileOptions, has_float64
 from fastism_compiler.passes import Pipeline
+from fastism_compiler.passes.compose_convolutions import cut_pairs
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_width
 from fastism_compiler.planning.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
@@ -205,7 +206,10 @@ def _assemble(
             engine = make(members, most_sequences)
             return scan_cost(engine.graph, engine.context)
 
-        buckets = split_by_edge(parts.ranges, length, buckets, cost)
+        def cut(members: Array) -> Sequence[Array]:
+            return cut_pairs(make(members, most_sequences).graph)
+
+        buckets = split_by_edge(parts.ranges, length, buckets, cost, cut)
 
     def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
         return [make(b, sequences, sparse) for b in buckets]

@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from fastism_compiler.ir.composition import cut_by_edges
 from fastism_compiler.ir.facts import Form, LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import MACRO_OPS, RULES, TILE_OPS, Moves
-from fastism_compiler.ir.queries import call_of, effect_on, is_linear, kernel_of, map_of, needed_positions, rule_of
+from fastism_compiler.ir.queries import (
+    call_of,
+    composed_maps,
+    effect_on,
+    is_linear,
+    kernel_of,
+    map_of,
+    needed_positions,
+    rule_of,
+)
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 
 Check = Callable[[Node], str | None]
@@ -162,6 +172,15 @@ def deltas_meet_linear_ops(node: Node) -> str | None:
         return None
     changed = [o.facts.form is Form.DELTA for o in node.operands]
     return None if is_linear(node, changed) else "a nonlinear op got a delta"
+
+
+def no_edge_comes_between(node: Node) -> str | None:
+    """Convolutions that run as one are one: no change reaches past the end of what is between them."""
+    for first, second, demand in composed_maps(node):
+        cut = cut_by_edges(node.operands[0].window.ranges, first, second, demand)
+        if cut.any():
+            return f"an edge comes between convolutions that run as one, for change {int(np.argmax(cut))}"
+    return None
 
 
 def has_kernel(node: Node) -> str | None:

@@ -56,6 +56,9 @@ class Facts:
     """Before `insert-slice-assign`: the form this op's result should take in the tile."""
     carrier: Carrier | None = None
     kernel: str | None = None
+    ops: tuple[str, ...] = ()
+    """Of a contraction in the tile: names of the reference's ops that it computes, in order; several where
+    `compose-convolutions` made one of them."""
     parts: int = 1
     """Number of parts a dense-kernel slice is read in (see `plan-tiles`)."""
     shared_start: bool = False

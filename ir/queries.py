@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.kernels import KERNELS, Geometry, KernelSpec
 from fastism_compiler.ir.node import GraphView, Node
-from fastism_compiler.ir.ops import RULES
+from fastism_compiler.ir.ops import COMPOSER_OPS, RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
 
@@ -77,6 +79,25 @@ def kernel_of(node: Node) -> KernelSpec | None:
 def weights_of(node: Node) -> Node | None:
     """What a contraction on deltas multiplies them with; None for an average, which only adds, and for other ops."""
     return node.operands[1] if node.facts.kernel is not None and len(node.operands) > 1 else None
+
+
+def composed_maps(node: Node) -> Iterator[tuple[PositionMap, PositionMap, tuple[int, int]]]:
+    """Of convolutions that run as one, last first: how each two in a row move positions, and which outputs are read.
+
+    Nothing for any other node.
+    """
+    if len(node.operands) < 2 or node.operands[1].op not in COMPOSER_OPS:
+        return
+    weights, length, demand = node.operands[1], node.window.length, node.facts.demand or (0, node.window.length)
+    while weights.op in COMPOSER_OPS:
+        kernels, dilations, pads = weights.operands, weights.attrs["dilations"], weights.attrs["pads"]
+        taps = [kernel.type.extent(0) for kernel in kernels]
+        between = length - sum(pads[1]) + (taps[1] - 1) * dilations[1]
+        before = between - sum(pads[0]) + (taps[0] - 1) * dilations[0]
+        first = PositionMap(before, between, dilation=dilations[0], taps=taps[0], pad=pads[0][0])
+        second = PositionMap(between, length, dilation=dilations[1], taps=taps[1], pad=pads[1][0])
+        yield first, second, demand
+        weights, length, demand = kernels[0], between, second.needed(*demand)
 
 
 def hiding_nan(graph: GraphView, section: Section) -> list[Node]:

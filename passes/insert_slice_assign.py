@@ -331,6 +331,7 @@ class _TileBuilder:
         made.facts.state = state or node.facts.state
         made.facts.segment = node.facts.segment
         made.facts.layer_class = node.facts.layer_class
+        made.facts.ops = (node.name,) if rule_of(made).contraction else ()
         if made.has_window:
             axis = made.facts.axis = made.window.axis
             made.facts.demand = node.facts.demand or (0, made.type.extent(axis))

@@ -8,11 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from fastism_compiler.passes.choose_program import ChooseProgramPass
+from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 
 import fastism_compiler as fc
 
-TILES = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_even=0))
-"""The default pipeline, but always windows."""
+COMPOSING = ComposeConvolutionsPass(least_gain=float("-inf"))
+"""Convolutions in a row run as one wherever that is exact, whether it pays or not."""
+TILES = (
+    fc.default_pipeline()
+    .replace("choose-program", ChooseProgramPass(break_even=0))
+    .replace("compose-convolutions", COMPOSING)
+)
+"""The default pipeline, but always windows, and convolutions in a row as one."""
 WHOLE = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_even=float("inf")))
 """The default pipeline, but always whole mutants."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fastism_compiler.emit.composition import compose_kernels
 from fastism_compiler.emit.functions import Tensor, function_named
 from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
 from fastism_compiler.emit.positions import pad_positions, taps_of
@@ -240,6 +241,7 @@ OPS: dict[str, Emitter] = {
     "conv": _conv,
     "depthwise_conv": _depthwise,
     "conv_transpose": _conv_transpose,
+    "compose_kernels": compose_kernels,
     "dense": _dense,
     "attention": _attention,
     "embedding": _embedding,

@@ -152,7 +152,7 @@ class LoadedISM(Program):
         """The plan as it was when the program was exported."""
         body: dict[str, Any] = dict(self.manifest.plan)
         body["layers"] = tuple(PlannedLayer(**layer) for layer in body["layers"])
-        for found in ("stops", "resumes"):
+        for found in ("stops", "resumes", "composed"):
             body[found] = tuple((name, reason) for name, reason in body.get(found, ()))
         body["notes"] = tuple(body["notes"])
         return Plan(**body)

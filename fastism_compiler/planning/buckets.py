@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.position_map import Table
@@ -13,6 +14,9 @@ from fastism_compiler.passes.base import Context
 from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.cost.programs import reference_cost, row_cost
 from fastism_compiler.passes.cost.rows import row_work
+
+Mask = npt.NDArray[np.bool_]
+"""Some of a bucket's ranges: `[R]`, in their order."""
 
 _MOST = 4
 _FEWEST = 64
@@ -29,32 +33,59 @@ def split_by_width(ranges: ChangeRanges) -> list[Table]:
 
 
 def split_by_edge(
-    ranges: ChangeRanges, length: int, buckets: list[Table], cost: Callable[[Table], float]
+    ranges: ChangeRanges,
+    length: int,
+    buckets: list[Table],
+    cost: Callable[[Table], float],
+    cut: Callable[[Table], Sequence[Mask]] = lambda members: (),
 ) -> list[Table]:
     """Split buckets into ranges near an edge of the sequence and the others, where that is predicted to pay.
 
     Windows are clipped at the edges, so a mutation near one costs less, but
-    only in a program that does not also have to hold the widest windows.
+    only in a program that does not also have to hold the widest windows. And
+    convolutions run as one only in a program that has no range near enough to
+    an edge for that to come between them.
 
     Args:
         ranges: all change ranges.
         length: positions of the sequence.
         buckets: range numbers by bucket.
         cost: of a scan of one bucket, its reference pass included.
+        cut: of one bucket: its ranges for which an edge comes between two convolutions in a row, for each two.
 
     Returns:
         Buckets; parts of one bucket in a row, that farthest from the edges first.
     """
     room = np.minimum(ranges.lo, length - ranges.hi)
-    return [part for bucket in buckets for part in _split(bucket[np.argsort(-room[bucket], kind="stable")], cost)]
+    parts: list[Table] = []
+    for bucket in buckets:
+        by_room = bucket[np.argsort(-room[bucket], kind="stable")]
+        few = len(bucket) < _FEWEST
+        reached = [] if few else [int(room[bucket][mask].max()) for mask in cut(bucket)]
+        places = sorted({int((room[bucket] > most).sum()) for most in reached} - {0})
+        parts += [np.sort(bucket)] if few else _split(by_room, places, cost)
+    return parts
 
 
-def _split(by_room: Table, cost: Callable[[Table], float]) -> list[Table]:
-    """Range numbers, farthest from the edges first, cut into as many equal parts as cost least."""
-    if len(by_room) < _FEWEST:
-        return [np.sort(by_room)]
-    ways = [[np.sort(part) for part in np.array_split(by_room, count)] for count in range(1, _MOST + 1)]
-    return min(ways, key=lambda parts: sum(map(cost, parts)) * (1 + FITTED.program * (len(parts) - 1)))
+def _split(by_room: Table, places: Sequence[int], cost: Callable[[Table], float]) -> list[Table]:
+    """Range numbers, farthest from the edges first, cut into as many parts as cost least: equal, or at `places`."""
+
+    def parts_of(cuts: Sequence[int]) -> list[Table]:
+        return [np.sort(part) for part in np.split(by_room, cuts)]
+
+    def price(cuts: Sequence[int]) -> float:
+        return sum(map(cost, parts_of(cuts))) * (1 + FITTED.program * len(cuts))
+
+    equal = [tuple(np.cumsum([len(p) for p in np.array_split(by_room, n)])[:-1]) for n in range(1, _MOST + 1)]
+    return parts_of(min([*equal, *_cuts_at(places, price)], key=price))
+
+
+def _cuts_at(places: Sequence[int], price: Callable[[Sequence[int]], float]) -> Iterator[tuple[int, ...]]:
+    """Cuts at some of a few places, one more each time: the one that is best with those before it."""
+    chosen: tuple[int, ...] = ()
+    while len(chosen) < min(_MOST - 1, len(places)):
+        chosen = min((tuple(sorted({*chosen, p})) for p in places if p not in chosen), key=price)
+        yield chosen
 
 
 def scan_cost(graph: Graph, context: Context) -> float:

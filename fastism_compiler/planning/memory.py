@@ -13,6 +13,7 @@ from fastism_compiler.host.hardware import free_memory, gpu_memory
 from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import COMPOSER_OPS
 from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.ir.queries import kernel_of, rule_of, weights_of
 from fastism_compiler.passes.cost.machine import Machine
@@ -68,7 +69,8 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
     size = tiling.rows(own)
     # the widest step: XLA reuses the buffers of all others
     tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
-    of_a_lane = own * _table_bytes(graph) + _arranged_bytes(graph) + max(tile, own * _passing_bytes(graph))
+    weights = _arranged_bytes(graph) + _composed_bytes(graph)
+    of_a_lane = own * _table_bytes(graph) + weights + max(tile, own * _passing_bytes(graph))
     rows = lanes * tiling.tiles(own) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
@@ -95,6 +97,11 @@ def _arranged_bytes(graph: Graph) -> int:
         if spec is not None:
             total += spec.arranged(kernel_shape(node)) * np.dtype(node.type.dtype).itemsize
     return total
+
+
+def _composed_bytes(graph: Graph) -> int:
+    """Kernels made of several: their taps, and the stack of these."""
+    return sum(2 * _row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.op in COMPOSER_OPS)
 
 
 def _table_bytes(graph: Graph) -> int:

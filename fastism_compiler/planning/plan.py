@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import LayerClass, Node, Section, Window
-from fastism_compiler.ir.arithmetic import delta_multiply_adds, naive_total, whole_multiply_adds
+from fastism_compiler.ir.arithmetic import naive_total, whole_multiply_adds
 from fastism_compiler.ir.facts import Facts
 from fastism_compiler.ir.position_map import ceil_div
-from fastism_compiler.passes.cost.rows import delta_ops, kernel_share, row_work
+from fastism_compiler.passes.cost.rows import delta_ops, op_work, row_work
 from fastism_compiler.planning.memory import predict_bytes
 from fastism_compiler.runtime.engine import Engine
 
@@ -29,6 +28,7 @@ class PlannedLayer:
         window: widest change on its output, in positions; None where everything changes.
         length: positions of its output; None where it has none.
         kernel: how it runs on deltas; None where it runs by value or whole.
+        runs_in: the layer whose convolution computes it too (see `compose-convolutions`); None where it runs by itself.
         naive: multiply-adds of one forward pass.
         ours: multiply-adds per mutation, averaged over the ranges, as the kernel does them.
         reason: why acceleration stops here, if it does.
@@ -43,6 +43,7 @@ class PlannedLayer:
     naive: int
     ours: float
     reason: str | None
+    runs_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Plan:
         speed_up: predicted, over naive ISM, in time; 1 where the program is naive.
         naive: the model itself is predicted to be faster, so it scores every mutant whole.
         resumes: recurrent layers, which go on from the reference's state in front of the first change.
+        composed: convolutions in a row that run as one, with the number of ranges for which they do.
     """
 
     model: str
@@ -78,6 +80,7 @@ class Plan:
     speed_up: float
     naive: bool
     resumes: tuple[tuple[str, str], ...] = ()
+    composed: tuple[tuple[str, str], ...] = ()
 
     @property
     def less_arithmetic(self) -> float:
@@ -103,6 +106,7 @@ class Plan:
         ]
         if self.naive:
             lines.append("nothing to gain: the model itself is predicted to be faster, and scores every mutant whole")
+        lines += [f"{layers} run as one convolution of differences: {where}" for layers, where in self.composed]
         lines += [f"recomputed from {layer} on: {reason}" for layer, reason in self.stops]
         lines += [f"resumed at {layer}: {reason}" for layer, reason in self.resumes]
         return lines + [f"note: {n}" for n in self.notes]
@@ -127,6 +131,7 @@ def make_plan(
         layers=_layers(engines),
         stops=_reasons(engines, lambda facts: facts.stops),
         resumes=_reasons(engines, lambda facts: facts.resumes),
+        composed=_composed(engines, ranges),
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / ranges,
         batch_size=batch_size,
@@ -150,6 +155,17 @@ def _layers(engines: Sequence[Engine]) -> tuple[PlannedLayer, ...]:
                 known = found.get(node.name)
                 found[node.name] = layer if known is None else _joined(known, layer)
     return tuple(found.values())
+
+
+def _composed(engines: Sequence[Engine], ranges: int) -> tuple[tuple[str, str], ...]:
+    """Which layers run as one, and for how many of all ranges."""
+    found: Counter[str] = Counter()
+    for engine in engines:
+        layers = {n.name: str(n.layer or n.name) for n in engine.graph.nodes(Section.REFERENCE)}
+        for node in engine.graph.nodes(Section.TILE):
+            if len(node.facts.ops) > 1:
+                found[", ".join(layers[name] for name in node.facts.ops)] += engine.ranges.count
+    return tuple((layers, f"{count} of {ranges} ranges") for layers, count in found.items())
 
 
 def _joined(one: PlannedLayer, other: PlannedLayer) -> PlannedLayer:
@@ -186,8 +202,9 @@ def _planned(node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | N
         length=facts.state.length if isinstance(facts.state, Window) else None,
         kernel=on_deltas.facts.kernel if on_deltas else None,
         naive=naive,
-        ours=float(np.mean(delta_multiply_adds(node, count))) * kernel_share(on_deltas),
+        ours=op_work(node, on_deltas, count),
         reason=facts.reason,
+        runs_in=on_deltas.layer if on_deltas and on_deltas.facts.ops[-1] != node.name else None,
     )
 
 
@@ -209,7 +226,7 @@ def _cells(layer: PlannedLayer) -> Sequence[str]:
         layer.op,
         layer.layer_class,
         window,
-        layer.kernel or "by value",
+        f"in {layer.runs_in}" if layer.runs_in else layer.kernel or "by value",
         _short(layer.naive) if layer.naive else "-",
         _short(layer.ours) if layer.naive else "-",
     )

@@ -86,6 +86,18 @@ def _conv_transpose(node: Node, x: Array, kernel: Array) -> Array:
     return total[:, pad : pad + node.type.extent(1)]
 
 
+def _compose_kernels(node: Node, first: Array, second: Array) -> Array:
+    """The first kernel as a signal that the second one is spread over: every tap of both, product by product."""
+    here, there = node.attrs["dilations"]
+    (k1, channels, _), (k2, _, filters) = first.shape, second.shape
+    spread = np.zeros(((k1 - 1) * here + (k2 - 1) * there + 1, channels, filters))
+    for t in range(k1):
+        for s in range(k2):
+            spread[t * here + s * there] += first[t] @ second[s]
+    step = (len(spread) - 1) // max(node.type.extent(0) - 1, 1)
+    return spread[:: step or 1]
+
+
 def _select(node: Node, condition: Array, a: Array, b: Array) -> Array:
     return np.where(condition, a, b)
 
@@ -180,6 +192,7 @@ WHOLE: dict[str, Evaluator] = {
     "depthwise_conv": _depthwise_conv,
     "separable_conv": _separable_conv,
     "conv_transpose": _conv_transpose,
+    "compose_kernels": _compose_kernels,
     "dense": lambda node, x, kernel: x @ kernel,
     "attention": _attention,
     "max_pool": _max_pool,

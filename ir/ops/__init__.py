@@ -36,6 +36,7 @@ _MODULES = (
 
 RULES: dict[str, OpRule] = {rule.kind: rule for module in _MODULES for rule in module.RULES}
 MACRO_OPS = frozenset(kind for kind, rule in RULES.items() if rule.macro)
+COMPOSER_OPS = frozenset(rule.composes for rule in RULES.values() if rule.composes is not None)
 TILE_OPS = frozenset(kind for kind, rule in RULES.items() if rule.tile)
 
 
@@ -55,6 +56,7 @@ def infer_type(op: str, operands: Sequence[TensorType], attrs: Mapping[str, Any]
 
 
 __all__ = [
+    "COMPOSER_OPS",
     "MACRO_OPS",
     "RULES",
     "TILE_OPS",

@@ -3,12 +3,15 @@
 conv:            kernel `[k, Cin/groups, Cout]`, attrs stride, dilation, groups, pad = (left, right)
 depthwise_conv:  kernel `[k, C, multiplier]`, attrs stride, dilation, pad
 conv_transpose:  kernel `[k, Cout, Cin]`, attrs stride, dilation, pad (cropped from the left), out_length
+compose_kernels: kernels `[k1, Cin, C]` and `[k2, C, Cout]` of two `conv` in a row become that of one
+                 (see `ir.composition`), attrs dilations and pads of the two
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastism_compiler.ir.composition import composed_dilation, composed_taps
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.kernels.spec import Contraction, Geometry
 from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Geometries, Infer, Moves, OpRule, Stops, always
@@ -90,12 +93,27 @@ def _transposed_geometry(call: Call, axis: int | None) -> Geometry:
     return Geometry(kind, taps, channels, filters, call.attrs["dilation"], call.attrs["stride"])
 
 
-def _rule(kind: str, infer: Infer, geometry: Geometries) -> OpRule:
-    return OpRule(kind, LayerClass.LOCAL, infer, _track, always, _tap_work, contraction=True, geometry=geometry)
+def _composed(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    first, second = operands
+    if first.rank != 3 or second.rank != 3 or first.extent(2) != second.extent(1):
+        raise ValueError(f"kernel {first} in front of kernel {second}")
+    taps, dilations = (first.extent(0), second.extent(0)), attrs["dilations"]
+    count = composed_taps(taps, dilations, composed_dilation(taps, dilations))
+    return TensorType((count, first.extent(1), second.extent(2)), promote(operands))
+
+
+def _no_positions(call: Call, operand: int, axis: int) -> Effect:
+    return Stops("a kernel has no positions of the sequence")
+
+
+def _rule(kind: str, infer: Infer, geometry: Geometries, composes: str | None = None) -> OpRule:
+    local = LayerClass.LOCAL
+    return OpRule(kind, local, infer, _track, always, _tap_work, contraction=True, geometry=geometry, composes=composes)
 
 
 RULES = (
-    _rule("conv", _conv, _conv_geometry),
+    _rule("conv", _conv, _conv_geometry, composes="compose_kernels"),
+    OpRule("compose_kernels", LayerClass.CONSTANT, _composed, _no_positions),
     _rule("depthwise_conv", depthwise_type, _depthwise_geometry),
     _rule("conv_transpose", _transpose, _transposed_geometry),
 )

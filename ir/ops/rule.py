@@ -111,6 +111,8 @@ class OpRule:
             output position, of one step of a recurrence, or of all of an op that stops.
         contraction: multiplies and adds over operand 0; cheaper on deltas, so it always gets them.
         geometry: of a contraction that runs on deltas: its sizes, and so the kernels that compute it.
+        composes: the op that makes one kernel of two, where two ops of this kind in a row, of stride 1 and one group,
+            are one op of this kind.
         delta_only: rewrites positions in a way that overhanging values would not survive; deltas are 0 there.
         elementwise: result positions depend on equal operand positions only.
         rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
@@ -148,6 +150,7 @@ class OpRule:
     work: Work = no_work
     contraction: bool = False
     geometry: Geometries | None = None
+    composes: str | None = None
     delta_only: bool = False
     elementwise: bool = False
     rematerialize: bool = False

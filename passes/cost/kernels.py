@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from fastism_compiler.ir.kernels import KERNELS, KernelShape
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import geometry_of
+from fastism_compiler.ir.queries import geometry_of, kernels_for
 from fastism_compiler.passes.base import Candidate, Context
 from fastism_compiler.passes.cost.rows import ITEM_BYTES
 
@@ -38,6 +38,28 @@ def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
         return min(costs, key=lambda c: costs[c])
     hopeful = [c for c, cost in costs.items() if cost <= context.cost.hopeless * min(costs.values())]
     return hopeful[0] if len(hopeful) == 1 else min(hopeful, key=lambda c: measure(c) / c.shape.rows)
+
+
+def contraction_cost(node: Node, context: Context) -> float:
+    """What a contraction with a choice of kernels costs per row with its best one, in multiply-adds.
+
+    Its windows, as far as they change, are written and read among it.
+    """
+    best = min(predicted_cost(candidate_for(node, name, context), context) for name in kernels_for(node))
+    geometry, widths = geometry_of(node), [n.window.ranges.max_width for n in (node.operands[0], node)]
+    windows = widths[0] * geometry.channels + widths[1] * geometry.filters
+    return best + context.cost.from_memory * context.machine.per_byte * ITEM_BYTES * windows
+
+
+def composing_cost(node: Node, context: Context) -> float:
+    """What making one kernel of two costs, once a block, in multiply-adds.
+
+    Every tap of the first meets every tap of the second, which is read as often; the result is written.
+    """
+    first, second = (kernel.type for kernel in node.operands)
+    moved = node.type.row_size + first.extent(0) * second.row_size
+    work = first.row_size * second.extent(0) * second.extent(2)
+    return work + context.machine.per_byte * ITEM_BYTES * moved
 
 
 def predicted_cost(candidate: Candidate, context: Context) -> float:

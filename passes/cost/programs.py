@@ -6,8 +6,10 @@ from fastism_compiler.ir.arithmetic import naive_total
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
+from fastism_compiler.ir.ops import COMPOSER_OPS
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.passes.base import Context
+from fastism_compiler.passes.cost.kernels import composing_cost
 from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, row_work, stored_work
 from fastism_compiler.passes.cost.tiles import spilled
 
@@ -18,8 +20,13 @@ def naive_cost(graph: Graph, context: Context) -> float:
 
 
 def reference_cost(graph: Graph, context: Context) -> float:
-    """One reference pass of one sequence, in multiply-adds; it is compiled, so results are written once."""
-    return naive_total(graph) + _memory_cost(_written(graph), context)
+    """One reference pass of one sequence, in multiply-adds; it is compiled, so results are written once.
+
+    With its share of the kernels that are composed once a block.
+    """
+    nodes = graph.nodes(Section.REFERENCE)
+    composing = sum(composing_cost(n, context) for n in nodes if n.op in COMPOSER_OPS)
+    return naive_total(graph) + _memory_cost(_written(graph), context) + composing / context.batch_size
 
 
 def row_cost(graph: Graph, context: Context) -> float:

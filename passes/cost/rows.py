@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-
 import numpy as np
 from fastism_compiler.ir.arithmetic import delta_multiply_adds
 from fastism_compiler.ir.facts import Form, Section
@@ -19,33 +17,41 @@ ITEM_BYTES = 4
 
 def row_work(graph: Graph, count: int) -> float:
     """Multiply-adds of one of `count` mutations, on average, as the kernels do them."""
-    on_deltas, total = delta_ops(graph), 0.0
-    for node in _changing(graph):
-        total += float(np.mean(delta_multiply_adds(node, count))) * kernel_share(on_deltas.get(node))
-    return max(total, 1.0)
+    on_deltas = delta_ops(graph)
+    return max(sum(op_work(n, on_deltas.get(n), count) for n in _changing(graph)), 1.0)
 
 
-def kernel_share(node: Node | None) -> float:
+def op_work(node: Node, on_deltas: Node | None, count: int) -> float:
+    """Multiply-adds of an op of the reference for one of `count` mutations, on average, as the kernel does them.
+
+    Of convolutions that run as one, the last counts what they cost together, the others nothing.
+    """
+    if on_deltas is None:
+        return float(np.mean(delta_multiply_adds(node, count)))
+    if on_deltas.facts.ops[-1] != node.name:
+        return 0.0
+    runs = node if len(on_deltas.facts.ops) == 1 else on_deltas
+    return float(np.mean(delta_multiply_adds(runs, count))) * kernel_share(on_deltas)
+
+
+def kernel_share(node: Node) -> float:
     """Multiply-adds of a tile op's kernel, over those of every position with every tap: below 1 for `winograd`."""
-    spec = None if node is None else kernel_of(node)
-    if node is None or spec is None or not spec.spares_products:
+    spec = kernel_of(node)
+    if spec is None or not spec.spares_products:
         return 1.0
     shape = kernel_shape(node)
     return spec.multiply_adds(shape) / (shape.width * shape.taps * shape.channels * shape.filters)
 
 
 def delta_ops(graph: Graph) -> dict[Node, Node]:
-    """By op of the reference: the tile op that stands for it, where one with arithmetic runs on deltas."""
+    """By op of the reference: the tile op that computes it, where one with arithmetic runs on deltas.
 
-    def call(node: Node) -> tuple[object, ...]:
-        return node.op, node.layer, *node.operands[1:]
-
-    waiting: defaultdict[tuple[object, ...], deque[Node]] = defaultdict(deque)
-    for node in graph.nodes(Section.TILE):
-        if rule_of(node).contraction and node.facts.form is Form.DELTA:
-            waiting[call(node)].append(node)
-    # the calls of a shared layer are alike, and come in the same order in both sections
-    return {n: waiting[call(n)].popleft() for n in _changing(graph) if waiting[call(n)]}
+    Where convolutions run as one, that is what computes all of them, but for those that also run alone.
+    """
+    tile = [n for n in graph.nodes(Section.TILE) if n.facts.ops and n.facts.form is Form.DELTA]
+    inner = {name: n for n in tile for name in n.facts.ops[:-1]}
+    found = inner | {n.facts.ops[-1]: n for n in tile}
+    return {n: found[n.name] for n in _changing(graph) if n.name in found}
 
 
 def _changing(graph: Graph) -> list[Node]:

@@ -37,6 +37,34 @@ _conv("conv_wider_than_sequence", padding="same", kernel_size=31, length=9)
 _conv("conv_no_bias", padding="same", use_bias=False)
 
 
+def _linear(name: str, length: int, *convolutions: dict[str, Any]) -> None:
+    """Convolutions in a row, with nothing between them."""
+
+    def build() -> Any:
+        x = inputs = seq(length)
+        for number, options in enumerate(convolutions):
+            x = L.Conv1D(6 - number, **{"kernel_size": 3, "padding": "same"} | options)(x)
+        return keras.Model(inputs, dense_head(L.ReLU()(x)))
+
+    GRAPHS[name] = build
+
+
+_linear("linear_same", 25, {"kernel_size": 4}, {})
+_linear("linear_valid", 24, {"padding": "valid"}, {"padding": "valid", "kernel_size": 4})
+_linear("linear_causal", 23, {"padding": "causal"}, {"padding": "causal"}, {"padding": "causal", "kernel_size": 2})
+_linear("linear_dilated", 31, {"dilation_rate": 2}, {"padding": "valid", "dilation_rate": 3}, {"kernel_size": 1})
+_linear("linear_mixed", 25, {"padding": "valid", "use_bias": False}, {"padding": "causal", "dilation_rate": 2})
+
+
+@graph
+def linear_chain_with_skip() -> Any:
+    """As in Sei: the second of two linear convolutions is read by a third and by a sum."""
+    x = inputs = seq(24)
+    skip = L.Conv1D(5, 3, padding="valid")(L.Conv1D(6, 3, padding="causal")(x))
+    x = L.Conv1D(5, 3, padding="causal", activation="relu")(skip)
+    return keras.Model(inputs, dense_head(L.MaxPooling1D(2)(L.Add()([x, skip]))))
+
+
 def _pool(name: str, kind: str, size: int, strides: int | None, padding: str, length: int = 23) -> None:
     def build() -> Any:
         x = inputs = seq(length)
