@@ -16,6 +16,7 @@ from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.emit.tile import Prepared, Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir.ops import COMPOSER_OPS
 from fastism_compiler.ir.queries import hiding_nan, rule_of
 from fastism_compiler.ir.types import effect_dtype
 
@@ -194,12 +195,17 @@ def _unchanged(step: Step) -> Tensor:
 
 
 def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
-    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`."""
+    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`.
+
+    None, where a composed kernel overflows: its infinity would be NaN times a difference of 0, in whatever row.
+    """
     finite = tf.ones([sequences], tf.bool)
     for node in hiding_nan(graph, Section.REFERENCE):
         source = node.operands[0]
         finite = finite & (all_finite([values[source]]) if source.type.batched else True)
     for node in graph.nodes(Section.REFERENCE):
+        if node.op in COMPOSER_OPS:
+            finite = finite & tf.reduce_all(all_finite([values[node]]))
         read = any(u.in_tile for u in node.users)
         if read and node.type.batched and not rule_of(node).leaf:
             finite = finite & all_finite([values[node]])

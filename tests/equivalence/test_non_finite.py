@@ -70,3 +70,24 @@ def test_verification_counts_non_finite_values() -> None:
         report = program.verify()
     assert report.outputs[0].non_finite > 0
     assert "non-finite" in str(report)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_composed_kernel_overflows_where_neither_kernel_does(jit: bool) -> None:
+    """The last letter occurs in no sequence: what its weights would make shows in no reference value."""
+    inputs = L.Input((23, 4), name="seq")
+    x = L.Conv1D(3, 2, padding="valid")(L.Conv1D(2, 3, padding="valid")(inputs))
+    y = L.MaxPooling1D(4)(L.ReLU()(x))
+    model = randomize(keras.Model(inputs, L.GlobalMaxPooling1D()(y)))
+    first, bias, second, *rest = model.get_weights()
+    first[:, 3], second[...] = 3e24, 3e20
+    model.set_weights([first, bias, second, *rest])
+    x = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(0, 3, (2, 23))]
+    program = compile_tiles(model, jit=jit, verify=False)
+    assert program.plan.composed
+    for letter in (0, 3):
+        replacement = np.eye(4, dtype="float32")[letter]
+        with np.errstate(all="ignore"):
+            naive = naive_scan(model, {"seq": x}, EVERYWHERE, lambda r: replacement)
+            np.testing.assert_allclose(program(x, replacement), naive[0], rtol=1e-5)
+        assert np.isfinite(naive[0]).all() == (letter == 0)

@@ -36,6 +36,7 @@ X = f32(BATCH, 10, 4)
         ("conv", [X, f32(3, 5, 2)], {"stride": 1, "dilation": 1, "groups": 1, "pad": (0, 0)}),
         ("depthwise_conv", [X, f32(3, 5, 2)], {"stride": 1, "dilation": 1, "pad": (0, 0)}),
         ("conv_transpose", [X, f32(3, 2, 5)], {"stride": 1, "dilation": 1, "pad": 0, "out_length": 12}),
+        ("compose_kernels", [f32(3, 4, 6), f32(3, 4, 6)], {"dilations": (1, 1), "pads": ((0, 0), (0, 0))}),
         ("dense", [X, f32(5, 2)], {}),
         ("max_pool", [f32(BATCH, 4)], {"size": 2, "stride": 2, "pad": (0, 0)}),
         ("reduce_mean", [X], {"axes": (0,), "keepdims": False}),
@@ -61,6 +62,7 @@ def test_kernels_that_change_stop() -> None:
     conv = {"stride": 1, "dilation": 1, "groups": 1, "pad": (0, 0)}
     assert isinstance(effect("conv", [X, f32(3, 4, 2)], conv, operand=1), Stops)
     assert isinstance(effect("conv", [X, f32(3, 4, 2)], conv, axis=2), Stops)
+    assert isinstance(effect("compose_kernels", [f32(3, 4, 6), f32(3, 6, 4)], {"dilations": (1, 1)}), Stops)
     assert isinstance(effect("dense", [X, f32(4, 2)], {}, operand=1), Stops)
     assert isinstance(effect("max_pool", [X], {"size": 2, "stride": 2, "pad": (0, 0)}, axis=2), Stops)
     assert isinstance(effect("softmax", [X], {"axes": (1,)}), Stops)
