@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fastism_compiler.runs.settings import Execution, ScanSettings, VariantSettings
     from fastism_compiler.runs.variants import scan_variants
     from fastism_compiler.runtime.program import Program
+    from fastism_compiler.torch.program import from_torch
 
 _LAZY = {
     "CompiledISM": "compiled",
@@ -65,6 +66,7 @@ _LAZY = {
     "NaiveISM": "drop_in",
     "Program": "runtime.program",
     "ReceptiveField": "frontend.keras.registry",
+    "from_torch": "torch.program",
     "models": "",
     "open_scan": "formats.view",
     "register_layer": "frontend.keras.registry",
@@ -75,7 +77,7 @@ _LAZY = {
 
 
 _WITH_KERAS = {
-    "CompiledISM", "FastISM", "NaiveISM", "ReceptiveField", "compile", "load", "models", "register_layer",
+    "CompiledISM", "FastISM", "NaiveISM", "ReceptiveField", "compile", "from_torch", "load", "models", "register_layer",
     "unregister_layer",
 }  # fmt: skip
 """Names whose modules import Keras."""
@@ -129,6 +131,7 @@ __all__ = [
     "compile",
     "convert",
     "default_pipeline",
+    "from_torch",
     "ir",
     "load",
     "models",

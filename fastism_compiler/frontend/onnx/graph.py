@@ -26,6 +26,7 @@ from fastism_compiler.ir import Node
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.mutations.inputs import Array
 
+_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _LARGEST = 1 << 20
 """Elements of a tensor that two numbers of sequences make differ: it is a shape, or zeros to begin with."""
 
@@ -83,6 +84,8 @@ class _Walk:
         """
         operands = [self.values[name] if name else None for name in node.input]
         self.builder.layer = layer_of(node)
+        if node.op_type in _FLOW:
+            raise refusal(node, "the flow of a model must not depend on its values; export it without branches")
         if any(isinstance(x, View) for x in operands):
             made = self._lowered(node, operands)
         else:
@@ -172,8 +175,6 @@ def described(node: NodeProto) -> str:
 
 def refusal(node: NodeProto, reason: str) -> UnsupportedError:
     """The error for an operator that cannot be lowered."""
-    if node.op_type in ("If", "Loop", "Scan", "SequenceMap"):
-        reason = "the flow of a model must not depend on its values; export it with fixed shapes, or without branches"
     return UnsupportedError(
         "an ONNX operator cannot be compiled", expected="operators of the page 'ONNX operators'",
         got=f"{described(node)}: {reason}",

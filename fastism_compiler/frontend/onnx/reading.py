@@ -32,9 +32,9 @@ def read_proto(model: Any) -> ModelProto:
         UnsupportedError: operators of a version that this one does not know.
     """
     proto = _from_file(Path(model)) if isinstance(model, str | os.PathLike) else model
+    _check_versions(proto)
     try:
         inlined = inline_local_functions(proto) if proto.functions else proto
-        _check_versions(inlined)
         # without shapes: those of an exporter may be wrong where it left an axis open, and nothing here reads them
         onnx.checker.check_model(inlined)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:

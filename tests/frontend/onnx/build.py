@@ -59,4 +59,6 @@ class Net:
         known = {value.name: value for value in inferred.graph.output}
         for value in model.graph.output:
             value.CopyFrom(known[value.name])
+            if not value.type.tensor_type.HasField("shape"):  # not every operator's is inferred
+                value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, ["batch", None, None]))
         return model

@@ -1,4 +1,4 @@
-"""A small graph for every operator, and most of their options: name -> how it is built, and what becomes of a window."""
+"""A small graph for every operator and most of their options: how it is built, and what becomes of a window."""
 
 from __future__ import annotations
 
@@ -194,7 +194,9 @@ CASES: dict[str, Case] = {
     "MatMul of several": Case(
         lambda n: n.add("MatMul", n.add("Transpose", n.x, perm=[0, 2, 1]), n.weight(_weights(1, CHANNELS, 5)))
     ),
-    "MatMul by a vector": Case(lambda n: n.add("MatMul", n.add("Transpose", n.x, perm=[0, 2, 1]), n.weight(_weights(4)))),
+    "MatMul by a vector": Case(
+        lambda n: n.add("MatMul", n.add("Transpose", n.x, perm=[0, 2, 1]), n.weight(_weights(CHANNELS)))
+    ),
     "Gemm after Flatten": Case(_flat, window=False),
     "rows of all sequences": Case(_rows),
     "Einsum": Case(_op("Einsum", (CHANNELS, 3), equation="bcl,cd->bld")),
@@ -234,11 +236,7 @@ CASES: dict[str, Case] = {
     ),
     "InstanceNormalization": Case(_op("InstanceNormalization", (CHANNELS,), (CHANNELS,)), window=False),
     "GroupNormalization": Case(
-        lambda n: n.add(
-            "Reshape", n.add("GroupNormalization", n.x, (CHANNELS,), (CHANNELS,), num_groups=2), _ints(-1, CHANNELS, LENGTH)
-        ),
-        window=False,
-        opset=21,
+        _op("GroupNormalization", (CHANNELS,), (CHANNELS,), num_groups=2), window=False, opset=21
     ),
     "RMSNormalization": Case(
         lambda n: n.add("RMSNormalization", n.add("Transpose", n.x, perm=[0, 2, 1]), (CHANNELS,)), opset=23
@@ -287,9 +285,13 @@ CASES: dict[str, Case] = {
         window=False,
     ),
     # tokens
-    "embedding": Case(lambda n: n.add("Gather", n.weight(_weights(6, 5)), n.x), shape=(LENGTH,), dtype=TensorProto.INT64),
+    "embedding": Case(
+        lambda n: n.add("Gather", n.weight(_weights(6, 5)), n.x), shape=(LENGTH,), dtype=TensorProto.INT64
+    ),
     "OneHot": Case(
-        lambda n: n.add("OneHot", n.x, np.int64(5), np.array([0, 1], "float32")), shape=(LENGTH,), dtype=TensorProto.INT64
+        lambda n: n.add("OneHot", n.x, np.int64(5), np.array([0, 1], "float32")),
+        shape=(LENGTH,),
+        dtype=TensorProto.INT64,
     ),
     # recurrences
     "LSTM": Case(_rnn("LSTM", 4), window=False),

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
-from fastism_compiler.emit.reference import Values
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.passes.base import Context
 from fastism_compiler.passes.canonicalize import CanonicalizePass
@@ -19,6 +18,7 @@ from fastism_compiler.passes.pipeline import Pipeline
 from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
 from onnx.reference import ReferenceEvaluator
 
+from fastism_compiler.emit.reference import Values
 from fastism_compiler.frontend.onnx.operators import OPERATORS
 from fastism_compiler.frontend.registry import read_model
 from tests.frontend.onnx.build import Net

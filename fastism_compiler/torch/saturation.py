@@ -1,0 +1,190 @@
+"""Saturation mutagenesis with the arguments and results of tangermeme's function of that name (tried: 1.6.0)."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from fastism_compiler.errors import InputError, UnsupportedError
+from fastism_compiler.ir.errors import OptionError, RangeError
+from fastism_compiler.torch.program import TorchISM, flat_outputs, from_torch, run
+
+
+class SaturationResult(NamedTuple):
+    """Raw outputs.
+
+    Attributes:
+        y0: outputs for the sequences themselves, `[B, *out]`; a list where the model gives several.
+        y_hat: outputs for every letter at every position, `[B, letters, positions, *out]`.
+    """
+
+    y0: Any
+    y_hat: Any
+
+
+def saturation_mutagenesis(  # noqa: PLR0913 (the arguments are those of another tool)
+    model: torch.nn.Module | TorchISM,
+    X: torch.Tensor,  # noqa: N803 (the name that callers give)
+    args: Sequence[torch.Tensor] | None = None,
+    start: int = 0,
+    end: int = -1,
+    batch_size: int = 32,
+    target: int | slice | None = None,
+    hypothetical: bool = False,
+    raw_outputs: bool = False,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    verbose: bool = False,
+    func: Callable[[Any], Any] | None = None,
+) -> Any:
+    """The model's outputs for every substitution, or what they say of each position.
+
+    A module is compiled with the first call, and again when its weights, the shapes, `start`, `end` or `func` are
+    others; then calls cost what the program costs.
+
+    Args:
+        model: a module, or what `from_torch` makes of one, with or without `func` in it.
+        X: one-hot sequences `[B, letters, length]`.
+        args: what the module takes besides, sequences first.
+        start: first position.
+        end: behind the last position; negative numbers count from behind, -1 is the whole sequence.
+        batch_size: most sequences that are computed at once; the program may take fewer.
+        target: the outputs that attributions are averaged over (None: all).
+        hypothetical: attributions for all letters, not only for those of the sequence.
+        raw_outputs: return `SaturationResult`.
+        dtype: None or float32: what programs compute in.
+        device: None: where TensorFlow runs the program.
+        verbose: not used: a bar shows by itself where a scan takes more than some seconds and somebody watches.
+        func: of the model's outputs, before anything else is done with them.
+
+    Returns:
+        Attributions `[B, letters, end - start]`, on the CPU: differences from the outputs of the sequence, less their
+        mean over letters, averaged over outputs. With `raw_outputs`, a `SaturationResult`.
+
+    Raises:
+        InputError: sequences that are not one-hot; several outputs without `raw_outputs`.
+        RangeError: `start` and `end` that hold no position.
+        OptionError: another `dtype`, or a `device`.
+        FastISMError: as `from_torch`.
+    """
+    _check_options(dtype, device)
+    sequences, given = _one_hot(X), tuple(args or ())
+    stop = _end(start, end, sequences.shape[-1])
+    program = _program(model, (sequences, *given), start, stop, batch_size, func)
+    y0 = flat_outputs(program.reference(sequences, *given))
+    if len(y0) > 1 and not raw_outputs:
+        expected = "func=..., or raw_outputs=True"
+        raise InputError("attributions need one output", expected=expected, got=f"{len(y0)} outputs")
+    y_hat = [y.transpose(1, 2) for y in flat_outputs(program.saturate(sequences, *given))]
+    if raw_outputs:
+        return SaturationResult(y0[0], y_hat[0]) if len(y0) == 1 else SaturationResult(y0, y_hat)
+    attributions = _attributed(y0[0], y_hat[0], target)
+    return attributions if hypothetical else sequences[:, :, start:stop] * attributions
+
+
+def _check_options(dtype: Any, device: Any) -> None:
+    if dtype not in (None, torch.float32, "float32"):
+        raise OptionError("programs compute in float32", expected="dtype=None or float32", got=dtype)
+    if device not in (None, "cpu", torch.device("cpu")):
+        raise OptionError("the program runs where TensorFlow runs it", expected="device=None", got=device)
+
+
+def _one_hot(x: torch.Tensor) -> torch.Tensor:
+    """The sequences as numbers of the model; fractions are cut off, as tangermeme does."""
+    if x.ndim != 3:
+        raise InputError("sequences are [B, letters, length]", got=list(x.shape))
+    if x.is_floating_point() and not torch.equal(x, x.round()):
+        warnings.warn("X is not one-hot: fractions are cut off", stacklevel=3)
+    return x.detach().cpu().to(torch.int8).to(torch.float32)
+
+
+def _end(start: int, end: int, length: int) -> int:
+    stop = length + 1 + end if end < 0 else end
+    if not 0 <= start < stop <= length:
+        raise RangeError("start and end hold no position", expected=f"0 <= start < end <= {length}", got=(start, end))
+    return stop
+
+
+def _attributed(y0: torch.Tensor, y_hat: torch.Tensor, target: int | slice | None) -> torch.Tensor:
+    """Differences from the sequence's own output, less their mean over letters, averaged over outputs."""
+    attributions = y_hat[:, :, :, target] - y0[:, None, None, target]
+    attributions = attributions - attributions.mean(dim=1, keepdim=True)
+    return attributions.mean(dim=tuple(range(3, attributions.ndim))) if attributions.ndim > 3 else attributions
+
+
+# Programs of modules
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What a program of a module rests on."""
+
+    weights: str
+    shapes: tuple[Any, ...]
+    span: tuple[int, int]
+    batch_size: int
+    func: Any
+
+
+_KEPT: WeakKeyDictionary[torch.nn.Module, tuple[_Key, TorchISM]] = WeakKeyDictionary()
+"""The last program of each module."""
+
+
+class _Followed(torch.nn.Module):
+    """A module, and a function of its outputs."""
+
+    def __init__(self, module: torch.nn.Module, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.module, self.function = module, function
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """The function of what the module gives."""
+        return self.function(self.module(*inputs))
+
+
+def _program(model: Any, inputs: Sequence[torch.Tensor], start: int, stop: int, batch_size: int, func: Any) -> TorchISM:
+    """The program of a module, the last one where nothing has changed."""
+    if isinstance(model, TorchISM):
+        if func is not None:
+            raise UnsupportedError("func= becomes part of a program", expected="from_torch of a module that ends in it")
+        return model
+    key = _Key(_digest(model), tuple(tuple(x.shape[1:]) for x in inputs), (start, stop), batch_size, _identity(func))
+    kept = _KEPT.get(model)
+    module = model if func is None else _Followed(model, func)
+    if kept is None or kept[0] != key or not _still_the_same(module, kept[1], inputs):
+        ranges = [(i, i + 1) for i in range(start, stop)]
+        program = from_torch(module, *(x[:1] for x in inputs), ranges=ranges, batch_size=batch_size)
+        _KEPT[model] = key, program
+    return _KEPT[model][1]
+
+
+def _identity(func: Any) -> Any:
+    """What tells one function from another; a lambda that is written once is one, however often it is made."""
+    code = getattr(func, "__code__", None)
+    if code is None:
+        return func
+    return code, func.__defaults__, tuple(id(cell.cell_contents) for cell in func.__closure__ or ())
+
+
+def _digest(module: torch.nn.Module) -> str:
+    """What the module is made of, and its weights."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(np.ascontiguousarray(value.detach().cpu()).tobytes())
+    return digest.hexdigest()
+
+
+def _still_the_same(module: torch.nn.Module, program: TorchISM, inputs: Sequence[torch.Tensor]) -> bool:
+    """Whether a program still computes what the module does: attributes of a module show in no digest."""
+    first = [x[:1] for x in inputs]
+    pairs = zip(flat_outputs(program.reference(*first)), flat_outputs(run(module, first)), strict=True)
+    return all(torch.allclose(y, z, rtol=1e-3, atol=1e-3 * float(z.abs().max())) for y, z in pairs)
