@@ -10,6 +10,7 @@ from fastism_compiler.models.beluga import beluga
 from fastism_compiler.models.bpnet import bpnet, bpnet_control_tracks
 from fastism_compiler.models.large import basenji2, borzoi, enformer, spliceai
 from fastism_compiler.models.profile import chrombpnet, dilated_cnn
+from fastism_compiler.models.sei import sei
 
 __all__ = [
     "basenji2",
@@ -26,5 +27,6 @@ __all__ = [
     "factorized_basset",
     "optimus_5prime",
     "scbasset",
+    "sei",
     "spliceai",
 ]

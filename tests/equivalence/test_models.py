@@ -11,12 +11,14 @@ import keras
 import numpy as np
 import pytest
 from fastism_compiler.ir import Section
+from scipy.interpolate import splev
 
 import fastism_compiler as fc
 from benchmarks.compare import inputs_for
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.frontend.keras.inputs import input_spec
 from fastism_compiler.frontend.keras.naive import NaiveRows
+from fastism_compiler.models.sei import b_splines
 from tests.oracle import assert_close
 from tests.programs import compile_tiles
 
@@ -82,6 +84,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "danq": {"length": 160, "scale": 0.03, "outputs": 5},
     "scbasset": {"length": 260, "scale": 0.03, "cells": 9},
     "optimus_5prime": {},
+    "sei": {"length": 128, "scale": 0.02, "bases": 6, "outputs": 3},
     "basenji2": {"length": 1024, "scale": 0.02, "tracks": 3, "crop": 1},
     "spliceai": {"length": 200, "filters": 4, "blocks": 1},
     "enformer": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 1},
@@ -128,3 +131,11 @@ def test_no_two_layers_have_the_same_weights() -> None:
     first, second = (model.get_layer(name).kernel.numpy() for name in ("developmental", "housekeeping"))
     assert (first != second).all()
     np.testing.assert_array_equal(model.get_weights()[-2], again.get_weights()[-2])
+
+
+def test_the_splines_of_sei_are_those_of_scipy() -> None:
+    positions, count, order = 64, 16, 4
+    x = np.arange(positions)
+    knots = np.concatenate([[0] * order, np.linspace(0, x[-1], count - order + 2)[1:-1], [x[-1]] * order])
+    expected = [splev(x, (knots, row, order - 1)) for row in np.eye(count)]
+    np.testing.assert_allclose(b_splines(positions, count), np.stack(expected, axis=1), atol=1e-12)

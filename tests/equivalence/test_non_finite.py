@@ -88,6 +88,6 @@ def test_a_composed_kernel_overflows_where_neither_kernel_does(jit: bool) -> Non
     for letter in (0, 3):
         replacement = np.eye(4, dtype="float32")[letter]
         with np.errstate(all="ignore"):
-            naive = naive_scan(model, {"seq": x}, EVERYWHERE, lambda r: replacement)
+            naive = naive_scan(model, {"seq": x}, EVERYWHERE, lambda r, new=replacement: new)
             np.testing.assert_allclose(program(x, replacement), naive[0], rtol=1e-5)
         assert np.isfinite(naive[0]).all() == (letter == 0)

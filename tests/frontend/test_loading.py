@@ -43,6 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "factorized_basset": {"length": 200},
     "optimus_5prime": {},
     "scbasset": {"length": 160, "scale": 0.02, "cells": 2},
+    "sei": {"length": 64, "scale": 0.01, "bases": 4, "outputs": 2},
     "spliceai": {"length": 60, "filters": 2, "blocks": 1},
 }
 
