@@ -11,11 +11,14 @@ from typing import Any, BinaryIO
 
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.genomics.genome_lines import check_lines
 from fastism_compiler.genomics.sources import GZIP, opened
 from fastism_compiler.genomics.text import read_lines
 
 _HEADER = 1 << 16
 """Bytes that hold most headers; of longer ones, the name is not looked at."""
+_ENDS = 5
+"""Bytes that hold the ends of a chromosome's last line and of a blank line, and the next header's first."""
 _NO_INDEX = "not an index of this genome; remove it, and it is made again"
 
 
@@ -88,6 +91,8 @@ class Genome:
         if not there and not os.access(local.parent, os.W_OK):
             self._folder = tempfile.TemporaryDirectory()
             index = Path(self._folder.name) / f"{local.name}.fai"
+        if not there:
+            check_lines(self._source)
         try:
             fasta = pyfaidx.Fasta(str(local), as_raw=True, indexname=str(index))
         except ImportError as error:
@@ -137,8 +142,11 @@ def _fits(file: BinaryIO, size: int, name: str, entry: Any) -> bool:
     _, newline, header = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")
     longer = not newline and begin > 0
     named = longer or header.removeprefix(b">").split()[:1] == [name.encode()]
-    full, rest = divmod(entry.rlen, entry.lenc or 1)
-    end = entry.offset + full * entry.lenb + rest
-    file.seek(min(end, size))
-    # the last line may lack its end
-    return named and end <= size + entry.lenb - entry.lenc and file.read(1) in (b"", b">", b"\n", b"\r")
+    lines, rest = divmod(max(entry.rlen - 1, 0), entry.lenc or 1)
+    count = min(rest + 1, entry.rlen)
+    file.seek(entry.offset + lines * entry.lenb - 1)
+    text = file.read(1 + count + _ENDS)
+    before, line, after = text[:1], text[1 : 1 + count], text[1 + count :]
+    ended = after[:1] in (b"", b"\n", b"\r") and after.lstrip(b"\r\n")[:1] in (b"", b">")
+    whole = before == b"\n" and len(line) == count and not any(end in line for end in (b"\r", b"\n", b">"))
+    return named and whole and ended
