@@ -54,12 +54,12 @@ def contraction_cost(node: Node, context: Context) -> float:
 def composing_cost(node: Node, context: Context) -> float:
     """What making one kernel of two costs, once a block, in multiply-adds.
 
-    Every tap of the first meets every tap of the second, which is read as often; the result is written.
+    Every tap of the first meets every tap of the second, which is read as often; the result is written, tap by tap.
     """
     first, second = (kernel.type for kernel in node.operands)
     moved = node.type.row_size + first.extent(0) * second.row_size
     work = first.row_size * second.extent(0) * second.extent(2)
-    return work + context.machine.per_byte * ITEM_BYTES * moved
+    return work + context.machine.per_byte * ITEM_BYTES * moved + context.machine.per_start * node.type.extent(0)
 
 
 def predicted_cost(candidate: Candidate, context: Context) -> float:
