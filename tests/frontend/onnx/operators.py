@@ -141,6 +141,21 @@ def _flat(n: Net) -> Any:
     return n.add("Add", made, n.add("MatMul", n.add("Flatten", n.x), (CHANNELS * LENGTH, 6)))
 
 
+def _repeated(n: Net, value: Any, axis: int = 0) -> Any:
+    """A constant `[1, ...]`, for each sequence; these on another axis."""
+    count = n.add("Unsqueeze", n.add("Gather", n.add("Shape", n.x), np.int64(0), axis=0), _ints(0))
+    shape = n.add("Concat", count, _ints(*value.shape[1:]), axis=0)
+    made = n.add("Expand", n.weight(value), shape)
+    return made if axis == 0 else n.add("Transpose", made, perm=[1, 0, 2])
+
+
+def _turned_concat(n: Net) -> Any:
+    """Sequences on the second axis, between two constants."""
+    x = n.add("Transpose", n.x, perm=[1, 0, 2])
+    parts = _repeated(n, _weights(1, 2, LENGTH), 1), x, _repeated(n, np.ones((1, 1, LENGTH), "float32"), 1)
+    return n.add("Transpose", n.add("Concat", *parts, axis=0), perm=[1, 0, 2])
+
+
 def _top(n: Net, **attributes: Any) -> Any:
     return n.add("TopK", n.x, _ints(2), results=2, axis=1, **attributes)
 
@@ -217,6 +232,9 @@ CASES: dict[str, Case] = {
     "Conv of two axes, one spare": Case(
         lambda n: n.add("Conv", n.add("Unsqueeze", n.x, _ints(-1)), (5, CHANNELS, 3, 1), (5,))
     ),
+    "Conv of two axes, one tap": Case(
+        lambda n: n.add("Conv", n.add("Reshape", n.x, _ints(0, CHANNELS, LENGTH // 2, 2)), (5, CHANNELS, 1, 1), (5,))
+    ),
     "ConvTranspose": Case(_op("ConvTranspose", (CHANNELS, 5, 4), (5,), strides=[2], pads=[1, 1])),
     "ConvTranspose in groups": Case(_op("ConvTranspose", (CHANNELS, 3, 3), group=2, output_padding=[1], strides=[2])),
     "MaxPool": Case(_op("MaxPool", kernel_shape=[3], strides=[3])),
@@ -256,6 +274,14 @@ CASES: dict[str, Case] = {
     # arrangements
     "Concat": Case(lambda n: n.add("Concat", n.x, n.add("Relu", n.x), axis=1)),
     "Concat of positions": Case(lambda n: n.add("Concat", n.x, n.add("Conv", n.x, (CHANNELS, CHANNELS, 3)), axis=-1)),
+    "Concat with zeros": Case(
+        lambda n: n.add("Concat", _repeated(n, np.zeros((1, CHANNELS, 2), "float32")), n.x, n.x, axis=2)
+    ),
+    "Concat with constants": Case(
+        lambda n: n.add("Concat", n.x, _repeated(n, _weights(1, CHANNELS, 2)), n.add("Relu", n.x), axis=2)
+    ),
+    "Concat with channels": Case(lambda n: n.add("Concat", _repeated(n, _weights(1, 2, LENGTH)), n.x, axis=1)),
+    "Concat of turned sequences": Case(_turned_concat),
     "Expand": Case(lambda n: n.add("Expand", n.add("ReduceMean", n.x, _ints(1)), _ints(1, 5, LENGTH))),
     "Expand to a shape": Case(lambda n: n.add("Expand", n.add("ReduceMean", n.x, _ints(1)), n.add("Shape", n.x))),
     "Gather": Case(_op("Gather", _ints(3, 1, 0, -1), axis=1)),

@@ -126,13 +126,49 @@ def _split(call: Call) -> list[View]:
 
 
 def _concat(call: Call) -> View:
-    if not all(isinstance(x, View) for x in call.operands):
-        raise Decline("a concatenation with a constant")
-    axis = call.axis(call.get("axis"))
-    views = [_one_axis(call, x, axis)[0] for x in call.operands]
+    axis = call.axis(call.get("axis"), next(x for x in call.operands if isinstance(x, View)))
+    # constants lie in front of the first view, or behind the one before them
+    parts: list[tuple[list[Any], View, list[Any]]] = []
+    leading: list[Any] = []
+    for x in call.operands:
+        if isinstance(x, View):
+            parts.append((leading, x, []))
+            leading = []
+        else:
+            (parts[-1][2] if parts else leading).append(x)
+    views = [_between_constants(call, x, axis, before, after) for before, x, after in parts]
+    if len(views) == 1:
+        return views[0]
+    views = [_one_axis(call, x, axis)[0] for x in views]
     laid = together(call.builder, views, free=axis)
     (inner,) = laid.axes[axis]
     return laid.view(call.builder.add("concat", *laid.operands, axis=inner))
+
+
+def _between_constants(call: Call, view: View, axis: int, before: Sequence[Any], after: Sequence[Any]) -> View:
+    """A tensor between constants that are the same for every sequence: padded, and their numbers added there."""
+    left, right = ([_of_each_sequence(x, view.batch) for x in part] for part in (before, after))
+    if not left and not right:
+        return view
+    view, inner = _one_axis(call, view, axis)
+    numbers = np.unique(np.concatenate([x.ravel() for x in (*left, *right)]))
+    widths = [(0, 0)] * view.node.type.rank
+    widths[inner] = sum(x.shape[axis] for x in left), sum(x.shape[axis] for x in right)
+    value = numbers.item() if len(numbers) == 1 else 0
+    padded = view.over(_padded(call, view.node, widths, "constant", value))
+    if len(numbers) == 1:
+        return padded
+    shape = list((*left, *right)[0].shape)
+    shape[axis] = view.extent(axis)
+    return call.add("add", padded, np.concatenate([*left, np.zeros(shape, numbers.dtype), *right], axis))
+
+
+def _of_each_sequence(x: Any, batch: int) -> Any:
+    """A constant that a model repeats for each sequence, for one."""
+    moved = Varying(tuple(np.moveaxis(v, batch, 0) for v in x.pair)) if isinstance(x, Varying) else None
+    if moved is None or moved.once is None:
+        raise Decline("a concatenation with a constant of a fixed number of sequences")
+    return np.moveaxis(moved.once, 0, batch)
 
 
 def _pad(call: Call) -> View:

@@ -15,7 +15,7 @@ from fastism_compiler.frontend.onnx.views import View, permuted_node, reshaped_n
 from fastism_compiler.mutations.inputs import Array
 
 
-def _dense(call: Call, view: View, kernel: Array) -> View:
+def dense(call: Call, view: View, kernel: Array) -> View:
     """The last axis of a tensor by a matrix, whose rows are put in the order of the node's elements."""
     builder, node, group = call.builder, view.node, view.axes[-1]
     if 0 in group:
@@ -101,7 +101,7 @@ def _spelled(
 def _matmul(call: Call) -> View:
     x, y = call.operands
     if isinstance(x, View) and isinstance(y, np.ndarray) and y.ndim == 2 and x.rank > 1:
-        return _dense(call, x, y)
+        return dense(call, x, y)
     ranks = [v.rank if isinstance(v, View) else v.ndim for v in (x, y)]
     lead = ascii_letters[: max(*ranks, 2) - 2]
     tails = "YZ" if ranks[0] > 1 else "Z", "ZX" if ranks[1] > 1 else "Z"
@@ -117,7 +117,7 @@ def _gemm(call: Call) -> View:
         raise Decline("a product that is summed over the sequences")
     kernel = kernel.T if call.get("transB", 0) else kernel
     alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
-    made = _dense(call, x, np.ascontiguousarray(kernel if alpha == 1 else kernel * np.asarray(alpha, kernel.dtype)))
+    made = dense(call, x, np.ascontiguousarray(kernel if alpha == 1 else kernel * np.asarray(alpha, kernel.dtype)))
     if not call.given(2):
         return made
     offset = call.operands[2]

@@ -1,4 +1,4 @@
-"""Convolutions and pools along positions, of one axis, and of two with one to spare."""
+"""Convolutions and pools along positions, of one axis, and of two with one to spare or one tap."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from fastism_compiler.frontend.builder import Decline
 from fastism_compiler.frontend.onnx.call import Call, Rule
+from fastism_compiler.frontend.onnx.operators.contractions import dense
 from fastism_compiler.frontend.onnx.views import View, plain
 from fastism_compiler.ir import Node, same_padding
 from fastism_compiler.ir.position_map import ceil_div
@@ -88,6 +89,8 @@ def _biased(call: Call, node: Node) -> Node:
 def convolution(call: Call) -> View:
     """Conv: kernel `[O, I / groups, k]`."""
     kernel, groups = _weights(call), call.get("group", 1)
+    if groups == 1 and _has_one_tap(call, kernel):
+        return _pointwise(call, kernel)
     along = _along(call, kernel.shape[2:], covers=groups == 1)
     filters, taps = len(kernel), kernel.shape[2 + along.place]
     stride, dilation = along.pick(call.get("strides")), along.pick(call.get("dilations"))
@@ -104,6 +107,24 @@ def convolution(call: Call) -> View:
     else:
         node = call.builder.add("conv", along.node, _packed(flat.transpose(2, 1, 0)), groups=groups, **geometry)
     return along.back(_biased(call, node))
+
+
+def _has_one_tap(call: Call, kernel: Array) -> bool:
+    """Whether each position of several axes is multiplied by itself."""
+    view = call.view(0)
+    wide = [axis for axis in range(2, view.rank) if view.extent(axis) > 1]
+    plain_steps = not any(n != 1 for n in call.get("strides") or ()) and not any(call.get("pads") or ())
+    return len(wide) > 1 and plain_steps and all(taps == 1 for taps in kernel.shape[2:])
+
+
+def _pointwise(call: Call, kernel: Array) -> View:
+    """The channels of each position by a matrix."""
+    view = call.view(0)
+    spatial = range(2, view.rank)
+    made = dense(call, view.permuted((0, *spatial, 1)), _packed(kernel.reshape(len(kernel), -1).T))
+    made = made.permuted((0, view.rank - 1, *(axis - 1 for axis in spatial)))
+    bias = call.constant(2)
+    return made if bias is None else call.add("add", made, bias.reshape(-1, *[1] * len(spatial)))
 
 
 def _packed(x: Array) -> Array:
