@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from fastism_compiler.ir import Graph, Node, TensorType
-from fastism_compiler.ir.composition import composed_dilation, composed_taps, meeting_taps
+from fastism_compiler.ir.composition import composed_dilation
 from fastism_compiler.ir.interpreter.whole import WHOLE
 
 from fastism_compiler.emit.ops import OPS
@@ -51,18 +51,6 @@ def test_jitted() -> None:
     node = composed((5, 3), (2, 3))
     run = tf.function(lambda a, b: OPS["compose_kernels"](node, a, b), jit_compile=True, autograph=False)
     np.testing.assert_allclose(run(first, second), WHOLE["compose_kernels"](node, first, second), rtol=1e-12)
-
-
-def test_every_two_taps_meet_once() -> None:
-    for taps, dilations in SHAPES:
-        met = meeting_taps(taps, dilations)
-        assert sorted(pair for pairs in met for pair in pairs) == list(product(*map(range, taps)))
-        assert len(met) == composed_taps(taps, dilations, composed_dilation(taps, dilations))
-
-
-def test_a_single_tap_has_no_dilation() -> None:
-    assert composed_dilation((1, 3), (5, 4)) == 4
-    assert composed_dilation((1, 1), (5, 4)) == 1
 
 
 def test_the_wider_dtype_counts() -> None:
