@@ -12,7 +12,11 @@ from fastism_compiler.host.process import check_process
 
 # Named, and imported with the first model that is read: a framework takes seconds to load, and must not come with the
 # package. Keras stands last, as it takes every path.
-FRONTENDS: tuple[str, ...] = ("fastism_compiler.frontend.onnx.frontend", "fastism_compiler.frontend.keras.frontend")
+FRONTENDS: tuple[str, ...] = (
+    "fastism_compiler.frontend.onnx.frontend",
+    "fastism_compiler.frontend.tensorflow.frontend",
+    "fastism_compiler.frontend.keras.frontend",
+)
 """Modules with a `FRONTEND` each, in the order in which they are asked."""
 
 
@@ -44,4 +48,8 @@ def _frontend_for(model: Any) -> Frontend:
         frontend: Frontend = import_module(module).FRONTEND
         if frontend.accepts(model):
             return frontend
-    raise ModelError("a Keras model is needed", expected="keras.Model or a path", got=type(model).__name__)
+    raise ModelError(
+        "a model is needed",
+        expected="keras.Model, onnx.ModelProto, or the path of a .keras, .h5 or .onnx file or a SavedModel",
+        got=type(model).__name__,
+    )

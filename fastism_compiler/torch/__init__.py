@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fastism_compiler.torch.program import TorchISM, from_torch
-from fastism_compiler.torch.saturation import SaturationResult, saturation_mutagenesis
+from fastism_compiler.torch.triton_first import load_triton
+
+# before the other modules, which load TensorFlow
+load_triton()
+
+from fastism_compiler.torch.program import TorchISM, from_torch  # noqa: E402
+from fastism_compiler.torch.saturation import SaturationResult, saturation_mutagenesis  # noqa: E402
 
 __all__ = ["SaturationResult", "TorchISM", "from_torch", "saturation_mutagenesis"]

@@ -13,6 +13,7 @@ import torch
 from onnx import ModelProto
 
 from fastism_compiler.errors import UnsupportedError
+from fastism_compiler.torch.triton_first import without_triton
 
 _EXAMPLES = 2
 """Sequences of the example: with one, PyTorch takes the batch for a constant."""
@@ -31,7 +32,7 @@ def export_module(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> Mo
     """
     examples = tuple(x[:1].repeat(_EXAMPLES, *[1] * (x.ndim - 1)) for x in inputs)
     said = []
-    with _in_inference(module), torch.no_grad(), _quiet():
+    with _in_inference(module), torch.no_grad(), _quiet(), without_triton():
         for dynamo in (True, False):
             try:
                 return _exported(module, examples, dynamo)

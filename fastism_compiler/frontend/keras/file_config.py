@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def opened(path: Path) -> Iterator[ModelFile]:
     Raises:
         ModelError: no such file, one that cannot be read, one that changes meanwhile, or no room for a copy.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # one too long for a name, too
         raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
     with TemporaryDirectory(prefix="fastism-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / path.name

@@ -14,11 +14,11 @@ from fastism_compiler.frontend.keras.functional import functional_graph
 from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec, output_nest
 from fastism_compiler.frontend.keras.keras2 import is_keras2
 from fastism_compiler.frontend.keras.loading import load_with_digest
-from fastism_compiler.frontend.keras.lowering import Lowered, identifier, lower
+from fastism_compiler.frontend.keras.lowering import Lowered, lower
 from fastism_compiler.frontend.keras.origin import KerasOrigin
+from fastism_compiler.frontend.sequence import identifier, layout_notes
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
@@ -65,7 +65,7 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     model, sha256 = load_with_digest(model, options.custom_objects, options.safe_mode)
     function = functional_graph(model)
     position = find_sequence(function, options.seq_input)
-    inputs = input_spec(function, position, options.length, options.letters)
+    inputs = input_spec(function, position, options)
     interface = ModelInterface(
         model=model,
         name=identifier(model.name),
@@ -79,26 +79,10 @@ def _described(model: Any, options: ReadOptions) -> tuple[ModelInterface, Any]:
     return interface, function
 
 
-def _layout_notes(inputs: InputSpec, letters: int | None) -> list[str]:
-    """How the axes of the sequence were understood, where neither the alphabet nor `channels=` makes that plain."""
-    if inputs.layout is not None:
-        return [f"sequences are {inputs.layout}, as the model takes them"]
-    type_ = inputs.types[inputs.sequence]
-    if letters is None or type_.rank != 3:
-        return []
-    length, channels = type_.extent(1), type_.extent(2)
-    if length > channels or (channels == letters != length):
-        return []
-    return [
-        f"the sequence was taken for {length} positions of {channels} channels; "
-        "if its letters come first, alphabet= with as many letters says so"
-    ]
-
-
 def _notes(known: ModelInterface, lowered: Lowered, letters: int | None) -> list[str]:
     """What users should know about this model."""
     dtypes = {str(layer.compute_dtype) for layer in private.layers_of(known.model)}
-    notes = _layout_notes(known.inputs, letters)
+    notes = layout_notes(known.inputs, letters)
     notes += [f"{dtype} layers compute in float32; outputs are cast back" for dtype in sorted(dtypes & {*FLOATS[:2]})]
     notes += [f"{name}: values computed from weights in call() are frozen at compile time" for name in lowered.frozen]
     whole = lowered.declined.get(known.model.name)

@@ -17,13 +17,13 @@ from fastism_compiler.frontend.keras.registry import declaration_for
 from fastism_compiler.frontend.keras.rules import rule_for
 from fastism_compiler.frontend.keras.tensorflow.graph import lower_tensorflow
 from fastism_compiler.frontend.keras.variables import VariablesRead
+from fastism_compiler.frontend.sequence import add_inputs, as_taken, identifier
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import InputSpec
-from fastism_compiler.mutations.layout import SequenceLayout
 
 
 def refuse_training(layer: str) -> UnsupportedError:
@@ -62,11 +62,8 @@ def lower(model: Any, inputs: InputSpec, function: Any) -> Lowered:
     graph = Graph(identifier(model.name))
     builder = Builder(graph, Bindings(), rule_for)
     lowering = _Lowering(builder)
-    graph.inputs += [_input(graph, inputs, position) for position in range(len(inputs.names))]
-    graph.sequence = graph.inputs[inputs.sequence]
-    nodes = list(graph.inputs)
-    if inputs.layout is not None:
-        nodes[inputs.sequence] = _as_taken(builder, graph.sequence, inputs.layout)
+    add_inputs(graph, inputs)
+    nodes = as_taken(builder, inputs)
     if private.masks_go_astray(model, function):
         graph.outputs = lowering.whole(model, function, nodes)
     else:
@@ -85,24 +82,6 @@ def follow_functions(builder: Builder) -> None:
     """Let a builder follow functions that are made of `keras.ops`, by the rules of these."""
     builder.rule_for = rule_for
     _Lowering(builder)
-
-
-def identifier(name: str) -> str:
-    """A name in letters, digits and underscores."""
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-
-
-def _input(graph: Graph, inputs: InputSpec, position: int) -> Node:
-    name = inputs.names[position]
-    attrs = {"index": position, "input": name}
-    return graph.add("input", (), attrs, type=inputs.types[position], layer=name, name=identifier(name))
-
-
-def _as_taken(builder: Builder, sequence: Node, layout: SequenceLayout) -> Node:
-    """The sequence `[B, L, C]` in the layout that the model takes."""
-    builder.layer = sequence.layer
-    x = builder.add("transpose", sequence, perm=(0, 2, 1)) if layout.swapped else sequence
-    return builder.add("reshape", x, shape=layout.shape) if len(layout.shape) > 2 else x
 
 
 _IGNORE_MASKS = (keras.layers.BatchNormalization,)

@@ -46,8 +46,12 @@ def _open_reshapes(opened: ModelProto, fixed: ModelProto) -> None:
     for node in opened.graph.node:
         if node.op_type != "Reshape" or first.get(node.input[0]) != 1 or node.input[1] not in shapes:
             continue
-        tensor = shapes[node.input[1]]
-        shape = onnx.numpy_helper.to_array(tensor).copy()
-        if shape.size and shape[0] == 1 and not any(a.name == "allowzero" and a.i for a in node.attribute):
+        shape = onnx.numpy_helper.to_array(shapes[node.input[1]]).copy()
+        keeps_zeros = any(a.name == "allowzero" and a.i for a in node.attribute)
+        if shape.size and shape[0] == 1 and not (keeps_zeros and 0 in shape):
             shape[0] = 0  # as many as come in
-            tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))
+            del node.attribute[:]
+            # a constant of its own: others may reshape to the same shape from another
+            own = f"{node.output[0]}/opened"
+            opened.graph.initializer.append(onnx.numpy_helper.from_array(shape, own))
+            node.input[1] = own

@@ -25,7 +25,10 @@ def _pair(x: Any) -> tuple[Any, Any]:
 
 def _in_shape(call: Call, shape_of: Callable[[Sequence[int], int], Sequence[int]]) -> View:
     """The first operand in the shape that follows from its own, with each number of sequences."""
-    view = call.view(0)
+    return _shaped(call, call.view(0), shape_of)
+
+
+def _shaped(call: Call, view: View, shape_of: Callable[[Sequence[int], int], Sequence[int]]) -> View:
     shapes = [list(shape_of(view.shape(n), which)) for which, n in enumerate(SEQUENCES)]
     return reshaped(call.builder, view, shapes, SEQUENCES)
 
@@ -203,15 +206,30 @@ def _gather(call: Call) -> View:
     axis = call.get("axis", 0)
     if isinstance(call.operands[0], np.ndarray):
         return _embedding(call, call.operands[0], axis)
-    places = call.constant(1)
-    if places.ndim > 1:
-        raise Decline("a table of places")
-    view, axis, inner = call.along(axis)
-    node = call.follow(lambda t: ops.take(t, np.atleast_1d(places), axis=inner), view.node)
-    if places.ndim:
-        return view.over(node)
-    shape = tuple(node.type.extent(a) for a in range(1, node.type.rank) if a != inner)
-    return view.without([axis], False, call.builder.add("reshape", node, shape=shape))
+    view, axis, _ = call.along(axis)
+    return _taken(call, view, axis, call.constant(1))
+
+
+def _gather_nd(call: Call) -> View:
+    """Elements by their places along the first axes."""
+    view, places = call.view(0), call.constant(1)
+    known = places.shape[-1]
+    if call.get("batch_dims", 0) or view.batch < known:
+        raise refuse_batch(call.builder, "ONNX's GatherND")
+    extents = [view.extent(axis) for axis in range(known)]
+    merged = _shaped(call, view, lambda own, _: [math.prod(extents), *own[known:]])
+    return _taken(call, merged, 0, np.ravel_multi_index(tuple(np.moveaxis(places % extents, -1, 0)), extents))
+
+
+def _taken(call: Call, view: View, axis: int, places: Any) -> View:
+    """Elements by their places along one axis, in the shape of the table of these places."""
+    view, inner = single(call.builder, view, axis)
+    if np.array_equal(places, range(view.extent(axis))):
+        return view
+    taken = view.over(call.follow(lambda t: ops.take(t, places.ravel(), axis=inner), view.node))
+    if places.ndim == 1:
+        return taken
+    return _shaped(call, taken, lambda own, _: [*own[:axis], *places.shape, *own[axis + 1 :]])
 
 
 def _embedding(call: Call, table: Any, axis: int) -> View:
@@ -294,6 +312,7 @@ OPERATORS: dict[str, Rule] = {
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "OneHot": _one_hot,
     "Pad": _pad,
     "Reshape": _reshape,

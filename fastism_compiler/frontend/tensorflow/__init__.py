@@ -1,0 +1,1 @@
+"""The TensorFlow frontend: SavedModel folders, whichever framework wrote them."""

@@ -1,0 +1,128 @@
+"""The serving function of a SavedModel, its weights as constants: one graph, in float32 or widened to float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from fastism_compiler.errors import ArtifactError, ModelError
+from fastism_compiler.export.check_graph import check_savedmodel
+
+_WIDER = {types_pb2.DT_FLOAT: types_pb2.DT_DOUBLE}
+_SIGNATURE = "serving_default"
+_PRIMARY = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFunction:
+    """A function of tensors, without variables.
+
+    Attributes:
+        graph: its operations, functions inlined.
+        inputs: names of the tensors that it takes.
+        outputs: names of the tensors that it gives.
+        takes: shapes and dtypes of the inputs, by the names that callers know.
+        gives: shapes and dtypes of the outputs, by name.
+    """
+
+    graph: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    takes: dict[str, Any]
+    gives: dict[str, Any]
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """The outputs, in the order of `gives`."""
+        given = dict(zip(self.inputs, tensors, strict=True))
+        results: list[Any] = tf.graph_util.import_graph_def(self.graph, given, list(self.outputs), name="model")
+        return results
+
+    def widened(self) -> FrozenFunction:
+        """The same in float64."""
+        graph = tf.compat.v1.GraphDef()
+        graph.CopyFrom(self.graph)
+        functions = graph.library.function
+        names = {function.signature.name: f"{function.signature.name}_in_float64" for function in functions}
+        for node in (*graph.node, *(node for function in functions for node in function.node_def)):
+            for attribute in node.attr.values():
+                _widen(attribute)
+                if attribute.WhichOneof("value") == "func":
+                    attribute.func.name = names.get(attribute.func.name, attribute.func.name)
+        for signature in (function.signature for function in functions):
+            signature.name = names[signature.name]  # TensorFlow keeps the first function of a name
+            for argument in (*signature.input_arg, *signature.output_arg):
+                argument.type = _WIDER.get(argument.type, argument.type)
+        return FrozenFunction(graph, self.inputs, self.outputs, self.takes, self.gives)
+
+
+def _widen(attribute: Any) -> None:
+    if attribute.type in _WIDER:  # to set one kind of value clears the others
+        attribute.type = _WIDER[attribute.type]
+    for position, kind in enumerate(attribute.list.type):
+        attribute.list.type[position] = _WIDER.get(kind, kind)
+    if attribute.tensor.dtype == types_pb2.DT_FLOAT:
+        wide = tf.make_ndarray(attribute.tensor).astype("float64")
+        attribute.tensor.CopyFrom(tf.make_tensor_proto(wide))
+
+
+def read_frozen(folder: Path, safe_mode: bool) -> FrozenFunction:
+    """The serving function of a SavedModel.
+
+    Args:
+        folder: the SavedModel.
+        safe_mode: refuse graphs that do more than compute, before TensorFlow loads them.
+
+    Raises:
+        ModelError: a folder that is no SavedModel, a damaged one, one without a serving function, or one that
+            `safe_mode` refuses.
+    """
+    try:
+        if safe_mode:
+            check_savedmodel(folder, str(folder))
+        loaded = tf.saved_model.load(str(folder), tags=_PRIMARY)
+    except ArtifactError as error:
+        raise ModelError(error.rule, expected=error.expected, got=error.got) from error
+    except Exception as error:  # whatever TensorFlow raises of a damaged file
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError("the SavedModel cannot be loaded", got=f"{folder}: {lines[0][:200]}") from error
+    names = sorted(loaded.signatures)
+    if not names:
+        raise ModelError("a SavedModel needs a serving function", expected=_SIGNATURE, got=f"{folder}: none")
+    function = loaded.signatures[_SIGNATURE if _SIGNATURE in names else names[0]]
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    takes = dict(function.structured_input_signature[1])
+    return FrozenFunction(
+        _without_placeholders(frozen.graph.as_graph_def()),
+        tuple(f"{name}:0" for name in _placeholders(frozen, function, takes)),
+        tuple(_results(frozen, function)),
+        takes,
+        dict(sorted(function.structured_outputs.items())),
+    )
+
+
+def _without_placeholders(graph: Any) -> Any:
+    """The graph without what stands for its inputs, for which XLA has no code."""
+    kept = [node for node in graph.node if node.op != "Placeholder"]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return graph
+
+
+def _placeholders(frozen: Any, function: Any, takes: dict[str, Any]) -> Sequence[str]:
+    """Operations that stand for the inputs, in their order."""
+    known = {tensor.name.partition(":")[0]: tensor for tensor in frozen.inputs}
+    spelled = {spec.name or name: name for name, spec in takes.items()}
+    order = {name: n for n, name in enumerate(takes)}
+    return sorted(known, key=lambda n: order.get(spelled.get(n, n), len(order)))
+
+
+def _results(frozen: Any, function: Any) -> list[str]:
+    """Tensors that are the outputs, in the order of their names."""
+    flat = tf.nest.flatten(function.structured_outputs, expand_composites=True)
+    return [tensor.name for tensor, _ in zip(frozen.outputs, flat, strict=True)]
