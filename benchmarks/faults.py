@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 import tensorflow as tf
-from fastism_compiler.ir import Carrier
+from fastism_compiler.ir import Carrier, checks
 from fastism_compiler.ir.position_map import PositionMap
-from fastism_compiler.passes import demand
+from fastism_compiler.passes import compose_convolutions, demand
 
-from fastism_compiler.emit import rows, tile
+from fastism_compiler.emit import composition, rows, tile
 from fastism_compiler.emit.kernels import overlap_add, scatter_gemm, table, winograd
 from fastism_compiler.frontend.keras import convolutions
 from fastism_compiler.runtime import engine
@@ -98,6 +98,21 @@ def _taps_not_reversed() -> Iterator[None]:
         table.KERNELS[name] = right
 
 
+def _backwards(right: Any, *args: Any) -> Any:
+    return right(*args)[::-1]
+
+
+def _never(right: Any, *args: Any) -> Any:
+    return right(*args) & False
+
+
+@contextmanager
+def _edges_overlooked() -> Iterator[None]:
+    """By the pass, and by the verifier."""
+    with _broken(compose_convolutions, "cut_by_edges", _never), _broken(checks, "cut_by_edges", _never):
+        yield
+
+
 def _subtracted_from_the_second(right: Any, *args: Any) -> Any:
     first, second, both, difference = right(*args)
     return first, second, both, -difference
@@ -158,6 +173,8 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the reference is not subtracted": partial(_broken, tile.TILE, "difference", _not_subtracted),
     "the reference is not assigned": partial(_broken, tile.TILE, "slice_assign", _not_assigned),
     "taps are not reversed": _taps_not_reversed,
+    "the taps of two kernels meet in the wrong order": partial(_broken, composition, "meeting_taps", _backwards),
+    "an edge between two convolutions is overlooked": _edges_overlooked,
     "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
     "the positions of a band are not a dilation apart": partial(_broken, scatter_gemm, "_side_by_side", _reshaped_only),
     "the last of many terms is added one position early": partial(_broken, overlap_add, "_updated", _last_term_early),

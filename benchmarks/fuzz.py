@@ -81,6 +81,7 @@ if __name__ == "__main__":
 
     import fastism_compiler as fc
     from fastism_compiler.models.randomize import randomize
+    from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 
     model, rng = randomize(build(CASE["spec"])), np.random.default_rng(0)
     x = {{t.name: rng.random((2, *t.shape[1:])).astype(t.dtype) for t in model.inputs}}
@@ -88,6 +89,7 @@ if __name__ == "__main__":
         x["seq"] = np.eye(CHANNELS, dtype="float32")[rng.integers(0, CHANNELS, x["seq"].shape[:2])]
     nest = (lambda d: d) if len(x) > 1 else (lambda d: d["seq"])
     passes = fc.default_pipeline().remove("choose-program")  # never left to Keras, however small
+    passes = passes.replace("compose-convolutions", ComposeConvolutionsPass(least_gain=-np.inf))
     options = {{"jit": CASE["mode"] == "jitted", "verify": False, "pipeline": passes}}
     channels = CASE.get("channels")
     options |= {{"channels": channels, "alphabet": "ACGT"[: len(channels)]}} if channels else {{}}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
@@ -107,8 +108,13 @@ def _jitted(mode: str, rng: np.random.Generator) -> bool:
 
 
 def _pipeline(rng: np.random.Generator) -> Any:
-    """Passes that never leave a model to Keras, however small; most take one kernel for every convolution."""
+    """Passes that never leave a model to Keras, however small; most take one kernel for every convolution.
+
+    Most let convolutions in a row run as one wherever that is exact: for so few ranges it would never pay.
+    """
     passes, step = fc.default_pipeline().remove("choose-program"), SelectKernelsPass()
+    composing = ComposeConvolutionsPass(least_gain=float(rng.choice([0.0, *[-np.inf] * 3])))
+    passes = passes.replace(composing.name, composing)
     kernel = rng.choice(["any", *step.kernels])
     return passes if kernel == "any" else passes.replace(step.name, SelectKernelsPass(kernels=(str(kernel),)))
 

@@ -37,6 +37,12 @@ def _convolution(draw: Any) -> Spec:
     }
 
 
+def _linear(draw: Any) -> Spec:
+    """A convolution that `compose-convolutions` takes together with one like it: stride 1, one group, no activation."""
+    node = _convolution(draw)
+    return {**node, "config": {**node["config"], "strides": 1, "groups": 1, "activation": None}}
+
+
 def _depthwise(draw: Any) -> Spec:
     config = {
         "kernel_size": draw(st.integers(1, 5)),
@@ -112,15 +118,27 @@ def _join(draw: Any) -> Spec:
     return {"join": draw(st.sampled_from([*JOINS, "concat_positions", "gate", "attend"]))}
 
 
-_KINDS = (_convolution,) * 3 + (_pool,) * 2 + (_depthwise, _transposed, _cut, _simple, _function, _block, _rare)
+_KINDS = (
+    (_convolution,) * 2
+    + (_linear,) * 2
+    + (_pool,) * 2
+    + (_depthwise, _transposed, _cut, _simple, _function, _block, _rare)
+)
+
+
+def _is_linear(node: Spec) -> bool:
+    return "activation" in node.get("config", {}) and node["config"]["activation"] is None
 
 
 @st.composite
 def specs(draw: Any) -> Spec:
-    """Random model specs; small ones first, so that failures shrink."""
-    nodes = []
-    for k in range(draw(st.integers(1, 6))):
-        node = draw(st.sampled_from([*_KINDS, *([_join] * 3 if k else [])]))(draw)
+    """Random model specs; small ones first, so that failures shrink. Two in five begin with a linear chain."""
+    chain = draw(st.sampled_from([0, 0, 0, 2, 3]))
+    nodes: list[Spec] = [{**_linear(draw), "inputs": [k]} for k in range(chain)]
+    for k in range(chain, chain + draw(st.integers(1, 6))):
+        # one convolution right behind the other, more often than chance would have it
+        kinds = [_linear] if k and _is_linear(nodes[-1]) and draw(st.booleans()) else _KINDS
+        node = draw(st.sampled_from([*kinds, *([_join] * 3 if k and kinds is _KINDS else [])]))(draw)
         if "join" in node:
             node["inputs"] = [k, draw(st.integers(0, k))]
         else:
@@ -138,7 +156,7 @@ def _whole_numbers(draw: Any) -> Spec:
     if node["layer"] == "AveragePooling1D":
         node["layer"] = "MaxPooling1D"
     if "activation" in node["config"]:
-        node["config"]["activation"] = draw(st.sampled_from([None, "relu"]))
+        node["config"]["activation"] = draw(st.sampled_from([None, None, "relu"]))
     return node
 
 
