@@ -36,6 +36,8 @@ left on the card: `python -m benchmarks.gpu`.""",
 matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
     "sharing": """Seconds per sequence of one sequence alone and of eight at once, and `saturate` against three scans of
 one alternate each (`bound`: what arithmetic alone allows): `python -m benchmarks.sharing`.""",
+    "chains": """How Sei begins, narrower: seconds per scan with and without `compose-convolutions`, in turn in one
+process, on a machine that had other work; `cpu` compares processor time: `python -m benchmarks.chains`.""",
     "peer": """fastISM 0.5.1 (TensorFlow 2.15, in an environment of its own) on the same weights and sequences, in turn;
 seconds per sequence: `python -m benchmarks.peer`.""",
     "precision": """Errors of effects where products are rounded: ours rounds differences, naive ISM rounds values.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import growth, precision, predictions, tiles
+from benchmarks import chains, growth, precision, predictions, tiles
 
 
 def test_precision() -> None:
@@ -35,3 +35,9 @@ def test_tiles() -> None:
     assert [c.chosen for c in choices].count(True) == 1
     assert len({c.rows for c in choices}) == len(choices) > 1
     assert all(c.seconds > 0 for c in choices)
+
+
+def test_chains() -> None:
+    row = chains.measure(length=120, filters=(32,), batch=1, rounds=1)
+    assert (row.filters, row.length, row.batch) == ("32", 120, 1)
+    assert min(row.predicted, row.measured, row.cpu) > 0

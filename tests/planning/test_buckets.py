@@ -71,3 +71,50 @@ def test_a_dense_layer_costs_the_rows_of_its_kernel() -> None:
     without = scan_cost(graph, context)
     kernel.type = TensorType((kernel.type.extent(0), 2 * kernel.type.extent(1)), "float32")
     assert scan_cost(graph, context) - without >= stored_size(rows) * kernel.type.extent(1) / 2
+
+
+def cut_near_the_ends(*reaches: int):  # type: ignore[no-untyped-def]
+    """Pairs that an edge keeps apart for changes nearer than some positions to either end."""
+
+    def room(members: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return np.minimum(members, LENGTH - 1 - members)
+
+    def cut(members: np.ndarray) -> list[np.ndarray]:  # type: ignore[type-arg]
+        return [room(members) < reach for reach in reaches if (room(members) < reach).any()]
+
+    def cost(members: np.ndarray) -> float:  # type: ignore[type-arg]
+        apart = sum((room(members) < reach).any() for reach in reaches)
+        return float(len(members) * (1 + apart)) + 5
+
+    return cost, cut
+
+
+def test_what_an_edge_keeps_apart_is_cut_off_where_it_does() -> None:
+    cost, cut = cut_near_the_ends(8)
+    inner, outer = split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, cut)
+    assert inner.tolist() == list(range(8, LENGTH - 8))
+    assert outer.tolist() == [*range(8), *range(LENGTH - 8, LENGTH)]
+
+
+def test_two_edges_are_cut_at_one_or_both() -> None:
+    cost, cut = cut_near_the_ends(8, 60)
+    parts = split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, cut)
+    assert [len(p) for p in parts] == [LENGTH - 120, 104, 16]
+    cost, cut = cut_near_the_ends(8, 9)
+    assert [len(p) for p in split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, cut)] == [282, 18]
+
+
+def test_a_pair_that_is_apart_everywhere_is_not_cut_off() -> None:
+    cost, cut = cut_near_the_ends(LENGTH)
+    assert len(split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, cut)) == 1
+
+
+def test_models_without_pairs_are_planned_no_more_often() -> None:
+    planned = []
+
+    def cost(members: np.ndarray) -> float:  # type: ignore[type-arg]
+        planned.append(members.tobytes())
+        return float(len(members))
+
+    split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, lambda members: [])
+    assert len(set(planned)) == 1 + 2 + 3 + 4, "in up to four equal parts, as ever"
