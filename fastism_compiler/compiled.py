@@ -7,10 +7,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.export.keras_layer import ISMLayer
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.write import export_program
@@ -93,8 +93,9 @@ class CompiledISM(EngineProgram):
             VerificationError: ONNX Runtime makes something else of an `onnx` file (a bug; nothing is left behind).
             OptionError: no such format.
         """
+        target = path_argument("path", path)
         self.refresh()
-        return export_program(self, Path(path), format, **options)
+        return export_program(self, target, format, **options)
 
     def to_keras_layer(self) -> Any:
         """The program as a `keras.layers.Layer`: `layer(x, replacement=None)` scans, as tensors, with gradients.

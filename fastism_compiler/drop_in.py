@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.arguments import number, whole
 from fastism_compiler.compiler import compile as compile_model
 from fastism_compiler.errors import VerificationError
 from fastism_compiler.frontend.registry import describe_model
@@ -132,7 +133,8 @@ class FastISM:
             Whether every output agrees. Where float32 rounding alone exceeds
             the tolerance, a float64 clone decides (see `verify`).
         """
-        arrays = random_inputs(self.program, batch_size)
+        atol = number("atol", atol, 0)
+        arrays = random_inputs(self.program, whole("batch_size", batch_size, 1))
         batch = self.program.inputs.pack(arrays)
         ours, naive = self(batch, replace_with), self._naive(batch, replace_with)
         pairs = zip(ours, naive, strict=True) if isinstance(ours, list) else [(ours, naive)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastism_compiler.arguments import flag
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
@@ -54,7 +55,9 @@ class CompileOptions:
     safe_mode: bool = True
 
     def __post_init__(self) -> None:
-        if self.precision not in EFFECT_SHARE:
+        for name in ("jit", "autotune", "verify", "safe_mode"):
+            flag(name, getattr(self, name))
+        if not isinstance(self.precision, str) or self.precision not in EFFECT_SHARE:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
         if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
             raise OptionError("batch_size must be a positive integer", got=self.batch_size)
@@ -66,7 +69,7 @@ class CompileOptions:
 
     def _check_kinds(self) -> None:
         """Refuse values of another kind, which would fail somewhere else."""
-        several = isinstance(self.stop_at, Iterable) and not isinstance(self.stop_at, str)
+        several = isinstance(self.stop_at, Sequence | Set) and not isinstance(self.stop_at, str)
         texts = list(self.stop_at or ()) if several else [self.stop_at]
         for name, right, expected in (
             ("outputs", self.outputs is None or isinstance(self.outputs, Mapping), "a dict: output -> index, or None"),
@@ -136,7 +139,7 @@ def _distinct(letters: str) -> bool:
 
 
 def _whole_numbers(values: Any) -> bool:
-    collection = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
+    collection = isinstance(values, Sequence | Set) or (isinstance(values, np.ndarray) and values.ndim == 1)
     return collection and all(isinstance(n, int | np.integer) for n in values)
 
 

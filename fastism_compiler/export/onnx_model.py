@@ -18,6 +18,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
+from fastism_compiler.arguments import flag, text
 from fastism_compiler.emit.functions import scope_name
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.weights import weights_read, with_weights
@@ -73,10 +74,11 @@ def write_onnx(program: EngineProgram, path: Path, data: Path, options: OnnxOpti
         UnsupportedError: an op without an ONNX equivalent, with its layer; or the `onnx` extra is missing.
         VerificationError: ONNX Runtime disagrees with the program.
     """
+    naive = flag("naive", options.naive)
     runtime = _runtime()
-    engines = [_naive(e) if options.naive else e for e in program.engines]
+    engines = [_naive(e) if naive else e for e in program.engines]
     manifest = describe(program, "onnx", engines)
-    if options.function not in manifest.functions:
+    if text("function", options.function) not in manifest.functions:
         raise OptionError("no such function", expected=", ".join(manifest.functions), got=repr(options.function))
     manifest = replace(manifest, functions=(options.function,))
     model = _converted(program, engines, manifest)

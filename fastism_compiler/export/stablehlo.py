@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.arguments import whole
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.weights import opaque_layers, weights_read, with_weights
 from fastism_compiler.errors import UnsupportedError
@@ -24,7 +25,6 @@ from fastism_compiler.export.manifest import Manifest, folder_digests
 from fastism_compiler.export.rounded_products import mark_rounded_products
 from fastism_compiler.export.savedmodel import portable_of, positional_function, signature
 from fastism_compiler.frontend.source import Weight
-from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runtime.engine_program import EngineProgram
 
 MANIFEST, WEIGHTS, RUNNER = "manifest.json", "weights.npz", "run_with_jax.py"
@@ -73,8 +73,7 @@ def write_stablehlo(program: EngineProgram, folder: Path, batch_size: int = 1) -
 
 
 def _check(program: EngineProgram, batch_size: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise OptionError("batch_size must be a positive integer", got=batch_size)
+    whole("batch_size", batch_size, 1)
     if any(node.type.dtype == "float64" for node in program.engines[0].graph):
         raise UnsupportedError(
             "float64 is kept from XLA, whose float64 code is wrong on CPU", expected="a float32 model, or savedmodel"

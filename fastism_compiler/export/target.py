@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.arguments import flag
 from fastism_compiler.errors import ArtifactError
 from fastism_compiler.host.files import beside, partial_path, put_in_place, remove_stale, sync_tree
 from fastism_compiler.ir.errors import OptionError
@@ -23,7 +24,7 @@ def check_format(name: Any) -> str:
     Raises:
         OptionError: no such format.
     """
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise OptionError("no such export format", expected=", ".join(FORMATS), got=repr(name))
     return str(name)
 
@@ -61,11 +62,12 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
     """
     data = beside(path, path.name + ".data")
     targets = (path, data) if with_data else (path,)
-    for target in targets:
-        _check_free(target, overwrite)
+    overwrite = flag("overwrite", overwrite)
     folder = partial_path(path)
     scratch = Scratch(folder, folder / "artifact", folder / data.name)
     try:
+        for target in targets:
+            _check_free(target, overwrite)
         remove_stale(path)
         folder.mkdir()
         yield scratch

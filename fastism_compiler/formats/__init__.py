@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
+from fastism_compiler.arguments import flag, or_none, several, text
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.formats.apart import write_apart
 from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bedgraph, write_bigwig
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
@@ -96,7 +99,9 @@ def convert(
         StoreError: a store that is none, is not complete, or is damaged.
         RunError: the output cannot be written.
     """
-    form, source, path = _form(to), Source(Path(store)), Path(output)
+    form, path = _form(to), path_argument("output", output)
+    overwrite, track = flag("overwrite", overwrite), or_none(text)("track", track)
+    source = Source(path_argument("store", store))
     check_target(path, to, overwrite=overwrite)
     with _told(path), partial_of(path) as partial:
         _write(form, to, source, partial, track)
@@ -142,7 +147,7 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_wanted(kind: str, to: Iterable[tuple[str, str | os.PathLike[str]]]) -> None:
+def check_wanted(kind: str, to: Sequence[tuple[str, str | os.PathLike[str]]]) -> None:
     """Refuse, before anything is computed, formats that could not be written afterwards.
 
     Args:
@@ -153,16 +158,22 @@ def check_wanted(kind: str, to: Iterable[tuple[str, str | os.PathLike[str]]]) ->
         OptionError: an unknown format, one that does not hold this kind of store, or one that would replace what no
             conversion has written.
     """
-    for name, path in to:
+    for name, path in several(_format_and_path)("to", to):
         _form(name)
         if name not in HELD[kind]:
             known = f"one of {', '.join(HELD[kind])} for {kind}"
             raise OptionError("the format does not hold this", expected=known, got=name)
-        check_target(Path(path), name)
+        check_target(path, name)
 
 
-def _form(to: str) -> Format:
-    if to not in FORMATS:
+def _format_and_path(name: str, value: Any) -> tuple[str, Path]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise OptionError(f"{name}= lists pairs", expected="(format, path) for each", got=repr(value)[:80])
+    return text(name, value[0]), path_argument(name, value[1])
+
+
+def _form(to: Any) -> Format:
+    if not isinstance(to, str) or to not in FORMATS:
         raise OptionError("no such format", expected=f"one of {sorted(FORMATS)}", got=repr(to))
     return FORMATS[to]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
@@ -38,13 +38,14 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         import xarray  # an extra, not always installed
     except ImportError as error:
         raise missing_extra("a view of a store", "xarray", "genomics") from error
-    found = readable(Path(path))
+    path = path_argument("path", path)
+    found = readable(path)
     attributes = found.attributes
     if "outputs" not in attributes:
         raise StoreError("not a store of a scan or of variants", got=os.fspath(path))
     from fastism_compiler.runs.reading import CheckedStore  # zarr is an extra, and this module is imported without it
 
-    store = CheckedStore(Path(path), entries=found.entries)
+    store = CheckedStore(path, entries=found.entries)
     parts = [_part(xarray, store, None)]
     for group in ("scores", "reference"):
         part = _part(xarray, store, group)

@@ -87,8 +87,8 @@ def _listed(variants: Any) -> list[Any]:
 
 def _whole(value: Any, variant: str) -> int:
     """A sequence's number or a position; 3.0 is one, 3.9 is none."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not np.isfinite(value) or int(value) != value:
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not number and not (isinstance(value, float | np.floating) and float(value).is_integer()):
         raise InputError("sequences and positions are whole numbers", got=f"{variant}: {value!r}"[:200])
     return int(value)
 

@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.ir.errors import OptionError, RangeError
@@ -340,7 +340,7 @@ def open_store(path: str | os.PathLike[str]) -> Any:
         import zarr  # noqa: F401 (an extra: is it installed?)
     except ImportError as error:
         raise missing("stores need zarr", "plot") from error
-    folder = Path(path)
+    folder = path_argument("store", path)
     if not folder.exists():
         raise InputError("the store does not exist", got=str(path))
     if not (folder / META).is_file():

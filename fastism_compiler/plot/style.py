@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.arguments import flag
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.host.files import check_ending, whole_file
 from fastism_compiler.host.marks import ROOM, check_own, mark
@@ -131,7 +133,8 @@ def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS,
         OptionError: an extension that is not in `formats`, a folder that does not exist, or a file that this package
             has not written, or that somebody has changed since.
     """
-    target = Path(path)
+    target = path_argument("path", path)
+    overwrite = flag("overwrite", overwrite)
     if _extension(target) not in formats:
         known = " or ".join(f".{f}" for f in formats)
         raise OptionError("the file's extension says its format", expected=known, got=str(path))

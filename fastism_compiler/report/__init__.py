@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fastism_compiler.arguments import or_none, text, whole
 from fastism_compiler.host.files import check_ending, whole_file, write_text
 from fastism_compiler.host.marks import mark
 from fastism_compiler.ir.errors import OptionError
@@ -47,8 +48,7 @@ def write_report(
             cannot be written.
     """
     target = check_target(path, ("html", "htm"), overwrite=overwrite)
-    if top < 0:
-        raise OptionError("a number of sequences is needed", expected="top >= 0", got=top)
+    top, output = whole("top", top, 0), or_none(text)("output", output)
     scan = open_scan(store)
     outputs = [scan.output(name) for name in (scan.outputs if output is None else [output])]
     summaries = summarise(scan, outputs)

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.runs.damage import find_damage
 from fastism_compiler.runs.errors import DamagedError, StoreError
 from fastism_compiler.runs.journal import FOLDER, PLAN
@@ -64,7 +65,7 @@ def check_store(path: str | os.PathLike[str]) -> StoreReport:
         StoreError: not a store.
         OptionError: zarr is not installed.
     """
-    store = Store(Path(path))
+    store = Store(path_argument("path", path))
     damages, attributes = [], {}
     try:
         attributes = store.attributes

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from fastism_compiler.arguments import instance, path
 from fastism_compiler.formats import LETTERS, RANGES, check_wanted, convert
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.arrays import is_array_file, read_arrays
@@ -161,16 +161,18 @@ def scan(
         StoreError: an output that belongs to another run.
         RunError: the store cannot be written, or workers keep dying.
     """
-    settings = settings or ScanSettings()
+    settings = instance("settings", ScanSettings() if settings is None else settings, ScanSettings)
+    execution = instance("execution", Execution() if execution is None else execution, Execution)
+    target = path("output", output)
     check_wanted(LETTERS if settings.ranges is None else RANGES, to)
     with ExitStack() as files:
-        sequences = files.enter_context(Source(source))
-        regions_of = None if genome is None else files.enter_context(Source(genome))
+        sequences = files.enter_context(Source(path("source", source)))
+        regions_of = None if genome is None else files.enter_context(Source(path("genome", genome)))
         job = ScanJob(path_or_model(model), settings, sequences, regions_of)
-        summary = execute(job, Path(output), execution or Execution(), progress)
+        summary = execute(job, target, execution, progress)
     if summary.complete:
-        for name, path in to:
-            convert(output, path, name)
+        for name, further in to:
+            convert(target, further, name)
     return summary
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
+from fastism_compiler.arguments import flag, number, or_none, pair, position_or_name, several, text, whole
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.scores import find_score
 
+_MOST = 1024
+"""Workers, or threads, of one run: more would not start."""
 REDUCTIONS = ("sum", "mean", "max")
 
 
@@ -57,6 +60,14 @@ class Settings:
     custom: tuple[str, ...] = ()
     safe_mode: bool = True
 
+    def __post_init__(self) -> None:
+        _check_kinds(self, {**_KINDS, **self.more_kinds()})
+
+    @classmethod
+    def more_kinds(cls) -> Mapping[str, Kind]:
+        """The kinds of the fields that a class adds."""
+        return {}
+
     def check(self) -> None:
         """Refuse values outside their domain.
 
@@ -69,8 +80,6 @@ class Settings:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
             raise OptionError("no such reduction", expected=f"one of {list(REDUCTIONS)}", got=repr(self.reduce))
-        if not 0 <= self.pseudocount < math.inf:
-            raise OptionError("a pseudocount is 0 or more, and finite", got=self.pseudocount)
         if self.unknown_token is not None and not -(1 << 31) <= self.unknown_token < 1 << 31:
             raise OptionError("a token is an int32", got=self.unknown_token)
 
@@ -102,6 +111,11 @@ class ScanSettings(Settings):
 
     window: int | None = None
     ranges: tuple[tuple[int, int], ...] | None = None
+
+    @classmethod
+    def more_kinds(cls) -> Mapping[str, Kind]:
+        """The kinds of the fields above."""
+        return {"window": or_none(whole), "ranges": or_none(several(pair))}
 
     def check(self) -> None:
         """Refuse values outside their domain.
@@ -147,6 +161,38 @@ class VariantSettings(Settings):
     """How variants are scored: nothing beyond `Settings`."""
 
 
+Kind = Callable[[str, Any], Any]
+"""Reads a value of this kind, or refuses it by the name of its field."""
+_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "alphabet": text,
+        "seq_input": position_or_name,
+        "length": or_none(whole),
+        "stop_at": lambda name, value: (value,) if isinstance(value, str) else several(text)(name, value),
+        "channels": or_none(several(whole)),
+        "unknown_token": or_none(whole),
+        "outputs": several(text),
+        "reduce": or_none(text),
+        "score": text,
+        "pseudocount": lambda name, value: number(name, value, 0),
+        **dict.fromkeys(("rc", "pad", "skip", "safe_mode"), flag),
+        "batch_size": or_none(lambda name, value: whole(name, value, 1)),
+        "imports": several(text),
+        "custom": several(text),
+    }
+)
+
+
+def _check_kinds(settings: Settings | Execution, kinds: Mapping[str, Kind]) -> None:
+    """Refuse values of another kind; lists become tuples, numpy's numbers Python's.
+
+    Raises:
+        OptionError: such a value.
+    """
+    for name, kind in kinds.items():
+        object.__setattr__(settings, name, kind(name, getattr(settings, name)))
+
+
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
@@ -172,14 +218,20 @@ class Execution:
     client: Any = None
     verify: bool = True
 
+    def __post_init__(self) -> None:
+        kinds = {"join": flag, "shard": or_none(pair), "workers": whole, "threads": or_none(whole), "verify": flag}
+        _check_kinds(self, kinds)
+
     def check(self, model: Any) -> None:
         """Refuse what does not go together.
 
         Raises:
             OptionError: no worker, a shard that does not exist, or a model that other processes cannot load.
         """
-        if self.workers < 1 or (self.threads is not None and self.threads < 1):
-            raise OptionError("at least one worker and one thread are needed", got=(self.workers, self.threads))
+        if not all(1 <= count <= _MOST for count in (self.workers, self.threads or 1)) or self.threads == 0:
+            raise OptionError(
+                "workers and threads are counted from 1", expected=f"1 .. {_MOST}", got=(self.workers, self.threads)
+            )
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise OptionError("a shard is i/n, i from 1 to n", expected="such as 1/8", got="{}/{}".format(*self.shard))
         if self.client is not None and self.workers > 1:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from fastism_compiler.arguments import instance, path
 from fastism_compiler.formats import VARIANTS, check_wanted, convert
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
@@ -113,11 +113,14 @@ def scan_variants(
         FastISMError: as `scan`; an InputError also for a reference allele that
             is not what the genome says.
     """
+    settings = instance("settings", VariantSettings() if settings is None else settings, VariantSettings)
+    execution = instance("execution", Execution() if execution is None else execution, Execution)
+    target = path("output", output)
     check_wanted(VARIANTS, to)
-    with Source(variants) as table, Source(genome) as chromosomes:
-        job = VariantJob(path_or_model(model), settings or VariantSettings(), table, chromosomes)
-        summary = execute(job, Path(output), execution or Execution(), progress)
+    with Source(path("variants", variants)) as table, Source(path("genome", genome)) as chromosomes:
+        job = VariantJob(path_or_model(model), settings, table, chromosomes)
+        summary = execute(job, target, execution, progress)
     if summary.complete:
-        for name, path in to:
-            convert(output, path, name)
+        for name, further in to:
+            convert(target, further, name)
     return summary

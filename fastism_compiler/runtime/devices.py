@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.arguments import several, text
 from fastism_compiler.emit.functions import traced
 from fastism_compiler.emit.program import ProgramSpec, build
 from fastism_compiler.emit.reference import whole
@@ -27,8 +28,7 @@ def check_devices(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         OptionError: none, one named twice, or one that this process does not have.
     """
-    if isinstance(names, str):
-        names = [names]
+    names = several(text)("devices", [names] if isinstance(names, str) else names)
     known = [d.name.removeprefix("/device:") for d in tf.config.list_logical_devices()]
     plain = tuple(str(n).upper().removeprefix("/").removeprefix("DEVICE:") for n in names)
     if not plain or len(set(plain)) < len(plain) or not set(plain) <= set(known):

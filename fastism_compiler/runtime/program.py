@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.arguments import flag
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.process import check_process
@@ -90,6 +91,7 @@ class Program:
             OptionError: `sparse` where `outputs=` picks more than slices, or `reduce=` is not made of Keras operations.
             MemoryBudgetError: a result that does not fit into free memory.
         """
+        delta, sparse = flag("delta", delta), flag("sparse", sparse)
         arrays = self._read(x)
         table = self.read_replacement(replace_with, len(arrays[0]))
         self._check_fits(len(arrays[0]), sparse)
@@ -110,6 +112,7 @@ class Program:
             RangeError: the program was compiled for ranges of another width.
             OptionError, MemoryBudgetError: as in a call.
         """
+        delta, sparse = flag("delta", delta), flag("sparse", sparse)
         self._check_single_letters()
         arrays = self._read(x)
         self._check_fits(len(arrays[0]) * self.letters.count, sparse)
@@ -136,6 +139,7 @@ class Program:
         Raises:
             InputError, ReplacementError, RangeError, OptionError: as in a call, before the first block.
         """
+        delta, saturate, sparse = flag("delta", delta), flag("saturate", saturate), flag("sparse", sparse)
         if saturate:
             self._check_single_letters()
         arrays = self._read(x)
@@ -162,6 +166,7 @@ class Program:
             ReplacementError: an `alt` outside the alphabet.
             InputError: no variants, or a sequence that does not exist.
         """
+        delta = flag("delta", delta)
         arrays = self._read(x)
         placed = place_variants(variants, arrays[self.inputs.sequence], self.letters, self.alphabet)
         for _, _, alternate in variants:

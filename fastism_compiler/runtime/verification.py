@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastism_compiler.arguments import number, whole
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.errors import UnsupportedError, VerificationError
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
@@ -121,8 +121,8 @@ def verify_program(
     program: Verifiable, x: Any, replace_with: Any, atol: float, rtol: float, ranges: int
 ) -> VerificationReport:
     """See `Program.verify`."""
-    if ranges < 1:
-        raise OptionError("ranges= says how many ranges to compare", expected="at least 1", got=ranges)
+    ranges = whole("ranges", ranges, 1)
+    atol, rtol = number("atol", atol, 0), number("rtol", rtol, 0)
     arrays = program.inputs.read(x) if x is not None else random_inputs(program)
     chosen = _spread(program.ranges.count, ranges)
     table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))

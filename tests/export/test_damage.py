@@ -173,7 +173,7 @@ def test_options(program: fc.CompiledISM, tmp_path: Path) -> None:
         ({"format": "pickle"}, "no such export format"),
         ({"format": "onnx", "batch_size": 2}, "no such option"),
         ({"format": "onnx", "function": "variants"}, "no such function"),
-        ({"format": "stablehlo", "batch_size": 0}, "positive"),
+        ({"format": "stablehlo", "batch_size": 0}, "batch_size= is too small"),
     ):
         with pytest.raises(fc.OptionError, match=message):
             program.export(tmp_path / "program", **options)

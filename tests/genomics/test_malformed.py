@@ -139,7 +139,7 @@ FILES = [
     Case("in.fa", f">a\n{SEQ}\n", ("a length is a positive whole number",), ("--length", "-5")),
     Case("in.fa", f">a\n{SEQ}\n", ("does not fit", "2000000000"), ("--length", "2000000000")),
     Case("in.fa", f">a\n{SEQ}\n", ("for models that leave it open", "expected: 30, or none"), ("--length", "31")),
-    Case("in.fa", f">a\n{SEQ}\n", ("and finite", "nan"), ("--pseudocount", "nan")),
+    Case("in.fa", f">a\n{SEQ}\n", ("a finite number", "nan"), ("--pseudocount", "nan")),
 ]
 
 REGIONS = [
