@@ -38,6 +38,14 @@ class Case:
     kind: int = TensorProto.FLOAT
 
 
+def built(case: Case) -> Any:
+    """The ONNX model of a case."""
+    net = Net(*case.shape, dtype=case.dtype, opset=case.opset)
+    outputs = case.build(net)
+    outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    return net.model(*outputs, dtypes=[case.kind] * len(outputs))
+
+
 def _op(kind: str, *operands: Any, **attributes: Any) -> Build:
     return lambda n: n.add(kind, n.x, *operands, **attributes)
 
@@ -286,6 +294,12 @@ CASES: dict[str, Case] = {
     "Expand to a shape": Case(lambda n: n.add("Expand", n.add("ReduceMean", n.x, _ints(1)), n.add("Shape", n.x))),
     "Gather": Case(_op("Gather", _ints(3, 1, 0, -1), axis=1)),
     "Gather of one": Case(_op("Gather", np.int64(2), axis=1)),
+    "Gather of a table": Case(_op("Gather", np.arange(6).reshape(2, 3) % 4, axis=1)),
+    "GatherND": Case(
+        lambda n: n.add("Transpose", n.add("GatherND", n.add("Transpose", n.x, perm=[1, 2, 0]), np.array(
+            [[[0, 1], [-1, 2]]])), perm=[2, 0, 1]),
+        window=False,
+    ),
     "Pad": Case(_op("Pad", _ints(0, 0, 2, 0, 0, 3))),
     "Pad with a number": Case(_op("Pad", _ints(0, 0, 2, 0, 0, 3), np.float32(0.5))),
     "Pad that cuts": Case(_op("Pad", _ints(0, 0, -2, 0, 0, 1))),
