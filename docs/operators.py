@@ -1,0 +1,51 @@
+"""Write the page that says what becomes of every ONNX operator.
+
+python -m docs.operators          # writes docs/onnx-operators.md, from the graphs that the tests compile
+
+Each was compared with ONNX Runtime, on its own and with most of its options.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from docs.pages import FOLDER
+from fastism_compiler.frontend.onnx.operators import OPERATORS
+from tests.frontend.onnx.operators import CASES, built
+
+PAGE = FOLDER / "onnx-operators.md"
+_HEAD = """# ONNX operators
+
+What `fc.compile("model.onnx")` compiles, written by `python -m docs.operators` from the graphs of the tests, in which
+each operator stands behind the sequence. *windowed*: a change stays in a window, which alone is computed. *whole*:
+every position of its result may change, or it has none; sums, means and maxima of all positions, and products with
+them, are updated by what changed all the same. Operators that compute constants may be any that ONNX has.
+
+| operator | tried as | becomes |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    tried = defaultdict(list)
+    for name, case in CASES.items():
+        for kind in {node.op_type for node in built(case).graph.node} & {name.partition(" ")[0], *_of_case(name)}:
+            tried[kind].append((name, case.window))
+    rows = []
+    for kind in sorted(OPERATORS):
+        cases = tried.get(kind, [])
+        windows = {window for _, window in cases}
+        becomes = "windowed" if windows == {True} else "whole" if windows == {False} else "windowed, or whole"
+        names = ", ".join(name for name, _ in cases if name != kind) or "itself"
+        rows.append(f"| `{kind}` | {names} | {becomes if cases else 'windowed'} |\n")
+    return _HEAD + "".join(rows)
+
+
+def _of_case(name: str) -> set[str]:
+    """Operators that a graph is there for: those whose name is in its own."""
+    return {kind for kind in OPERATORS if kind in name.split()}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
