@@ -123,6 +123,13 @@ RULES = (
     *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, track_broadcast, elementwise=True) for kind in COMPARISONS),
     OpRule("select", LayerClass.SEE_THROUGH, _select, track_broadcast, elementwise=True),
     OpRule(
-        "cast", LayerClass.SEE_THROUGH, _cast, track_broadcast, _float_to_float, elementwise=True, keeps_tokens=True
+        "cast",
+        LayerClass.SEE_THROUGH,
+        _cast,
+        track_broadcast,
+        _float_to_float,
+        elementwise=True,
+        drops_nan=True,  # whole numbers have none: TensorFlow makes the lowest of it, and XLA 0
+        keeps_tokens=True,
     ),
 )

@@ -118,7 +118,8 @@ class OpRule:
         rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
         makes_non_finite: makes NaN or infinity of ordinary numbers.
-        drops_nan: XLA leaves NaN out of its result on a CPU, so whether there was one shows in the operand only.
+        drops_nan: XLA leaves NaN out of its result on a CPU, or makes another number of it than the model does; so
+            whether there was one shows in the operand only.
 
     How passes and the emitter treat it:
 

@@ -27,6 +27,8 @@ HEADS: dict[str, Callable[[Any], Any]] = {
     "sorted channels": lambda y: ops.sort(y, axis=-1),
     "the largest channel": lambda y: ops.one_hot(ops.argmax(y, axis=-1), 4),
     "two channels": lambda y: ops.top_k(y, 2)[0],
+    "whole numbers": lambda y: ops.cast(y, "int32"),
+    "tokens": lambda y: ops.one_hot(ops.cast(ops.maximum(y, 0.0), "int32"), 4),
     "behind attention": lambda y: ops.max(L.MultiHeadAttention(1, 2)(y, y), axis=1),
 }
 
