@@ -86,8 +86,9 @@ class CompileOptions:
 
         Raises:
             LayerNameError: a `stop_at` that no output depends on.
-            UnsupportedError: a lower precision for a float64 model.
+            UnsupportedError: a lower precision for a float64 model; texts, or inputs and outputs in float8.
         """
+        _check_dtypes(graph)
         known = {part for n in graph if n.layer for part in (n.layer, *n.layer.split("/"))}
         for name in sorted(self.stops - known):
             raise LayerNameError(
@@ -141,6 +142,19 @@ def _distinct(letters: str) -> bool:
 def _whole_numbers(values: Any) -> bool:
     collection = isinstance(values, Sequence | Set) or (isinstance(values, np.ndarray) and values.ndim == 1)
     return collection and all(isinstance(n, int | np.integer) for n in values)
+
+
+def _check_dtypes(graph: Graph) -> None:
+    """Refuse dtypes that no array of numbers has: the sequence is read from one, and scores are returned as one."""
+    ends = {*graph.inputs, *graph.outputs}
+    for node in graph:
+        dtype = node.type.dtype
+        if dtype == "string" or (node in ends and dtype.startswith("float8")):
+            raise UnsupportedError(
+                "inputs and outputs of a model are numbers that numpy knows, and so is all in between",
+                expected="float16, bfloat16, float32, float64, integers or bool; cast float8 inside of the model",
+                got=f"{node.layer or node.op!r}: {dtype}",
+            )
 
 
 def has_float64(graph: Graph) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from inspect import signature
 from typing import Any
 
+import keras
 import pytest
 
 import fastism_compiler as fc
@@ -37,6 +38,15 @@ def test_what_no_model_can_be_compiled_with(options: dict[str, Any], rule: str) 
 def test_compile_takes_every_option_with_its_default() -> None:
     taken = {name: p.default for name, p in signature(fc.compile).parameters.items() if name != "model"}
     assert taken == {f.name: f.default for f in fields(CompileOptions)}
+
+
+@pytest.mark.parametrize(("dtype", "at"), [("float8_e4m3fn", "end"), ("float8_e5m2", "begin"), ("string", "begin")])
+def test_dtypes_of_no_array_are_refused(dtype: str, at: str) -> None:
+    inputs = keras.Input((8, 4), dtype=dtype if at == "begin" else "float32", name="seq")
+    y = keras.layers.Conv1D(2, 3)(keras.ops.cast(inputs, "float32"))
+    model = keras.Model(inputs, keras.ops.cast(y, dtype if at == "end" else "float32"))
+    with pytest.raises(fc.UnsupportedError, match=dtype):
+        fc.compile(model, jit=False)
 
 
 def test_what_depends_on_the_model_is_checked_first() -> None:
