@@ -108,6 +108,34 @@ def test_every_reader_names_the_damaged_file(damage: Any, file: str, store: Path
     assert not store.with_name("x.html").exists()
 
 
+@pytest.mark.parametrize("read", ["convert", "open_scan"])
+def test_a_damaged_file_is_refused_or_changes_nothing(read: str, store: Path) -> None:
+    """Whoever reads a file compares its bytes; of files that a result does not depend on, the sizes are compared."""
+    target = store.with_name("x.tsv")
+
+    def result() -> bytes:
+        if read == "open_scan":
+            return b"".join(np.asarray(v.values).tobytes() for v in fc.open_scan(store).variables.values() if v.ndim)
+        fc.convert(store, target, "tsv")
+        return target.read_bytes()
+
+    expected, refusals = result(), 0
+    chunks = {p.relative_to(store).parts[0]: p for p in store.rglob("c/**/*") if p.is_file()}
+    for path in chunks.values():  # one of each array
+        content = path.read_bytes()
+        flip(path)
+        try:
+            assert result() == expected, path
+        except fc.StoreError as error:
+            refusals += 1
+            assert str(path.relative_to(store)) in str(error)
+        path.write_bytes(content)
+    assert refusals >= len(chunks) / 2
+    cut(chunks["reference"])
+    with pytest.raises(fc.StoreError, match="reference"):
+        result()
+
+
 @pytest.mark.parametrize(("damage", "file"), itertools.product(KINDS, FILES))
 def test_the_same_scan_mends_a_complete_store(damage: Any, file: str, store: Path, whole: Path, source: Path) -> None:
     damage(store / file)
