@@ -69,8 +69,7 @@ def test_a_loop_runs_whole_and_the_plan_says_so(tmp_path: Path, x: Any) -> None:
     model = randomize(keras.Model(sequence, L.GRU(3)(L.Conv1D(4, 3)(sequence))))
     model.export(tmp_path / "model", verbose=False)
     program = compile_tiles(tmp_path / "model", jit=False)
-    (note,) = (note for note in program.plan.notes if "runs whole" in note)
-    assert "the TensorFlow operation" in note
+    assert any("runs whole" in note for note in program.plan.notes)
     np.testing.assert_allclose(program(x), compile_tiles(model, jit=False, verify=False)(x), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(program.naive.in_float64()([x])[0], model(x), rtol=1e-5, atol=1e-5)
 

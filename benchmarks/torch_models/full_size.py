@@ -1,0 +1,126 @@
+"""Published PyTorch architectures at full size, for `benchmarks.peer_torch`: random weights, the papers' shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.torch_models.profiles import BPNet, _Residual
+
+
+@dataclass(frozen=True)
+class Racer:
+    """One model of the race.
+
+    Attributes:
+        make: the network.
+        length: of its sequences.
+        func: of its outputs, for both sides.
+        positions: how many of them are saturated, in the middle; None: all.
+    """
+
+    make: Callable[[], nn.Module]
+    length: int
+    func: Callable[[Any], Any] | None = None
+    positions: int | None = None
+
+
+def _block(inputs: int, filters: int, width: int, pool: int) -> list[nn.Module]:
+    return [
+        nn.Conv1d(inputs, filters, width, padding=width // 2),
+        nn.BatchNorm1d(filters),
+        nn.ReLU(),
+        nn.MaxPool1d(pool),
+    ]
+
+
+def basset() -> nn.Module:
+    """Basset (Kelley et al. 2016) for 600 letters and 164 cell types."""
+    layers = [*_block(4, 300, 19, 3), *_block(300, 200, 11, 4), *_block(200, 200, 7, 4), nn.Flatten()]
+    dense = [nn.Linear(200 * 12, 1000), nn.BatchNorm1d(1000), nn.ReLU(), nn.Linear(1000, 1000), nn.BatchNorm1d(1000)]
+    return nn.Sequential(*layers, *dense, nn.ReLU(), nn.Linear(1000, 164), nn.Sigmoid())
+
+
+def deepstarr() -> nn.Module:
+    """DeepSTARR (de Almeida et al. 2022) for 249 letters."""
+    widths = ((4, 256, 7), (256, 60, 3), (60, 60, 5), (60, 120, 3))
+    layers = [layer for inputs, filters, width in widths for layer in _block(inputs, filters, width, 2)]
+    dense = [nn.Linear(120 * 15, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 256), nn.BatchNorm1d(256)]
+    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.ReLU(), nn.Linear(256, 2))
+
+
+def beluga() -> nn.Module:
+    """DeepSEA "Beluga" (Zhou et al. 2018) for 2,000 letters and 2,002 profiles."""
+    layers: list[nn.Module] = []
+    for inputs, filters in ((4, 320), (320, 480), (480, 640)):
+        layers += [nn.MaxPool1d(4), nn.Dropout(0.2)] if inputs > 4 else []
+        layers += [nn.Conv1d(inputs, filters, 8), nn.ReLU(), nn.Conv1d(filters, filters, 8), nn.ReLU()]
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(640 * 107, 2003), nn.ReLU(), nn.Linear(2003, 2002), nn.Sigmoid()
+    )
+
+
+class SpliceAI(nn.Module):
+    """SpliceAI-10k (Jaganathan et al. 2019): sixteen residual blocks, 5,000 letters cropped on either side."""
+
+    def __init__(self, filters: int = 32) -> None:
+        super().__init__()
+        self.first, self.skip = nn.Conv1d(4, filters, 1), nn.Conv1d(filters, filters, 1)
+        groups = ((11, 1), (11, 4), (21, 10), (41, 25))
+        self.groups = nn.ModuleList(nn.Sequential(*(_Residual(filters, *g) for _ in range(4))) for g in groups)
+        self.skips = nn.ModuleList(nn.Conv1d(filters, filters, 1) for _ in groups)
+        self.last = nn.Conv1d(filters, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities `[B, 3, L - 10000]`."""
+        x = self.first(x)
+        total = self.skip(x)
+        for group, skip in zip(self.groups, self.skips, strict=True):
+            x = group(x)
+            total = total + skip(x)
+        return torch.softmax(self.last(total[:, :, 5000:-5000]), dim=1)
+
+
+class ChromBPNet(nn.Module):
+    """One half of ChromBPNet (Pampari et al. 2025): 512 channels, nine convolutions without padding."""
+
+    def __init__(self, filters: int = 512) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, filters, 21)
+        self.dilated = nn.ModuleList(nn.Conv1d(filters, filters, 3, dilation=2**i) for i in range(1, 9))
+        self.profile, self.counts = nn.Conv1d(filters, 1, 75), nn.Linear(filters, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B, 1, 1000]` and the logarithm of the number of reads, `[B, 1]`."""
+        x = torch.relu(self.first(x))
+        for layer in self.dilated:
+            made = torch.relu(layer(x))
+            crop = (x.shape[-1] - made.shape[-1]) // 2
+            x = x[:, :, crop:-crop] + made
+        return self.profile(x)[:, :, :1000], self.counts(x.mean(dim=-1))
+
+
+def _counts(outputs: Any) -> Any:
+    return outputs[1]
+
+
+def _both(outputs: Any) -> Any:
+    profile, counts = outputs
+    return torch.cat([profile.flatten(1), counts], dim=1)
+
+
+RACERS: Mapping[str, Racer] = {
+    "deepstarr": Racer(deepstarr, 249),
+    "basset": Racer(basset, 600),
+    "beluga": Racer(beluga, 2000, positions=200),
+    "bpnet counts": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _counts),
+    "bpnet": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _both, positions=400),
+    "chrombpnet counts": Racer(ChromBPNet, 2114, _counts, positions=100),
+    "spliceai": Racer(SpliceAI, 10_101, positions=51),
+}
+"""Name -> model. Where a scan of all positions takes minutes on two cores, some in the middle are scanned."""
