@@ -17,6 +17,7 @@ import numpy as np
 
 import fastism_compiler as fc
 from benchmarks.file_damage import BYTES, TEXT, Damage, damaged
+from benchmarks.file_options import hostile, read_commands, write_commands
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput, read_arrays
 from fastism_compiler.genomics.bed import read_bed
@@ -279,7 +280,7 @@ def _read_options(path: Path, _: bool) -> Iterator[Any]:
     def scan(model: str, *_: Any, settings: Any, execution: Any, **__: Any) -> Any:
         settings.check()
         execution.check(model)
-        check_length(settings.length, (None, None, 4))
+        check_length(settings.length)
         settings.change_ranges(LENGTH)
         choose_outputs(settings.outputs, ["head", "tail"])
         raise fc.RunError("checked")
@@ -312,7 +313,8 @@ TARGETS = (
     Target("genome.fa", 60, _write_genome, _read_genome, streams=False),
     Target("in.bcf", 20, _write_bcf, _read_variants, BYTES, streams=False, checked=True),
     Target("raw.bcf", 20, _write_bcf, _read_variants, BYTES, streams=False),
-    Target("options", 50, _write_options, _read_options),
+    Target("options", 30, _write_options, _read_options),
+    Target("commands", 20, write_commands, read_commands, (hostile,), streams=False),
     Target("scan.zarr", 25, _write_store, _read_store, BYTES, streams=False, checked=True, heavy=True),
     Target("model.keras", 15, _write_model, _read_model, BYTES, streams=False, checked=True, heavy=True),
     Target("program.ism", 10, _write_program, _read_program, BYTES, streams=False, checked=True, heavy=True),

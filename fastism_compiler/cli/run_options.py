@@ -18,6 +18,7 @@ from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.fields import index_number
+from fastism_compiler.host.files import beside
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scores import SCORES
 from fastism_compiler.runs.settings import REDUCTIONS
@@ -84,7 +85,7 @@ class RunOptions:
 
 def converted_path(store: Path, name: str) -> Path:
     """Where `--to` writes: beside the store, by the ending of the format."""
-    return store.with_name(store.name.removesuffix(".zarr") + _SUFFIXES[name])
+    return beside(store, store.name.removesuffix(".zarr") + _SUFFIXES[name])
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:

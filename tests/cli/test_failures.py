@@ -83,6 +83,12 @@ def test_outputs_where_nothing_can_be_written(model: str, output: str, tmp_path:
     assert "fault of" not in result.stderr
 
 
+@pytest.mark.parametrize("output", ["", "/", "."])
+def test_outputs_without_a_name(model: str, output: str) -> None:
+    result = run("scan", model, "in.fa", output, "--to", "tsv")
+    assert (result.exit_code, "an output needs a name" in result.stderr) == (2, True), result.stderr
+
+
 def test_a_large_batch_size_is_cut_to_the_rows_that_exist(model: str, tmp_path: Path) -> None:
     fasta = write_fasta(tmp_path / "in.fa", {f"s{i}": SEQUENCE for i in range(5)})
     import zarr
