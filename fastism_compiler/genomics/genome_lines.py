@@ -26,7 +26,8 @@ def check_lines(source: Source) -> None:
         FileError: by line: a chromosome without a name, a name that is used twice, lines of several lengths, blank
             lines; or a file that cannot be read.
     """
-    number, names, chromosome = 0, set(), _Chromosome(source.path)
+    names: set[bytes] = set()
+    number, chromosome = 0, _Chromosome(source.path)
     packed = source.first(2) == GZIP
     try:
         with closing(gzip.open(source.local) if packed else source.local.open("rb")) as file:

@@ -219,8 +219,8 @@ class Execution:
     verify: bool = True
 
     def __post_init__(self) -> None:
-        kinds = {"join": flag, "shard": or_none(pair), "workers": whole, "threads": or_none(whole), "verify": flag}
-        _check_kinds(self, kinds)
+        counts: dict[str, Kind] = {"shard": or_none(pair), "workers": whole, "threads": or_none(whole)}
+        _check_kinds(self, {**counts, "join": flag, "verify": flag})
 
     def check(self, model: Any) -> None:
         """Refuse what does not go together.
