@@ -18,6 +18,7 @@ from benchmarks.compare import inputs_for
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.frontend.keras.inputs import input_spec
 from fastism_compiler.frontend.keras.naive import NaiveRows
+from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.models.sei import b_splines
 from tests.oracle import assert_close
 from tests.programs import compile_tiles
@@ -41,7 +42,7 @@ def some_positions(length: int, step: int) -> Any:
 
 def naive_at(model: Any, inputs: list[Any], positions: Any) -> list[Any]:
     """One sequence, each of these positions zeroed, in large batches."""
-    rows = NaiveRows(model, model._inputs_struct, input_spec(model, 0), jit=False, rows=50)
+    rows = NaiveRows(model, model._inputs_struct, input_spec(model, 0, ReadOptions(letters=None)), jit=False, rows=50)
     mutants = np.repeat(inputs[0], len(positions), axis=0)
     mutants[np.arange(len(positions)), positions] = 0
     rest = [np.repeat(x, len(positions), axis=0) for x in inputs[1:]]

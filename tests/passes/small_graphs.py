@@ -13,6 +13,7 @@ from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.keras.functional import functional_graph
 from fastism_compiler.frontend.keras.inputs import find_sequence, input_spec
 from fastism_compiler.frontend.keras.lowering import lower
+from fastism_compiler.frontend.source import ReadOptions
 from tests.graphs import GRAPHS
 
 NAMES = sorted(GRAPHS)
@@ -32,7 +33,9 @@ def lowered(name: str) -> Small:
     """A small model as the frontend hands it over. Copy its graph before you run passes on it."""
     model = GRAPHS[name]()
     function = functional_graph(model)
-    inputs = input_spec(function, find_sequence(function, "seq" if len(model.inputs) > 1 else 0))
+    inputs = input_spec(
+        function, find_sequence(function, "seq" if len(model.inputs) > 1 else 0), ReadOptions(letters=None)
+    )
     made = lower(model, inputs, function)
     return Small(model, made.graph, made.bindings)
 

@@ -122,7 +122,8 @@ class Branching(torch.nn.Module):  # type: ignore[misc, name-defined]
     """Its flow depends on its values."""
 
     def forward(self, x: Any) -> Any:
-        return x.sum(dim=(1, 2)) if x.sum() > 0 else torch.linalg.det(x[:, :, :4])
+        total = x.sum(dim=(1, 2))
+        return total if total.sum() > 0 else total + 1
 
 
 def test_what_is_asked_wrongly_is_refused(net: Any, x: Any) -> None:
