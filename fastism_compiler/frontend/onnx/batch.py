@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import onnx
-from onnx import ModelProto, ValueInfoProto
+from onnx import ModelProto
 
 _NAME = "batch"
 
 
-def open_batch(proto: ModelProto) -> ModelProto:
-    """The model with an open batch axis on inputs and outputs; reshapes that fix one sequence take what is there.
+def open_batch(proto: ModelProto) -> tuple[ModelProto, bool]:
+    """The model with an open batch axis on inputs and outputs, and whether it had one sequence there.
 
     A model that fixes the number in another way is refused where it is lowered.
     """
@@ -17,41 +21,47 @@ def open_batch(proto: ModelProto) -> ModelProto:
     opened.CopyFrom(proto)
     weights = {tensor.name for tensor in opened.graph.initializer}
     inputs = [value for value in opened.graph.input if value.name not in weights]
-    fixed = [
-        v for v in inputs if v.type.tensor_type.shape.dim and v.type.tensor_type.shape.dim[0].HasField("dim_value")
-    ]
-    for value in (*inputs, *opened.graph.output):
-        if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_param = _NAME
-    if fixed:
-        _open_reshapes(opened, proto)
+    shapes = [value.type.tensor_type.shape for value in (*inputs, *opened.graph.output)]
+    one = any(s.dim and s.dim[0].dim_value == 1 for s in shapes[: len(inputs)])
+    for shape in shapes:
+        if shape.dim:
+            shape.dim[0].dim_param = _NAME
     del opened.graph.value_info[:]
-    return opened
+    return opened, one
 
 
-def _is_open(value: ValueInfoProto) -> bool:
-    return not value.type.tensor_type.shape.dim[0].HasField("dim_value")
+def axis_of_sequences(before: int, shape: Sequence[int]) -> int | None:
+    """Where any number of sequences belongs in a shape that was written for one: on which axis.
+
+    All choices compute the same of each sequence. The best is an axis of its own; then one in front of the last,
+    which is often summed over.
+
+    Args:
+        before: elements that are slower than the sequences.
+        shape: for one sequence, of positive numbers.
+    """
+    found = []
+    for axis, extent in enumerate(shape):
+        slower, rest = divmod(before, math.prod(shape[:axis]))
+        if not rest and slower and extent % slower == 0:
+            found.append((slower != 1 or extent != 1, axis == len(shape) - 1, slower != 1, axis))
+    return min(found)[-1] if found else None
 
 
-def _open_reshapes(opened: ModelProto, fixed: ModelProto) -> None:
-    """Let reshapes of one sequence keep the number of sequences that comes in."""
-    try:
-        inferred = onnx.shape_inference.infer_shapes(fixed)
-    except onnx.shape_inference.InferenceError:  # nothing is known, so nothing is changed
-        return
-    first = {v.name: v.type.tensor_type.shape.dim[0].dim_value for v in (*inferred.graph.value_info, *fixed.graph.input)
-             if v.type.tensor_type.shape.dim}  # fmt: skip
-    shapes = {tensor.name: tensor for tensor in opened.graph.initializer}
-    shapes |= {n.output[0]: n.attribute[0].t for n in opened.graph.node if n.op_type == "Constant" and n.attribute}
-    for node in opened.graph.node:
-        if node.op_type != "Reshape" or first.get(node.input[0]) != 1 or node.input[1] not in shapes:
-            continue
-        shape = onnx.numpy_helper.to_array(shapes[node.input[1]]).copy()
-        keeps_zeros = any(a.name == "allowzero" and a.i for a in node.attribute)
-        if shape.size and shape[0] == 1 and not (keeps_zeros and 0 in shape):
-            shape[0] = 0  # as many as come in
+def open_operators(proto: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Let the operators of a model of one sequence take any number.
+
+    Args:
+        proto: the model, which is changed.
+        shapes: of what it reshapes, by name; -1 on the axis of the sequences.
+    """
+    for node in proto.graph.node:
+        if node.op_type == "Reshape" and node.output[0] in shapes:
             del node.attribute[:]
             # a constant of its own: others may reshape to the same shape from another
-            own = f"{node.output[0]}/opened"
-            opened.graph.initializer.append(onnx.numpy_helper.from_array(shape, own))
-            node.input[1] = own
+            node.input[1] = f"{node.output[0]}/shape"
+            shape = np.array(shapes[node.output[0]], np.int64)
+            proto.graph.initializer.append(onnx.numpy_helper.from_array(shape, node.input[1]))
+        elif node.op_type in ("LSTM", "GRU", "RNN"):
+            for state in range(5, min(len(node.input), 7)):
+                node.input[state] = ""  # zeros, or the rule had refused it; they are so where nothing is given

@@ -28,6 +28,7 @@ class Call:
         operands: views and constants.
         results: how many there are.
         opset: version of ONNX's operators.
+        one: the model was exported with one sequence.
     """
 
     builder: Builder
@@ -36,6 +37,7 @@ class Call:
     operands: Sequence[Value]
     results: int
     opset: int
+    one: bool = False
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute."""

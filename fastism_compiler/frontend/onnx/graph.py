@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.counts import Varying, common
+from fastism_compiler.frontend.onnx.batch import open_operators
 from fastism_compiler.frontend.onnx.call import Call, Value
 from fastism_compiler.frontend.onnx.operators import OPERATORS
 from fastism_compiler.frontend.onnx.reading import OURS, opset_of
@@ -31,23 +32,26 @@ _LARGEST = 1 << 20
 """Elements of a tensor that two numbers of sequences make differ: it is a shape, or zeros to begin with."""
 
 
-def lower_graph(builder: Builder, proto: ModelProto, inputs: Mapping[str, View]) -> list[Node]:
+def lower_graph(builder: Builder, proto: ModelProto, inputs: Mapping[str, View], one: bool = False) -> list[Node]:
     """The nodes of a model's outputs.
 
     Args:
         builder: adds the nodes.
-        proto: the model, its functions inlined.
+        proto: the model, its functions inlined. Where it was exported with one sequence, its operators are opened.
         inputs: what its inputs are, by name.
+        one: it was exported with one sequence.
 
     Raises:
         UnsupportedError: an operator without a rule, or a use of one, by name; an output that is the same for every
             sequence, or mixes them.
     """
-    walk = _Walk(builder, opset_of(proto), dict(inputs))
+    walk = _Walk(builder, opset_of(proto), one, dict(inputs))
     for tensor in proto.graph.initializer:
         walk.values[tensor.name] = onnx.numpy_helper.to_array(tensor)
     for node in _needed(proto):
         walk.take(node)
+    if one:
+        open_operators(proto, walk.shapes)
     return [walk.result(output.name) for output in proto.graph.output]
 
 
@@ -69,12 +73,16 @@ class _Walk:
     Attributes:
         builder: adds nodes.
         opset: version of the operators.
+        one: the model was exported with one sequence.
         values: what is known so far.
+        shapes: of what such a model reshapes, by name; -1 on the axis of the sequences.
     """
 
     builder: Builder
     opset: int
+    one: bool
     values: dict[str, Value] = field(default_factory=dict)
+    shapes: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self, node: NodeProto) -> None:
         """Lower one operator, or compute it where its operands are constants.
@@ -113,11 +121,14 @@ class _Walk:
         if rule is None:
             raise refusal(node, "there is no rule for it")
         attributes = {a.name: _attribute(a) for a in node.attribute}
-        call = Call(self.builder, node.op_type, attributes, operands, len([n for n in node.output if n]), self.opset)
+        results = len([n for n in node.output if n])
+        call = Call(self.builder, node.op_type, attributes, operands, results, self.opset, self.one)
         try:
             made = rule(call)
         except (Decline, IRError) as reason:
             raise refusal(node, str(reason)) from reason
+        if self.one and node.op_type == "Reshape":
+            self.shapes[node.output[0]] = [-1 if i == made.batch else made.extent(i) for i in range(made.rank)]
         return made if isinstance(made, list) else [made]
 
     def _computed(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:

@@ -39,7 +39,7 @@ _NO_RUNTIME = "ONNX Runtime is not installed: ONNX's own reference judges this p
 
 def read_source(model: Any, options: ReadOptions) -> SourceModel:
     """The model lowered operator by operator: see `Frontend.read`."""
-    proto = open_batch(read_proto(model))
+    proto, one = open_batch(read_proto(model))
     inputs = _input_spec(proto, options)
     graph = Graph(identifier(proto.graph.name or "model"))
     builder = Builder(graph, Bindings())
@@ -48,7 +48,7 @@ def read_source(model: Any, options: ReadOptions) -> SourceModel:
     views = {name: View.of(node) for name, node in zip(inputs.names, graph.inputs, strict=True)}
     if inputs.layout is not None:
         views[inputs.names[inputs.sequence]] = _as_taken(graph.inputs[inputs.sequence], inputs.layout)
-    graph.outputs = lower_graph(builder, proto, views)
+    graph.outputs = lower_graph(builder, proto, views, one)
     inputs = replace(inputs, vocabularies=vocabularies(graph, None))
     if inputs.types[inputs.sequence].rank == 2:
         inputs = replace(inputs, vocabulary=vocabulary(graph))

@@ -52,6 +52,12 @@ class View:
         """The axis of the tensor on which the sequences lie."""
         return next(i for i, group in enumerate(self.axes) if 0 in group)
 
+    @property
+    def before(self) -> int:
+        """Elements of the tensor that are slower than the sequences."""
+        order = [a for group in self.axes for a in group]
+        return math.prod(self.node.type.extent(a) for a in order[: order.index(0)])
+
     def extent(self, axis: int, sequences: int = 1) -> int:
         """Elements along an axis of the tensor."""
         return math.prod(sequences if a == 0 else self.node.type.extent(a) for a in self.axes[axis])

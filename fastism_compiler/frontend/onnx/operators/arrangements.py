@@ -13,6 +13,7 @@ from keras import ops
 
 from fastism_compiler.frontend.builder import Decline, refuse_batch
 from fastism_compiler.frontend.counts import SEQUENCES, Varying
+from fastism_compiler.frontend.onnx.batch import axis_of_sequences
 from fastism_compiler.frontend.onnx.call import Call, Rule
 from fastism_compiler.frontend.onnx.views import View, reshaped, single, together
 from fastism_compiler.ir import Node
@@ -34,7 +35,7 @@ def _shaped(call: Call, view: View, shape_of: Callable[[Sequence[int], int], Seq
 
 
 def _reshape(call: Call) -> View:
-    targets = _pair(call.operands[1])
+    view, targets = call.view(0), _pair(call.operands[1])
     if any(isinstance(t, View) for t in targets):
         raise Decline("a shape that depends on the sequence")
 
@@ -44,7 +45,15 @@ def _reshape(call: Call) -> View:
         known = math.prod(n for n in shape if n != -1)
         return [math.prod(own) // known if n == -1 else n for n in shape]
 
-    return _in_shape(call, shape_of)
+    def shape_of_one(_: Sequence[int], which: int) -> list[int]:
+        shape = shape_of(view.shape(1), which)
+        axis = axis_of_sequences(view.before, shape)
+        if axis is not None:
+            shape[axis] *= SEQUENCES[which]
+        return shape
+
+    fixed = call.one and not isinstance(call.operands[1], Varying)
+    return _in_shape(call, shape_of_one if fixed else shape_of)
 
 
 def _flatten(call: Call) -> View:
