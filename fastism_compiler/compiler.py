@@ -52,12 +52,14 @@ def compile(
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool = True,
 ) -> CompiledISM:
-    """Compile a Keras 3 model into an in-silico mutagenesis program.
+    """Compile a model into an in-silico mutagenesis program.
 
     Args:
         model: a `keras.Model` (functional, Sequential, nested, subclassed), or
             a path to a `.keras` or `.h5` file. Weights are read whenever the
-            program runs. A Keras 2 model (`tf_keras`) is converted first. The
+            program runs. A Keras 2 model (`tf_keras`) is converted first. Or an
+            `onnx.ModelProto`, an `.onnx` file or a SavedModel folder, whose
+            weights become constants (PyTorch modules: `from_torch`). The
             sequence is `[B, L, C]` or tokens `[B, L]`; letters may come first,
             and a third axis may have one element (see `plan.notes`).
         seq_input: the mutated input, by position or name; models that take a
@@ -96,7 +98,7 @@ def compile(
         The compiled program.
 
     Raises:
-        ModelError: not a Keras 3 model with a functional graph, or an unreadable file.
+        ModelError: not a model that a frontend reads, or an unreadable file.
         UnsupportedError: a construct that cannot be compiled, by name.
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).

@@ -18,7 +18,7 @@ from fastism_compiler.cli.model import ModelOptions, model_options
 @click.option("--draw", type=click.Path(dir_okay=False), help="Also draw the graph, as a .svg, .png or .pdf file.")
 @click.option("--overwrite", is_flag=True, help="Replace a drawing that is not as this command wrote it, too.")
 def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None, overwrite: bool) -> None:
-    """Say what a compiled MODEL (.keras or .h5) will do: layers, windows, kernels, arithmetic, memory.
+    """Say what a compiled MODEL (.keras, .h5, .onnx, SavedModel) will do: layers, windows, kernels, time, memory.
 
     Example: fastism-compiler explain model.keras --draw model.svg
     """

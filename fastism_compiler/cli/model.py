@@ -18,7 +18,7 @@ class ModelOptions:
     """How a command reads its MODEL.
 
     Attributes:
-        path: a `.keras` or `.h5` file.
+        path: a `.keras`, `.h5` or `.onnx` file, or a SavedModel folder.
         seq_input: the mutated input, by position or name.
         length: sequence length, where the model leaves it open.
         stop_at: layers from which on everything is recomputed.
@@ -101,7 +101,7 @@ def model_options(command: Any) -> Any:
             is_flag=True,
             help="Run Python code that MODEL holds. Only for files of people you trust.",
         ),
-        click.argument("model", type=click.Path(exists=True, dir_okay=False)),
+        click.argument("model", type=click.Path(exists=True)),
     ):
         decorated = option(decorated)
     return decorated

@@ -32,7 +32,9 @@ def scan(
     ranges: str | None,
     options: RunOptions,
 ) -> None:
-    """Score every mutation of every sequence of INPUT with MODEL (.keras or .h5), into the zarr store OUTPUT.
+    """Score every mutation of every sequence of INPUT with MODEL, into the zarr store OUTPUT.
+
+    MODEL is a .keras, .h5 or .onnx file, or a SavedModel folder.
 
     INPUT is FASTA with sequences of the model's length, BED with --genome, or
     npz / npy with one-hot arrays. Stopped at any moment, the same command goes

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,8 +196,9 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     custom = load_custom(settings.imports, settings.custom)
     letters = len(find_alphabet(settings.alphabet).letters) if settings.channels is None else None
     source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
-    if before is not None and source.sha256:
-        return source, {**before, "sha256": source.sha256}
+    if source.sha256:
+        named = isinstance(model, str | os.PathLike)
+        return source, {"name": Path(model).name if named else source.name, "sha256": source.sha256}
     digest = model_digest(model)
     if before not in (None, digest):
         raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))

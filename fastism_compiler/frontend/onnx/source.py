@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,7 @@ def read_source(model: Any, options: ReadOptions) -> SourceModel:
         graph=graph,
         bindings=builder.bindings,
         notes=tuple(_notes(inputs, options.letters)),
+        sha256=hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastism_compiler.frontend.source import Frontend, ReadOptions, SourceModel
+from fastism_compiler.frontend.tensorflow.frozen import FrozenFunction
 from fastism_compiler.frontend.tensorflow.source import read_source
 
 
@@ -19,8 +20,7 @@ class TensorFlowFrontend(Frontend):
 
     def read(self, model: Any, options: ReadOptions) -> SourceModel:
         """The model's serving function, lowered operation by operation."""
-        return read_source(Path(model), options)
+        return read_source(model if isinstance(model, FrozenFunction) else Path(model), options)
 
 
 FRONTEND = TensorFlowFrontend()
-"""Asked for paths alone, so that TensorFlow is loaded when it is needed anyway."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +17,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from fastism_compiler.errors import ArtifactError, ModelError
 from fastism_compiler.export.check_graph import check_savedmodel
+from fastism_compiler.host.files import sha256
 
 _WIDER = {types_pb2.DT_FLOAT: types_pb2.DT_DOUBLE}
 _SIGNATURE = "serving_default"
@@ -29,6 +34,8 @@ class FrozenFunction:
         outputs: names of the tensors that it gives.
         takes: shapes and dtypes of the inputs, by the names that callers know.
         gives: shapes and dtypes of the outputs, by name.
+        name: of the folder.
+        sha256: of its files.
     """
 
     graph: Any
@@ -36,6 +43,8 @@ class FrozenFunction:
     outputs: tuple[str, ...]
     takes: dict[str, Any]
     gives: dict[str, Any]
+    name: str
+    sha256: str
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """The outputs, in the order of `gives`."""
@@ -58,7 +67,7 @@ class FrozenFunction:
             signature.name = names[signature.name]  # TensorFlow keeps the first function of a name
             for argument in (*signature.input_arg, *signature.output_arg):
                 argument.type = _WIDER.get(argument.type, argument.type)
-        return FrozenFunction(graph, self.inputs, self.outputs, self.takes, self.gives)
+        return replace(self, graph=graph)
 
 
 def _widen(attribute: Any) -> None:
@@ -82,10 +91,31 @@ def read_frozen(folder: Path, safe_mode: bool) -> FrozenFunction:
         ModelError: a folder that is no SavedModel, a damaged one, one without a serving function, or one that
             `safe_mode` refuses.
     """
+    with _private_copy(folder) as copy:
+        return _frozen(copy, folder, safe_mode)
+
+
+@contextmanager
+def _private_copy(folder: Path) -> Iterator[Path]:
+    """The folder as it is now, where nobody else can write: what is checked is what is loaded."""
+    with TemporaryDirectory(prefix="fastism-", ignore_cleanup_errors=True) as place:
+        copy = Path(place) / folder.name
+        try:
+            shutil.copytree(folder, copy)
+        except (OSError, shutil.Error) as error:
+            raise ModelError(
+                "the SavedModel cannot be read into a temporary folder",
+                expected=f"permission to read it, and room in {place} (TMPDIR says where)",
+                got=f"{folder}: {error}",
+            ) from error
+        yield copy
+
+
+def _frozen(copy: Path, folder: Path, safe_mode: bool) -> FrozenFunction:
     try:
         if safe_mode:
-            check_savedmodel(folder, str(folder))
-        loaded = tf.saved_model.load(str(folder), tags=_PRIMARY)
+            check_savedmodel(copy, str(folder))
+        loaded = tf.saved_model.load(str(copy), tags=_PRIMARY)
     except ArtifactError as error:
         raise ModelError(error.rule, expected=error.expected, got=error.got) from error
     except Exception as error:  # whatever TensorFlow raises of a damaged file
@@ -103,7 +133,17 @@ def read_frozen(folder: Path, safe_mode: bool) -> FrozenFunction:
         tuple(_results(frozen, function)),
         takes,
         dict(sorted(function.structured_outputs.items())),
+        folder.name,
+        _digest(copy),
     )
+
+
+def _digest(folder: Path) -> str:
+    """Of every file and its place."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(f"{path.relative_to(folder)}\0{sha256(path)}\0".encode())
+    return total.hexdigest()
 
 
 def _without_placeholders(graph: Any) -> Any:

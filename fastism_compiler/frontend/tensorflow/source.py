@@ -27,11 +27,11 @@ from fastism_compiler.mutations.inputs import InputSpec, check_length
 from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
-def read_source(folder: Path, options: ReadOptions) -> SourceModel:
+def read_source(model: Path | FrozenFunction, options: ReadOptions) -> SourceModel:
     """The model lowered operation by operation, or whole where one has no rule: see `Frontend.read`."""
-    function = read_frozen(folder, options.safe_mode)
+    function = model if isinstance(model, FrozenFunction) else read_frozen(model, options.safe_mode)
     inputs = _input_spec(function, options)
-    graph = Graph(identifier(folder.name))
+    graph = Graph(identifier(function.name))
     builder = Builder(graph, Bindings())
     follow_functions(builder)
     add_inputs(graph, inputs)
@@ -49,7 +49,7 @@ def read_source(folder: Path, options: ReadOptions) -> SourceModel:
         inputs = replace(inputs, vocabulary=vocabulary(graph))
     names = tuple(function.gives)
     return SourceModel(
-        model=folder,
+        model=function,
         name=graph.name,
         inputs=inputs,
         nest=0 if len(names) == 1 else {name: number for number, name in enumerate(names)},
@@ -59,6 +59,7 @@ def read_source(folder: Path, options: ReadOptions) -> SourceModel:
         graph=graph,
         bindings=builder.bindings,
         notes=(*notes, *layout_notes(inputs, options.letters)),
+        sha256=function.sha256,
     )
 
 
