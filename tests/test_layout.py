@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import networkx as nx
@@ -96,10 +98,18 @@ def test_the_checkout_works_uninstalled(tmp_path: Path) -> None:
 
 
 def test_public_names_exist() -> None:
-    for name in fc.__all__:
+    for name in set(fc.__all__) - {"from_torch"}:
         assert getattr(fc, name) is not None
     with pytest.raises(AttributeError):
         _ = fc.nothing
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed")
+def test_what_needs_pytorch_says_how_to_install_it() -> None:
+    with pytest.raises(ImportError, match=r"fastism-compiler\[torch\]"):
+        _ = fc.from_torch
+    with pytest.raises(ImportError, match=r"fastism-compiler\[torch\]"):
+        import_module("fastism_compiler.torch")
 
 
 def name_of(path: Path) -> str:
@@ -179,11 +189,18 @@ KERAS = "fastism_compiler/frontend/keras/"
 MAY_IMPORT_KERAS = (
     KERAS,
     "fastism_compiler/emit/",  # its functions, as a library of numerics
+    "fastism_compiler/frontend/onnx/operators/",  # as a tensor algebra, whose operations have rules
     "fastism_compiler/models/",
     "fastism_compiler/export/keras_layer.py",
     "fastism_compiler/cli/demo.py",
 )
-MAY_IMPORT_THE_KERAS_FRONTEND = (KERAS, "fastism_compiler/__init__.py")  # `register_layer` is public
+MAY_IMPORT_THE_KERAS_FRONTEND = (
+    KERAS,
+    "fastism_compiler/__init__.py",  # `register_layer` is public
+    # the rules of `keras.ops`, with which operators of these are written
+    "fastism_compiler/frontend/onnx/",
+    "fastism_compiler/frontend/tensorflow/",
+)
 KERAS_PRIVATES = re.compile(
     r"\._(inputs_struct|outputs_struct|flatten_layers|inbound_nodes|nodes_by_depth|keras_history)"
 )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from fastism_compiler.torch.triton_first import load_triton
+
+if find_spec("torch") is None:
+    raise ImportError("PyTorch is not installed: pip install 'fastism-compiler[torch]'")
 
 # before the other modules, which load TensorFlow
 load_triton()

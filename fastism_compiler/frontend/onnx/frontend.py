@@ -19,9 +19,8 @@ class OnnxFrontend(Frontend):
 
     def read(self, model: Any, options: ReadOptions) -> SourceModel:
         """The model lowered operator by operator."""
-        from fastism_compiler.frontend.onnx.source import (
-            read_source,  # the onnx package, which Keras models need not load
-        )
+        # late: it loads the onnx package, which Keras models do not need
+        from fastism_compiler.frontend.onnx.source import read_source
 
         return read_source(model, options)
 

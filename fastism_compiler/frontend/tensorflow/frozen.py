@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from fastism_compiler.errors import ArtifactError, ModelError
@@ -45,6 +46,13 @@ class FrozenFunction:
     gives: dict[str, Any]
     name: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        """Make the bodies of loops known to TensorFlow, which finds them by name when the graph runs."""
+        known = context.context()
+        for function in self.graph.library.function:
+            if not known.has_function(function.signature.name):
+                known.add_function_def(function)
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """The outputs, in the order of `gives`."""
