@@ -18,8 +18,9 @@ from onnx.reference import ReferenceEvaluator
 from fastism_compiler.errors import ModelError, UnsupportedError
 from fastism_compiler.frontend.builder import Builder, Decline
 from fastism_compiler.frontend.counts import Varying, common
+from fastism_compiler.frontend.onnx import strands
 from fastism_compiler.frontend.onnx.batch import open_operators
-from fastism_compiler.frontend.onnx.call import Call, Value
+from fastism_compiler.frontend.onnx.call import Call, Rule, Value
 from fastism_compiler.frontend.onnx.operators import OPERATORS
 from fastism_compiler.frontend.onnx.reading import OURS, opset_of
 from fastism_compiler.frontend.onnx.views import View, plain
@@ -124,7 +125,7 @@ class _Walk:
         results = len([n for n in node.output if n])
         call = Call(self.builder, node.op_type, attributes, operands, results, self.opset, self.one)
         try:
-            made = rule(call)
+            made = _applied(rule, call)
         except (Decline, IRError) as reason:
             raise refusal(node, str(reason)) from reason
         if self.one and node.op_type == "Reshape":
@@ -141,6 +142,17 @@ class _Walk:
         made = [common(a, b) for a, b in zip(results[0], results[-1], strict=True)]
         if any(isinstance(x, Varying) and x.pair[0].size > _LARGEST for x in made):
             raise refusal(node, "a large constant depends on the number of sequences")
+        return made
+
+
+def _applied(rule: Rule, call: Call) -> Any:
+    """What a rule makes of its operands, or of each strand of them."""
+    try:
+        return rule(call)
+    except (Decline, IRError):
+        made = strands.each(call, rule)
+        if made is None:
+            raise
         return made
 
 

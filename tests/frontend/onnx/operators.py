@@ -164,6 +164,23 @@ def _turned_concat(n: Net) -> Any:
     return n.add("Transpose", n.add("Concat", *parts, axis=0), perm=[1, 0, 2])
 
 
+def _both_strands(n: Net, way: str) -> Any:
+    """Both strands as twice as many sequences, and their mean."""
+    turned = n.add("Slice", n.x, _ints(-1, -1), _ints(-(2**63), -(2**63)), _ints(1, 2), _ints(-1, -1))
+    both = n.add("Concat", n.x, turned, axis=0)
+    made = n.add("MaxPool", n.add("Relu", n.add("Conv", both, (3, CHANNELS, 3), (3,))), kernel_shape=[2], strides=[2])
+    if way == "view":
+        apart = n.add("Reshape", made, _ints(2, -1, 3, 5))
+        return n.add("ReduceMean", apart, _ints(0), keepdims=0)
+    if way == "chunk":
+        first, second = n.add("Split", made, results=2, axis=0, num_outputs=2)
+    else:
+        count = n.add("Gather", n.add("Shape", n.x), _ints(0), axis=0)
+        first = n.add("Slice", made, _ints(0), count, _ints(0))
+        second = n.add("Slice", made, count, _ints(2**62), _ints(0))
+    return n.add("Max", first, n.add("Slice", second, _ints(-1), _ints(-(2**63)), _ints(2), _ints(-1)))
+
+
 def _top(n: Net, **attributes: Any) -> Any:
     return n.add("TopK", n.x, _ints(2), results=2, axis=1, **attributes)
 
@@ -325,6 +342,7 @@ CASES: dict[str, Case] = {
         window=False,
     ),
     # tokens
+    **{f"both strands, by {way}": Case(lambda n, way=way: _both_strands(n, way)) for way in ("view", "chunk", "count")},
     "embedding": Case(
         lambda n: n.add("Gather", n.weight(_weights(6, 5)), n.x), shape=(LENGTH,), dtype=TensorProto.INT64
     ),

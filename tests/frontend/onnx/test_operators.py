@@ -21,17 +21,9 @@ from onnx.reference import ReferenceEvaluator
 from fastism_compiler.emit.reference import Values
 from fastism_compiler.frontend.onnx.operators import OPERATORS
 from fastism_compiler.frontend.registry import read_model
-from tests.frontend.onnx.build import Net
-from tests.frontend.onnx.operators import CASES, Case
+from tests.frontend.onnx.operators import CASES, Case, built
 
 ANALYSES = Pipeline((CanonicalizePass(), ClassifyLayersPass(), DemandPass(), PropagateRangesPass()))
-
-
-def built(case: Case) -> Any:
-    net = Net(*case.shape, dtype=case.dtype, opset=case.opset)
-    outputs = case.build(net)
-    outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-    return net.model(*outputs, dtypes=[case.kind] * len(outputs))
 
 
 def drawn(case: Case) -> Any:

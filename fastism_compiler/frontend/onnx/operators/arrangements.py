@@ -13,6 +13,7 @@ from keras import ops
 
 from fastism_compiler.frontend.builder import Decline, refuse_batch
 from fastism_compiler.frontend.counts import SEQUENCES, Varying
+from fastism_compiler.frontend.onnx import strands
 from fastism_compiler.frontend.onnx.batch import axis_of_sequences
 from fastism_compiler.frontend.onnx.call import Call, Rule
 from fastism_compiler.frontend.onnx.views import View, reshaped, single, together
@@ -101,6 +102,8 @@ def _expand(call: Call) -> View:
 
 def _slice(call: Call) -> View:
     view = call.view(0)
+    if any(isinstance(x, Varying) for x in call.operands):
+        return _cut_of_sequences(call, view)
     starts, ends = call.option("starts", 1), call.option("ends", 2)
     axes, steps = call.option("axes", 3, range(len(starts))), call.option("steps", 4, [1] * len(starts))
     for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
@@ -115,6 +118,17 @@ def _slice(call: Call) -> View:
     return view
 
 
+def _cut_of_sequences(call: Call, view: View) -> View:
+    """A slice whose bounds follow from the number of sequences: one strand of several."""
+    starts, ends = (_pair(call.operands[i]) for i in (1, 2))
+    axes, steps = call.option("axes", 3, [0]), call.option("steps", 4, [1])
+    if [call.axis(a, view) for a in axes] != [view.batch] or list(steps) != [1]:
+        raise Decline("a slice whose bounds depend on the number of sequences")
+    lengths = [view.extent(view.batch, n) for n in SEQUENCES]
+    pairs = [slice(int(a), int(b)).indices(n)[:2] for (a,), (b,), n in zip(starts, ends, lengths, strict=True)]
+    return strands.cut(call.builder, view, pairs)
+
+
 def _one_axis(call: Call, view: View, axis: int) -> tuple[View, int]:
     if 0 in view.axes[axis]:
         raise refuse_batch(call.builder, f"ONNX's {call.kind}")
@@ -127,6 +141,8 @@ def _item(call: Call, node: Node, axis: int, places: slice) -> Node:
 
 
 def _split(call: Call) -> list[View]:
+    if call.axis(call.get("axis", 0)) == call.view(0).batch:
+        return _split_of_sequences(call, call.view(0))
     view, _, inner = call.along(call.get("axis", 0))
     length = view.node.type.extent(inner)
     sizes = call.option("split", 1)
@@ -135,6 +151,22 @@ def _split(call: Call) -> list[View]:
         sizes = [min(block, length - i * block) for i in range(call.results)]
     ends = np.cumsum([0, *sizes]).tolist()
     return [view.over(call.builder.add("slice", view.node, axis=inner, begin=a, end=b)) for a, b in pairwise(ends)]
+
+
+def _split_of_sequences(call: Call, view: View) -> list[View]:
+    """Strands, equally many in each part."""
+    lengths = [view.extent(view.batch, n) for n in SEQUENCES]
+    sizes = _pair(call.operands[1]) if call.given(1) else [[n // call.results] * call.results for n in lengths]
+    ends = [np.cumsum([0, *own]).tolist() for own in sizes]
+    if [own[-1] for own in ends] != lengths:
+        raise Decline("a choice of some sequences")
+    return [strands.cut(call.builder, view, pair) for pair in _pairs_of(ends)]
+
+
+def _pairs_of(ends: Sequence[Sequence[int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """First and last place of each part, with each number of sequences."""
+    one, two = (list(pairwise(own)) for own in ends)
+    return [((a, b), (c, d)) for (a, b), (c, d) in zip(one, two, strict=True)]
 
 
 def _concat(call: Call) -> View:
@@ -151,6 +183,8 @@ def _concat(call: Call) -> View:
     views = [_between_constants(call, x, axis, before, after) for before, x, after in parts]
     if len(views) == 1:
         return views[0]
+    if axis == views[0].batch:
+        return strands.joined(call.builder, views)
     views = [_one_axis(call, x, axis)[0] for x in views]
     laid = together(call.builder, views, free=axis)
     (inner,) = laid.axes[axis]
