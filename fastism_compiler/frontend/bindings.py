@@ -6,6 +6,7 @@ see Keras, and so that a program reads the model's weights as they are now.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,28 @@ KerasCall = Callable[[list[Any]], list[Any]]
 """Operand tensors in, flat result tensors out."""
 
 
+class Derived(ABC):
+    """What a model computes from its variables alone: a parameter that follows them.
+
+    Attributes:
+        shape: of the tensor.
+        dtype: of the tensor.
+    """
+
+    shape: Any
+    dtype: Any
+
+    @abstractmethod
+    def now(self) -> Any:
+        """The tensor, of the variables as they are."""
+
+
 @dataclass(slots=True)
 class Bindings:
     """Objects behind the names in a graph.
 
     Attributes:
-        parameters: variables (read when a program runs) and constant arrays.
+        parameters: variables and what is derived from them (read when a program runs), and constant arrays.
         calls: opaque operations.
     """
 
@@ -33,5 +50,8 @@ class Bindings:
     def parameter(self, node: Node) -> Any:
         """The current value of a parameter node; what is no variable becomes a constant of the program."""
         value = self.parameters[node.attrs["binding"]]
-        value = value.numpy() if isinstance(value, tf.Tensor) else value
+        if isinstance(value, Derived):
+            value = value.now()
+        elif isinstance(value, tf.Tensor):
+            value = value.numpy()
         return tf.cast(tf.convert_to_tensor(value), node.type.dtype)

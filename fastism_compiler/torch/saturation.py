@@ -137,7 +137,7 @@ _KEPT: WeakKeyDictionary[torch.nn.Module, tuple[_Key, TorchISM]] = WeakKeyDictio
 """The last program of each module."""
 
 
-class _Followed(torch.nn.Module):
+class _Followed(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not installed
     """A module, and a function of its outputs."""
 
     def __init__(self, module: torch.nn.Module, function: Callable[[Any], Any]) -> None:

@@ -189,16 +189,22 @@ class _Lowering:
                 if symbols_only:
                     raise Decline(f"{what} cannot be followed: {_first_line(error)}") from error
 
-                def packed(*tensors: Any) -> Any:
-                    return function(keras.tree.pack_sequence_as(nodes, tensors))
-
-                return self._through_tensorflow(packed, keras.tree.flatten(nodes), what, error)
+                return self._through_tensorflow(self._packed(function, nodes), keras.tree.flatten(nodes), what, error)
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
             if read.any and self.builder.captured > captured:
-                raise Decline(f"{what} computes with a variable before it meets a tensor")
+                # what it computes from variables would stay as it is now; TensorFlow's graph says how it is computed
+                early = Decline(f"{what} computes with a variable before it meets a tensor")
+                if symbols_only:
+                    raise early
+                return self._through_tensorflow(self._packed(function, nodes), keras.tree.flatten(nodes), what, early)
             results = keras.tree.pack_sequence_as(private.output_structure(traced), flat)
         self.builder.layer = name
         return results[0] if isinstance(results, list) and len(results) == 1 else results
+
+    @staticmethod
+    def _packed(function: Any, nodes: Any) -> Callable[..., Any]:
+        """The function of a nest as one of its flat tensors."""
+        return lambda *tensors: function(keras.tree.pack_sequence_as(nodes, tensors))
 
     def _through_tensorflow(
         self,
@@ -241,19 +247,13 @@ class _Lowering:
         if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
             raise NoRule
         symbols = keras.tree.map_structure(lambda x: _symbol(x) if isinstance(x, Node) else x, (tuple(args), kwargs))
-        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
         training = {"training": False} if private.takes_training(operation) else {}
         try:
             with VariablesRead() as read:
                 function = private.trace(operation, symbols[0], {**symbols[1], **training})
         except Exception as error:
-            pack = _packing(args, kwargs)
-
-            def call(*tensors: Any) -> Any:
-                given, named = pack(tensors)
-                return operation.call(*given, **named, **training)
-
-            return self._through_tensorflow(call, nodes, f"{type(operation).__name__}.call", error, operation.variables)
+            return self._call_through_tensorflow(operation, args, kwargs, error)
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
         name, captured, before = str(self.builder.layer), self.builder.captured, len(self.builder.graph)
         try:
             results = self.function(function, nodes, prefix=f"{name}/")
@@ -264,10 +264,36 @@ class _Lowering:
         made = self.builder.graph.nodes()[before:]
         if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
             raise NoRule
-        if read.any and self.builder.captured > captured and not (private.is_custom(operation) and operation.weights):
-            raise Decline(f"{type(operation).__name__}.call computes with a variable before it meets a tensor")
+        if read.any and self.builder.captured > captured:
+            # what it computes from variables would stay as it is now; TensorFlow's graph says how it is computed
+            early = Decline(f"{type(operation).__name__}.call computes with a variable before it meets a tensor")
+            try:
+                return self._call_through_tensorflow(operation, args, kwargs, early)
+            except Decline:
+                if not (private.is_custom(operation) and operation.weights):
+                    raise
+            self.builder.layer = name
         self.note_frozen(operation, captured, name)
         return results
+
+    def _call_through_tensorflow(
+        self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], symbolic: Exception
+    ) -> Any:
+        """A layer's `call` as the TensorFlow operations it is made of.
+
+        Raises:
+            Decline: an operation without a rule.
+        """
+        pack = _packing(args, kwargs)
+        training = {"training": False} if private.takes_training(operation) else {}
+        nodes = [x for x in keras.tree.flatten((tuple(args), kwargs)) if isinstance(x, Node)]
+
+        def call(*tensors: Any) -> Any:
+            given, named = pack(tensors)
+            return operation.call(*given, **named, **training)
+
+        what = f"{type(operation).__name__}.call"
+        return self._through_tensorflow(call, nodes, what, symbolic, operation.variables)
 
     def note_frozen(self, layer: Any, captured: int, name: str) -> None:
         """Note a traced layer that computed something the graph holds as a number: it may be of its weights."""

@@ -296,7 +296,7 @@ def reshaped(builder: Builder, view: View, shapes: Sequence[Sequence[int]], sequ
     if len(cuts) < 2:
         moved = permuted_node(builder, view.node, [0, *before, *behind])
         node = reshaped_node(builder, moved, [*front, *back])
-        groups = [(i,) for i in range(1, node.type.rank)]
+        groups: list[tuple[int, ...]] = [(i,) for i in range(1, node.type.rank)]
     else:
         node, groups = _split(builder, view.node, (before, behind), cuts)
     inner, outer = groups[: len(front)], groups[len(front) :]

@@ -14,15 +14,13 @@ from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
 
 
 def reshape(call: Call) -> Any:
-    """Reshapes of each sequence, of variables, and of the positions of all sequences to rows and back."""
+    """Reshapes of each sequence, and of the positions of all sequences to rows and back."""
     x, shape = call.operands[0], call.shape
     if isinstance(x, Rows):
         inner = x.node.type.shape[1:]
         if shape[0] != call.sequences or math.prod(shape[1:]) != math.prod(n or 0 for n in inner):
             raise Decline("a TensorFlow reshape across sequences")
         return call.builder.add("reshape", x.node, shape=shape[1:])
-    if not call.is_batched(x):
-        return call.builder.add("reshape", x, shape=shape)
     if shape and shape[0] == call.sequences:
         return call.builder.add("reshape", x, shape=shape[1:])
     if len(shape) == 2 and shape[1] == x.type.shape[-1] and shape[0] % call.sequences == 0:
@@ -33,7 +31,7 @@ def reshape(call: Call) -> Any:
 def transpose(call: Call) -> Any:
     """Transpose that leaves the sequences in front."""
     perm = tuple(int(a) for a in call.constant(1))
-    if call.is_batched(call.operands[0]) and perm[0] != 0:
+    if perm[0] != 0:
         raise Decline("a TensorFlow transpose of the sequences")
     return call.builder.add("transpose", call.operands[0], perm=perm)
 
@@ -43,7 +41,7 @@ def squeeze(call: Call) -> Any:
     x, shape = call.operands[0], call.shape
     if isinstance(x, Phases):  # an axis of one element comes or goes beside its own three
         return x
-    return call.builder.add("reshape", x, shape=shape[1:] if call.is_batched(x) else shape)
+    return call.builder.add("reshape", x, shape=shape[1:])
 
 
 def strided_slice(call: Call) -> Any:
@@ -139,8 +137,10 @@ def listed(x: Any) -> list[Any]:
 
 
 def gather(call: Call) -> Any:
-    """GatherV2 with places that are known."""
+    """GatherV2 with places that are known, or of rows of a table by token."""
     x, axis = call.operands[0], int(call.constant(2))
+    if call["batch_dims"] == axis == 0 and not call.is_batched(x) and call.op.inputs[0].shape.rank == 2:
+        return call.builder.add("embedding", call.operands[1], x)
     if call["batch_dims"] != 0 or not call.is_batched(x) or axis == 0:
         raise Decline("a TensorFlow gather from a table")
     places = call.constant(1)

@@ -22,7 +22,8 @@ import tensorflow as tf
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
 from fastism_compiler.frontend.counts import SEQUENCES, Varying, common
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
-from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, ON_WEIGHTS, OPERATIONS, SPREADING
+from fastism_compiler.frontend.keras.tensorflow.operations import ALLOWED, OPERATIONS, SPREADING
+from fastism_compiler.frontend.keras.tensorflow.weights import DerivedWeight, is_fixed, is_weight
 from fastism_compiler.ir import BATCH, Node
 from fastism_compiler.ir.errors import FastISMError
 
@@ -124,7 +125,7 @@ class _Constants:
 
 @dataclass
 class _Walk:
-    """Values of a TensorFlow graph, made when they are asked for: nodes, rows of nodes, numpy constants, `Varying`."""
+    """Values of a TensorFlow graph, made when they are asked for: nodes, rows of nodes, weights, arrays, `Varying`."""
 
     builder: Builder
     graph: Any
@@ -174,11 +175,14 @@ class _Walk:
             raise Decline("it reads a table or the state of a random generator")
         operands = [self.values[t.ref()] for t in op.inputs]
         if op.type == "ReadVariableOp":
-            return [self.builder.parameter(operands[0])]
+            return operands
         if op.op_def.is_stateful:
             raise Decline(f"the TensorFlow operation {op.type} does more than compute")
         if all(isinstance(x, np.ndarray | Varying) for x in operands):
             return self.constants.values(op, operands)
+        if all(is_fixed(x) for x in operands):
+            return [DerivedWeight(op, operands, i) for i in range(len(op.outputs))]
+        operands = [self.builder.parameter(x) if is_weight(x) else x for x in operands]
         spread = op.type in SPREADING
         made = self._by_rule(op, [(x.once if spread else None) if isinstance(x, Varying) else x for x in operands])
         for one, count in zip(self.constants.both(op), SEQUENCES, strict=True):
@@ -196,8 +200,8 @@ class _Walk:
                 raise Decline(f"the TensorFlow operation {op.type} on positions of all sequences at once")
         if any(x is None for x in operands) and op.type != "Reshape":
             raise Decline("a number in it depends on the number of sequences")
-        if not any(Call.is_batched(x) for x in operands) and op.type not in ON_WEIGHTS:
-            raise Decline(f"the TensorFlow operation {op.type} of weights alone")
+        if not any(Call.is_batched(x) for x in operands):
+            raise Decline(f"the TensorFlow operation {op.type} of weights, for each sequence")
         try:
             made = rule(Call(self.builder, op, operands, SEQUENCES[0]))
         except (Decline, FastISMError):

@@ -12,22 +12,15 @@ from keras import ops
 from fastism_compiler.frontend.builder import Decline, dtype_name, refuse_batch, widened
 from fastism_compiler.frontend.keras.tensorflow import arrangements, convolutions
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows, Rule
-from fastism_compiler.ir.ops import RULES
 
 
 def _same(call: Call) -> Any:
     return list(call.operands)
 
 
-def _elementwise(name: str, function: Callable[..., Any]) -> Rule:
-    """A function of elements; of variables alone, the op of the graph with this name."""
-
-    def rule(call: Call) -> Any:
-        if any(call.is_batched(x) for x in call.operands):
-            return call.apply(function, *call.operands)
-        return call.builder.add(name, *call.operands)
-
-    return rule
+def _elementwise(function: Callable[..., Any]) -> Rule:
+    """A function of elements."""
+    return lambda call: call.apply(function, *call.operands)
 
 
 def _with(function: Callable[..., Any], **attributes: str) -> Rule:
@@ -58,8 +51,6 @@ def _along(function: Callable[..., Any]) -> Rule:
 def _matmul(call: Call) -> Any:
     names = ("transpose_a", "transpose_b") if call.op.type == "MatMul" else ("adj_x", "adj_y")
     x, y = (_turned(call, v) if call[name] else v for v, name in zip(call.operands, names, strict=True))
-    if call.op.type == "MatMul" and not call.is_batched(x):
-        raise Decline("a product of weights alone")
     return call.apply(ops.matmul, x, y)
 
 
@@ -114,7 +105,7 @@ def _cast(call: Call) -> Any:
     x, dtype = call.operands[0], dtype_name(call["DstT"])
     if widened(dtype) != dtype:
         raise Decline(f"a cast to {dtype}")
-    return call.typed(x) if call.is_batched(x) else call.builder.add("cast", x, dtype=dtype)
+    return call.typed(x)
 
 
 def _top_k(call: Call) -> Any:
@@ -206,7 +197,7 @@ _OWN: dict[str, Rule] = {
 
 OPERATIONS: Mapping[str, Rule] = MappingProxyType(
     {
-        **{theirs: _elementwise(ours, getattr(ops, ours)) for theirs, ours in {**_UNARY, **_BINARY}.items()},
+        **{theirs: _elementwise(getattr(ops, ours)) for theirs, ours in {**_UNARY, **_BINARY}.items()},
         **dict.fromkeys(_PASSED_ON, _same),
         **_OWN,
     }
@@ -216,15 +207,6 @@ OPERATIONS: Mapping[str, Rule] = MappingProxyType(
 _BY_ELEMENT = frozenset({*_UNARY, *_BINARY, *_PASSED_ON, "SelectV2", "ClipByValue"})
 SPREADING = _BY_ELEMENT | {"BatchMatMulV2"}
 """Operations for which a constant that is the same for each sequence may be there once."""
-
-ON_WEIGHTS = frozenset(
-    {
-        *(theirs for theirs, ours in {**_UNARY, **_BINARY}.items() if ours in RULES and not ours.endswith("softmax")),
-        *_PASSED_ON,
-        *("Cast", "ExpandDims", "Reshape", "Squeeze", "Transpose"),
-    }
-)
-"""Operations that have rules for weights alone, which have no axis of sequences."""
 
 ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
     {

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from fastism_compiler.frontend.builder import Decline, refuse_batch
-from fastism_compiler.frontend.counts import SEQUENCES, Varying
+from fastism_compiler.frontend.counts import SEQUENCES, Varying, common
 from fastism_compiler.frontend.onnx import strands
 from fastism_compiler.frontend.onnx.batch import axis_of_sequences
 from fastism_compiler.frontend.onnx.call import Call, Rule
@@ -211,7 +211,11 @@ def _between_constants(call: Call, view: View, axis: int, before: Sequence[Any],
 
 def _of_each_sequence(x: Any, batch: int) -> Any:
     """A constant that a model repeats for each sequence, for one."""
-    moved = Varying(tuple(np.moveaxis(v, batch, 0) for v in x.pair)) if isinstance(x, Varying) else None
+    moved = (
+        Varying((np.moveaxis(x.pair[0], batch, 0), np.moveaxis(x.pair[1], batch, 0)))
+        if isinstance(x, Varying)
+        else None
+    )
     if moved is None or moved.once is None:
         raise Decline("a concatenation with a constant of a fixed number of sequences")
     return np.moveaxis(moved.once, 0, batch)
@@ -347,7 +351,8 @@ def _factors(call: Call, view: View) -> list[int]:
 def _shape(call: Call) -> Any:
     view = call.view(0)
     part = slice(call.get("start", 0), call.get("end"))
-    return Varying(tuple(np.array(view.shape(n)[part], np.int64) for n in SEQUENCES))
+    one, two = (np.array(view.shape(n)[part], np.int64) for n in SEQUENCES)
+    return common(one, two)
 
 
 OPERATORS: dict[str, Rule] = {

@@ -88,7 +88,7 @@ def _spelled(
             raise Decline("a constant that differs from sequence to sequence")
         spelled = "".join(name for letter in kept for name in names[letter])
         return spelled, operand.reshape([n for letter in kept for n in parts[letter]])
-    found = {}
+    found: dict[int, str] = {}
     for axis, letter in enumerate(term):
         if operand.extent(axis) != 1 or 0 in operand.axes[axis]:
             found.update(zip(operand.axes[axis], names[letter], strict=True))
