@@ -36,14 +36,10 @@ FILES = [(name, exporter) for name, m in MODELS.items() for exporter in EXPORTER
 ANALYSES = Pipeline((CanonicalizePass(), ClassifyLayersPass(), DemandPass(), PropagateRangesPass()))
 COMPILED = [
     ("bpnet_control", "dynamo"),
-    ("pangolin", "script"),
-    ("unet", "dynamo"),
     ("deepsea", "script"),
-    ("malinois", "dynamo"),
     ("protein", "script"),
     ("danq_steps_first", "script"),
     ("enformer", "dynamo"),
-    ("both_strands", "script"),
 ]
 """Exports that are compiled in full."""
 TOLERANCE = 1e-5
