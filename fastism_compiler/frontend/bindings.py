@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.ir import Node
@@ -33,6 +34,10 @@ class Derived(ABC):
     @abstractmethod
     def now(self) -> Any:
         """The tensor, of the variables as they are."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The tensor as an array, as variables have it."""
+        return np.asarray(self.now(), dtype)
 
 
 @dataclass(slots=True)

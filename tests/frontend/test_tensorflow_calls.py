@@ -106,6 +106,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "a constant for each sequence": lambda x: x + tf.ones([tf.shape(x)[0], 1, 4]),
     "the tail of the error function": lambda x: 1e3 * tf.math.erfc(x + 3.0),
     "weights alone": lambda x: tf.nn.tanh(x) * tf.nn.relu(tf.sqrt(tf.transpose(VECTOR_VARIABLE) + 0.5)),
+    "weights scaled to length 1": lambda x: tf.matmul(x, tf.nn.l2_normalize(MATRIX_VARIABLE, 0)),
     "the shape": lambda x: tf.reshape(x, (tf.shape(x)[0], tf.shape(x)[1] // 2, 8)),
 }
 
@@ -209,7 +210,6 @@ def test_a_subclassed_model_of_layers_and_tensorflow_is_windowed() -> None:
         (lambda x: x + tf.random.uniform(tf.shape(x)), "RandomUniform does more than compute"),
         (lambda x: tf.concat([x, tf.zeros([tf.shape(x)[0], 2, 4])], 1), "depends on the number of sequences"),
         (lambda x: tf.nn.bias_add(x, tf.ones(LENGTH), data_format="NC..."), "a TensorFlow bias on another axis"),
-        (lambda x: tf.matmul(x, tf.nn.l2_normalize(MATRIX_VARIABLE, 0)), "of weights alone"),
         (lambda x: tf.reshape(x, (-1, 2, 4)), "reshape across sequences"),
     ],
 )

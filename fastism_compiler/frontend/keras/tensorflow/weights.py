@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,17 +41,16 @@ def is_fixed(x: Any) -> bool:
 
 
 def _run(op: Any, tensors: Sequence[Any]) -> list[Any]:
-    """What an operation gives for other tensors, wherever this is called: in eager mode, or in a graph."""
-    function = getattr(tf.raw_ops, op.type)
-    given: dict[str, Any] = {}
-    remaining = list(tensors)
-    for argument in op.op_def.input_arg:
-        if argument.number_attr or argument.type_list_attr:
-            attribute = op.get_attr(argument.number_attr or argument.type_list_attr)
-            count = attribute if argument.number_attr else len(attribute)
-            given[argument.name], remaining = remaining[:count], remaining[count:]
-        else:
-            given[argument.name], *remaining = remaining
-    names = set(inspect.signature(function).parameters) - set(given) - {"name"}
-    result = function(**given, **{name: op.get_attr(name) for name in names})
-    return list(result) if isinstance(result, list | tuple) else [result]
+    """What an operation gives for other tensors, in eager mode and in a graph."""
+    graph = tf.compat.v1.GraphDef(versions=op.graph.graph_def_versions)
+    node = graph.node.add()
+    node.CopyFrom(op.node_def)
+    names = [f"operand_{i}" for i in range(len(tensors))]
+    node.input[:] = names
+    results = [f"{node.name}:{i}" for i in range(len(op.outputs))]
+
+    def imported(*given: Any) -> Any:
+        inputs = {f"{name}:0": tensor for name, tensor in zip(names, given, strict=True)}
+        return tf.graph_util.import_graph_def(graph, inputs, results, name="weights")
+
+    return list(tf.function(imported, autograph=False)(*tensors) if tf.executing_eagerly() else imported(*tensors))
