@@ -165,9 +165,8 @@ def _without_placeholders(graph: Any) -> Any:
 def _placeholders(frozen: Any, function: Any, takes: dict[str, Any]) -> Sequence[str]:
     """Operations that stand for the inputs, in their order."""
     known = [str(tensor.name).partition(":")[0] for tensor in frozen.inputs]
-    spelled = {str(spec.name or name): name for name, spec in takes.items()}
-    order = {name: n for n, name in enumerate(takes)}
-    return sorted(known, key=lambda n: order.get(spelled.get(n, n), len(order)))
+    order = {str(spec.name or name): number for number, (name, spec) in enumerate(takes.items())}
+    return sorted(known, key=lambda name: order.get(name, len(order)))
 
 
 def _results(frozen: Any, function: Any) -> list[str]:
