@@ -276,7 +276,7 @@ def test_errors_are_also_builtin_errors() -> None:
 
 
 def test_a_verification_of_nothing_is_refused() -> None:
-    with pytest.raises(fc.OptionError, match="how many ranges"):
+    with pytest.raises(fc.OptionError, match="ranges= is too small"):
         fc.compile(GRAPHS["conv_valid"](), jit=False, verify=False).verify(ranges=0)
 
 

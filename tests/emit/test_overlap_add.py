@@ -70,7 +70,7 @@ def test_many_terms_are_updates_and_few_are_pads(terms: int, in_place: bool, upd
 def test_only_programs_of_xla_add_in_place() -> None:
     """The second of two convolutions of nine taps: nine terms overlap."""
     x = keras.Input((40, 4))
-    h = keras.layers.Conv1D(64, 9)(x)
+    h = keras.layers.Conv1D(64, 9, activation="relu")(x)
     model = keras.Model(x, keras.layers.Conv1D(64, 9)(h))
     for jit in (True, False):
         program = compile_tiles(model, jit=jit, verify=False)

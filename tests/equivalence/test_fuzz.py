@@ -12,7 +12,7 @@ from benchmarks.faults import FAULTS
 from benchmarks.fuzz_checks import Checked
 from benchmarks.fuzz_specs import MODES
 
-MODELS = 25
+MODELS = 15
 OP_BY_OP = ("float64", "float32", "integers")
 
 
