@@ -197,11 +197,24 @@ def together(builder: Builder, operands: Sequence[View | Array], free: int | Non
     views = [x for x in raised if isinstance(x, View)]
     if len({v.batch for v in views}) != 1:
         raise Decline("its operands have their sequences on different axes")
+    raised = _merged(builder, raised)
     parts = _common_parts(raised, free)
     shared = [_laid_out(builder, x, parts, free) if isinstance(x, View) else _spread(x, parts) for x in raised]
     axes = tuple(tuple(i for i, p in enumerate(parts) if p.axis == axis) for axis in range(rank))
     ordered = tuple(tuple(sorted(g, key=lambda i: parts[i].number)) for g in axes)
     return Together(shared, ordered)
+
+
+def _merged(builder: Builder, operands: Sequence[View | Array]) -> list[View | Array]:
+    """Operands with one axis of the node for each axis that is made up of other parts in another operand."""
+    made = list(operands)
+    views = [x for x in made if isinstance(x, View)]
+    for axis in range(views[0].rank):
+        ways = {_extents(v, axis) for v in views} - {()}
+        if len(ways) > 1 and len({math.prod(way) for way in ways}) == 1 and axis != views[0].batch:
+            made = [single(builder, x, axis)[0] if isinstance(x, View) else x for x in made]
+            views = [x for x in made if isinstance(x, View)]
+    return made
 
 
 def _raised(x: View | Array, rank: int) -> View | Array:
