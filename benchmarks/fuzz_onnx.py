@@ -26,7 +26,7 @@ import onnxruntime
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
-from tests.frontend.onnx.build import Net
+from benchmarks.onnx_nets import Net
 
 LETTERS = 4
 TOLERANCE = 1e-5

@@ -22,7 +22,7 @@ class LayerNameError(FastISMError, ValueError):
 
 
 class ModelError(FastISMError, TypeError):
-    """Something that is not a Keras 3 model this package can read."""
+    """Something that is not a model this package can read."""
 
 
 class UnsupportedError(FastISMError, NotImplementedError):
@@ -39,3 +39,9 @@ class MemoryBudgetError(FastISMError, ValueError):
 
 class VerificationError(FastISMError, ValueError):
     """The compiled program and naive ISM disagree beyond rounding."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of what an error of another library says; its class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__

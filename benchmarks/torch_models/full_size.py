@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.torch_models.profiles import BPNet, _Residual
+from benchmarks.torch_models.profiles import Accessibility, BPNet, SpliceAI
 
 
 @dataclass(frozen=True)
@@ -61,48 +61,11 @@ def beluga() -> nn.Module:
         layers += [nn.MaxPool1d(4), nn.Dropout(0.2)] if inputs > 4 else []
         layers += [nn.Conv1d(inputs, filters, 8), nn.ReLU(), nn.Conv1d(filters, filters, 8), nn.ReLU()]
     return nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(640 * 107, 2003), nn.ReLU(), nn.Linear(2003, 2002), nn.Sigmoid()
+        *layers, nn.Flatten(), nn.Linear(640 * 106, 2003), nn.ReLU(), nn.Linear(2003, 2002), nn.Sigmoid()
     )
 
 
-class SpliceAI(nn.Module):
-    """SpliceAI-10k (Jaganathan et al. 2019): sixteen residual blocks, 5,000 letters cropped on either side."""
-
-    def __init__(self, filters: int = 32) -> None:
-        super().__init__()
-        self.first, self.skip = nn.Conv1d(4, filters, 1), nn.Conv1d(filters, filters, 1)
-        groups = ((11, 1), (11, 4), (21, 10), (41, 25))
-        self.groups = nn.ModuleList(nn.Sequential(*(_Residual(filters, *g) for _ in range(4))) for g in groups)
-        self.skips = nn.ModuleList(nn.Conv1d(filters, filters, 1) for _ in groups)
-        self.last = nn.Conv1d(filters, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Probabilities `[B, 3, L - 10000]`."""
-        x = self.first(x)
-        total = self.skip(x)
-        for group, skip in zip(self.groups, self.skips, strict=True):
-            x = group(x)
-            total = total + skip(x)
-        return torch.softmax(self.last(total[:, :, 5000:-5000]), dim=1)
-
-
-class ChromBPNet(nn.Module):
-    """One half of ChromBPNet (Pampari et al. 2025): 512 channels, nine convolutions without padding."""
-
-    def __init__(self, filters: int = 512) -> None:
-        super().__init__()
-        self.first = nn.Conv1d(4, filters, 21)
-        self.dilated = nn.ModuleList(nn.Conv1d(filters, filters, 3, dilation=2**i) for i in range(1, 9))
-        self.profile, self.counts = nn.Conv1d(filters, 1, 75), nn.Linear(filters, 1)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B, 1, 1000]` and the logarithm of the number of reads, `[B, 1]`."""
-        x = torch.relu(self.first(x))
-        for layer in self.dilated:
-            made = torch.relu(layer(x))
-            crop = (x.shape[-1] - made.shape[-1]) // 2
-            x = x[:, :, crop:-crop] + made
-        return self.profile(x)[:, :, :1000], self.counts(x.mean(dim=-1))
+_spliceai = partial(SpliceAI, filters=32, crop=5000, groups=((11, 1), (11, 4), (21, 10), (41, 25)), blocks=4)
 
 
 def _counts(outputs: Any) -> Any:
@@ -120,7 +83,9 @@ RACERS: Mapping[str, Racer] = {
     "beluga": Racer(beluga, 2000, positions=200),
     "bpnet counts": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _counts),
     "bpnet": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _both, positions=400),
-    "chrombpnet counts": Racer(ChromBPNet, 2114, _counts, positions=100),
-    "spliceai": Racer(SpliceAI, 10_101, positions=51),
+    "chrombpnet counts": Racer(
+        partial(Accessibility, filters=512, layers=8, out=1000, widths=(21, 75)), 2114, _counts, positions=100
+    ),
+    "spliceai": Racer(_spliceai, 10_101, positions=51),
 }
 """Name -> model. Where a scan of all positions takes minutes on two cores, some in the middle are scanned."""

@@ -41,15 +41,22 @@ class BPNet(nn.Module):
         return profile, self.counts(mean).reshape(mean.shape[0], 1)
 
 
-class _Accessibility(nn.Module):
-    """One half of ChromBPNet: no padding, so that residuals are cropped."""
+class Accessibility(nn.Module):
+    """One half of ChromBPNet: no padding, so that residuals are cropped.
 
-    def __init__(self, filters: int, layers: int, out: int) -> None:
+    Args:
+        filters: channels.
+        layers: dilated layers; the dilation doubles.
+        out: positions of the profile.
+        widths: of the first convolution and of the profile's.
+    """
+
+    def __init__(self, filters: int, layers: int, out: int, widths: tuple[int, int] = (15, 21)) -> None:
         super().__init__()
         self.out = out
-        self.first = nn.Conv1d(4, filters, 15)
+        self.first = nn.Conv1d(4, filters, widths[0])
         self.dilated = nn.ModuleList(nn.Conv1d(filters, filters, 3, dilation=2**i) for i in range(1, layers + 1))
-        self.profile = nn.Conv1d(filters, 1, 21)
+        self.profile = nn.Conv1d(filters, 1, widths[1])
         self.counts = nn.Linear(filters, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,8 +77,8 @@ class ChromBPNet(nn.Module):
 
     def __init__(self, filters: int = 8, out: int = 12) -> None:
         super().__init__()
-        self.bias = _Accessibility(filters // 2, 2, out)
-        self.accessibility = _Accessibility(filters, 4, out)
+        self.bias = Accessibility(filters // 2, 2, out)
+        self.accessibility = Accessibility(filters, 4, out)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, out]` and the logarithm of the number of reads, `[B, 1]`."""
@@ -104,16 +111,29 @@ class _Residual(nn.Module):
 
 
 class SpliceAI(nn.Module):
-    """SpliceAI (Jaganathan et al. 2019): residual blocks of growing dilation, summed over skips, cropped."""
+    """SpliceAI (Jaganathan et al. 2019): residual blocks of growing dilation, summed over skips, cropped.
 
-    def __init__(self, filters: int = 8, crop: int = 40) -> None:
+    Args:
+        filters: channels.
+        crop: positions cut off on either side.
+        groups: width and dilation of the blocks of each group.
+        blocks: of each group.
+    """
+
+    def __init__(
+        self,
+        filters: int = 8,
+        crop: int = 40,
+        groups: tuple[tuple[int, int], ...] = ((5, 1), (5, 2), (7, 3)),
+        blocks: int = 2,
+    ) -> None:
         super().__init__()
         self.crop = crop
         self.first, self.skip = nn.Conv1d(4, filters, 1), nn.Conv1d(filters, filters, 1)
         self.blocks = nn.ModuleList()
         self.skips = nn.ModuleList()
-        for width, rate in ((5, 1), (5, 2), (7, 3)):
-            self.blocks.append(nn.Sequential(*(_Residual(filters, width, rate) for _ in range(2))))
+        for width, rate in groups:
+            self.blocks.append(nn.Sequential(*(_Residual(filters, width, rate) for _ in range(blocks))))
             self.skips.append(nn.Conv1d(filters, filters, 1))
         self.last = nn.Conv1d(filters, 3, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastism_compiler.errors import InputError, UnsupportedError
@@ -11,6 +12,10 @@ from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.mutations.inputs import InputSpec, check_length
 from fastism_compiler.mutations.layout import find_layout
+from fastism_compiler.mutations.letters import vocabularies, vocabulary
+
+CONSTANT_WEIGHTS = "weights are constants of the program: a model that is trained further has to be compiled again"
+"""What plans say of models whose framework is not asked for its weights."""
 
 
 def find_input(names: Sequence[str], seq_input: int | str, keys: Sequence[str] = ()) -> int:
@@ -87,6 +92,20 @@ def input_spec(
         )
     check_length(options.length, known[position].extent(1))
     return InputSpec(tuple(names), tuple(known), position, keys, layout=layout)
+
+
+def with_tokens(inputs: InputSpec, graph: Graph, rows: int | None = None) -> InputSpec:
+    """What a model takes, with the tokens that its graph reads.
+
+    Args:
+        inputs: of the model.
+        graph: the model, lowered.
+        rows: of its smallest embedding that the graph does not show; None: there is none.
+    """
+    known = replace(inputs, vocabularies=vocabularies(graph, rows))
+    if known.types[known.sequence].rank != 2:
+        return known
+    return replace(known, vocabulary=vocabulary(graph) or rows)
 
 
 def layout_notes(inputs: InputSpec, letters: int | None) -> list[str]:

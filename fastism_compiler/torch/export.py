@@ -12,7 +12,7 @@ import onnx
 import torch
 from onnx import ModelProto
 
-from fastism_compiler.errors import UnsupportedError
+from fastism_compiler.errors import UnsupportedError, first_line
 from fastism_compiler.torch.triton_first import without_triton
 
 _EXAMPLES = 2
@@ -37,8 +37,7 @@ def export_module(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> Mo
             try:
                 return _exported(module, examples, dynamo)
             except Exception as error:  # whatever tracing a user's module raises
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                said.append(f"dynamo={dynamo}: {type(error).__name__}: {lines[0][:200]}")
+                said.append(f"dynamo={dynamo}: {type(error).__name__}: {first_line(error)}")
     raise UnsupportedError(
         "PyTorch cannot export this module to ONNX; torch.onnx.export says more",
         expected="a module without branches on the values of tensors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def test_its_oracle_in_float64_is_exact(program: Any, x: Any) -> None:
 def test_it_is_exported(program: Any, x: Any, tmp_path: Path) -> None:
     program.export(tmp_path / "program.ism", "ism")
     for y, z in zip(fc.load(tmp_path / "program.ism")(x).values(), program(x).values(), strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-6, atol=1e-6)
+
+
+def test_it_is_pickled(program: Any, x: Any) -> None:
+    again = pickle.loads(pickle.dumps(program))
+    for y, z in zip(again(x).values(), program(x).values(), strict=True):
         np.testing.assert_allclose(y, z, rtol=1e-6, atol=1e-6)
 
 

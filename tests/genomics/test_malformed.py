@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyfaidx
 import pytest
 from Bio import bgzf
 from click.testing import CliRunner
@@ -272,43 +271,6 @@ def test_an_index_of_another_genome_is_refused_and_kept(index: str, tmp_path: Pa
         assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
     with Genome(path) as genome:
         assert genome.lengths == {name: len(text) for name, text in GENOME.items()}
-
-
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
-@pytest.mark.parametrize(
-    ("text", "line", "rule"),
-    [
-        (">a\nACGT\nACGTACGT\nAC\nACGT\n", 3, "one length"),
-        (">a\nACGT\nAC\nACGT\n>b\nAC\n", 3, "one length"),
-        (">b\nAC\n>a\nAC\nACGT\n", 5, "one length"),  # pyfaidx gives other letters
-        (">a\r\nACGT\r\nACGTA\nACGT\n", 3, "one length"),  # here, too
-        (">a\nACGT\n\nACGT\n", 3, "blank lines"),
-        (">a\nACGT\n\n\n", 4, "blank lines"),
-        (">a\n\nAC\n", 2, "blank lines"),
-        (">a\nAC\n>\nACGT\n", 3, "no name"),
-    ],
-)
-def test_genomes_that_cannot_be_read_by_region(text: str, line: int, rule: str, packed: bool, tmp_path: Path) -> None:
-    path = tmp_path / ("g.fa.gz" if packed else "g.fa")
-    if packed:
-        with bgzf.BgzfWriter(str(path)) as file:
-            file.write(text)
-    else:
-        path.write_bytes(text.encode())
-    with pytest.raises(FileError, match=rf"{path.name}:{line}: .*{rule}"):
-        Genome(path)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name], "no index is left"
-
-
-def test_an_index_of_a_genome_that_cannot_be_read_by_region_is_refused(tmp_path: Path) -> None:
-    """Made by pyfaidx itself."""
-    path = tmp_path / "g.fa"
-    for text in (">a\nAC\nACGT\n", ">a\nAC\nACGTACGT\n>bxyzzzzz\nAC\n"):
-        path.write_text(text)
-        pyfaidx.Faidx(str(path), rebuild=True)
-        with pytest.raises(FileError, match="not an index of this genome"):
-            Genome(path)
-        (tmp_path / "g.fa.fai").unlink()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -3,7 +3,7 @@
 The sequence is always the input called "seq" (or the only one).
 """
 
-from tests.graphs import followed, of_layers
+from tests.graphs import convolutions, followed, of_layers, recurrences, tokens
 from tests.graphs.registry import GRAPHS
 
-__all__ = ["GRAPHS", "followed", "of_layers"]
+__all__ = ["GRAPHS", "convolutions", "followed", "of_layers", "recurrences", "tokens"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,10 +15,9 @@ from fastism_compiler.frontend.keras.keras2 import is_keras2
 from fastism_compiler.frontend.keras.loading import load_with_digest
 from fastism_compiler.frontend.keras.lowering import Lowered, lower
 from fastism_compiler.frontend.keras.origin import KerasOrigin
-from fastism_compiler.frontend.sequence import identifier, layout_notes
+from fastism_compiler.frontend.sequence import identifier, layout_notes, with_tokens
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.ir.types import FLOATS
-from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
 class KerasFrontend(Frontend):
@@ -33,11 +31,7 @@ class KerasFrontend(Frontend):
         """The model lowered call by call."""
         known, function = _described(model, options)
         lowered = lower(known.model, known.inputs, function)
-        inputs = known.inputs
-        rows = private.embedding_rows(known.model)
-        inputs = replace(inputs, vocabularies=vocabularies(lowered.graph, rows))
-        if inputs.types[inputs.sequence].rank == 2:
-            inputs = replace(inputs, vocabulary=vocabulary(lowered.graph) or rows)
+        inputs = with_tokens(known.inputs, lowered.graph, private.embedding_rows(known.model))
         return SourceModel(
             model=known.model,
             name=known.name,

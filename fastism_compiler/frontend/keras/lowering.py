@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from fastism_compiler.errors import UnsupportedError
+from fastism_compiler.errors import UnsupportedError, first_line
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, NoRule, dtype_name, is_computed, widened
 from fastism_compiler.frontend.keras import private
@@ -385,8 +385,8 @@ def _packing(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Sequen
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    kind, line = type(error).__name__, first_line(error, 160)
+    return kind if line == kind else f"{kind}: {line}"
 
 
 def _symbol(node: Node) -> Any:

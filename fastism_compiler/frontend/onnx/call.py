@@ -26,7 +26,7 @@ class Call:
         kind: the operator.
         attributes: as numbers, strings and lists of them.
         operands: views and constants.
-        results: how many there are.
+        results: how many there are, up to the last that anything reads.
         opset: version of ONNX's operators.
         one: the model was exported with one sequence.
     """

@@ -113,16 +113,15 @@ class _Walk:
         try:
             return plain(self.builder, value)
         except Decline as reason:
-            raise UnsupportedError(
-                "an output must have its sequences first", got=f"output {name!r}: {reason}"
-            ) from None
+            got = f"output {name!r}: {reason}"
+            raise UnsupportedError("an output must have its sequences first", got=got) from reason
 
     def _lowered(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:
         rule = OPERATORS.get(node.op_type) if node.domain in OURS else None
         if rule is None:
             raise refusal(node, "there is no rule for it")
         attributes = {a.name: _attribute(a) for a in node.attribute}
-        results = len([n for n in node.output if n])
+        results = max((i for i, name in enumerate(node.output, 1) if name), default=0)
         call = Call(self.builder, node.op_type, attributes, operands, results, self.opset, self.one)
         try:
             made = _applied(rule, call)
@@ -139,7 +138,7 @@ class _Walk:
         pairs = [x.pair if isinstance(x, Varying) else (x, x) for x in operands]
         varies = any(isinstance(x, Varying) for x in operands)
         results = [_evaluate(node, [pair[i] for pair in pairs], self.opset) for i in range(1 + varies)]
-        made = [common(a, b) for a, b in zip(results[0], results[-1], strict=True)]
+        made = [None if a is None else common(a, b) for a, b in zip(results[0], results[-1], strict=True)]
         if any(isinstance(x, Varying) and x.pair[0].size > _LARGEST for x in made):
             raise refusal(node, "a large constant depends on the number of sequences")
         return made
@@ -156,7 +155,7 @@ def _applied(rule: Rule, call: Call) -> Any:
         return made
 
 
-def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Array]:
+def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Array | None]:
     """What an operator gives, by ONNX's own reference.
 
     Raises:
@@ -170,7 +169,8 @@ def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Arra
         results = ReferenceEvaluator(function).run(None, given, attributes={})
     except Exception as error:  # whatever an operator raises that gets what it does not take
         raise ModelError("an operator of constants cannot be computed", got=f"{described(node)}: {error}") from error
-    return [np.asarray(x) for x in results]
+    made = iter(results)
+    return [np.asarray(next(made)) if name else None for name in node.output]
 
 
 def _attribute(attribute: Any) -> Any:

@@ -12,7 +12,7 @@ import onnx
 from onnx import ModelProto, TensorProto
 from onnx.reference import ReferenceEvaluator
 
-from fastism_compiler.errors import InputError, ModelError
+from fastism_compiler.errors import InputError, ModelError, first_line
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.runtime.naive import in_batches
 
@@ -71,8 +71,7 @@ class OnnxRows:
             try:
                 return list(session.run(None, dict(zip(names, block, strict=True))))
             except Exception as error:  # ONNX Runtime raises what its own modules define
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                raise InputError("the model refuses these inputs", got=lines[0][:200]) from error
+                raise InputError("the model refuses these inputs", got=first_line(error)) from error
 
         return in_batches(run, self._inputs.as_taken(inputs), self.rows, pad=False)
 
@@ -107,8 +106,7 @@ def _session(proto: ModelProto, *, optimised: bool = True) -> Any:
     try:
         return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises what its own modules define
-        lines = str(error).strip().splitlines()
-        raise ModelError("ONNX Runtime cannot load the model", got=lines[0][:200]) from error
+        raise ModelError("ONNX Runtime cannot load the model", got=first_line(error)) from error
 
 
 def widened(proto: ModelProto) -> ModelProto:
@@ -132,6 +130,5 @@ def widened(proto: ModelProto) -> ModelProto:
 
 def _widen(tensor: TensorProto) -> None:
     if tensor.data_type == TensorProto.FLOAT:
-        tensor.CopyFrom(
-            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
-        )
+        wide = onnx.numpy_helper.to_array(tensor).astype(np.float64)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(wide, tensor.name))

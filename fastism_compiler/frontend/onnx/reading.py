@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.inliner import inline_local_functions
 
-from fastism_compiler.errors import ModelError, UnsupportedError
+from fastism_compiler.errors import ModelError, UnsupportedError, first_line
 
 OURS = ("", "ai.onnx")
 """The domains of ONNX's own operators."""
@@ -38,7 +38,7 @@ def read_proto(model: Any) -> ModelProto:
         # without shapes: those of an exporter may be wrong where it left an axis open, and nothing here reads them
         onnx.checker.check_model(inlined)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        raise ModelError("not a valid ONNX model", got=_first_line(error)) from error
+        raise ModelError("not a valid ONNX model", got=first_line(error)) from error
     return inlined
 
 
@@ -50,7 +50,7 @@ def _from_file(path: Path) -> ModelProto:
     try:
         proto = onnx.load_model_from_string(content)
     except (DecodeError, ValueError, RuntimeError) as error:
-        raise ModelError("not an ONNX file, or a damaged one", got=f"{path}: {_first_line(error)}") from error
+        raise ModelError("not an ONNX file, or a damaged one", got=f"{path}: {first_line(error)}") from error
     if not proto.graph.node and not proto.graph.output:
         raise ModelError("not an ONNX file, or a damaged one", expected="a graph", got=str(path))
     for tensor in _tensors(proto):
@@ -68,7 +68,7 @@ def _load_beside(tensor: TensorProto, path: Path) -> None:
         raise ModelError(
             "weights of the model are kept in another file, which cannot be read",
             expected=f"{location} beside {path.name}",
-            got=_first_line(error),
+            got=first_line(error),
         ) from error
     tensor.data_location = TensorProto.DEFAULT
     del tensor.external_data[:]
@@ -98,8 +98,3 @@ def _check_versions(proto: ModelProto) -> None:
             expected=f"opset {_OLDEST} .. {newest} (onnx {onnx.__version__})",
             got=f"opset {version}",
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,26 +20,28 @@ from fastism_compiler.frontend.onnx.origin import OnnxOrigin
 from fastism_compiler.frontend.onnx.reading import read_proto
 from fastism_compiler.frontend.onnx.views import View
 from fastism_compiler.frontend.sequence import (
+    CONSTANT_WEIGHTS,
     add_inputs,
     find_input,
     identifier,
     input_spec,
     input_type,
     layout_notes,
+    with_tokens,
 )
 from fastism_compiler.frontend.source import ReadOptions, SourceModel
 from fastism_compiler.ir import Graph, Node, TensorType
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import InputSpec, check_length
 from fastism_compiler.mutations.layout import SequenceLayout
-from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 _NO_RUNTIME = "ONNX Runtime is not installed: ONNX's own reference judges this program, slowly (extra [onnx])"
 
 
 def read_source(model: Any, options: ReadOptions) -> SourceModel:
     """The model lowered operator by operator: see `Frontend.read`."""
-    proto, one = open_batch(read_proto(model))
+    given = read_proto(model)
+    proto, one = open_batch(given)
     inputs = _input_spec(proto, options)
     graph = Graph(identifier(proto.graph.name or "model"))
     builder = Builder(graph, Bindings())
@@ -50,12 +51,10 @@ def read_source(model: Any, options: ReadOptions) -> SourceModel:
     if inputs.layout is not None:
         views[inputs.names[inputs.sequence]] = _as_taken(graph.inputs[inputs.sequence], inputs.layout)
     graph.outputs = lower_graph(builder, proto, views, one)
-    inputs = replace(inputs, vocabularies=vocabularies(graph, None))
-    if inputs.types[inputs.sequence].rank == 2:
-        inputs = replace(inputs, vocabulary=vocabulary(graph))
+    inputs = with_tokens(inputs, graph)
     names = tuple(output.name for output in proto.graph.output)
     return SourceModel(
-        model=proto,
+        model=given,
         name=graph.name,
         inputs=inputs,
         nest=0 if len(names) == 1 else list(range(len(names))),
@@ -110,6 +109,5 @@ def _as_taken(sequence: Node, layout: SequenceLayout) -> View:
 
 def _notes(inputs: InputSpec, letters: int | None) -> list[str]:
     """What users should know about this model."""
-    notes = ["weights are constants of the program: a model that is trained further has to be compiled again"]
-    notes += layout_notes(inputs, letters)
+    notes = [CONSTANT_WEIGHTS, *layout_notes(inputs, letters)]
     return notes if has_runtime() else [*notes, _NO_RUNTIME]

@@ -130,22 +130,6 @@ def single(builder: Builder, view: View, axis: int) -> tuple[View, int]:
     return View(node, axes), len(others)
 
 
-def positions_last(builder: Builder, view: View) -> Node:
-    """`[B, L, C]` of a tensor `[B, C, L]`.
-
-    Raises:
-        Decline: another rank, or sequences on another axis than the first.
-    """
-    if view.rank != 3 or view.axes[0] != (0,):
-        raise Decline(f"a value of {view.rank} axes; positions lie on one, behind sequences and channels")
-    return plain(builder, view.permuted((0, 2, 1)))
-
-
-def channels_first(node: Node) -> View:
-    """The tensor `[B, C, L]` of a node `[B, L, C]`."""
-    return View(node, ((0,), (2,), (1,)))
-
-
 # Several operands
 
 

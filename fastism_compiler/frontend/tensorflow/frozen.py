@@ -16,7 +16,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.python.eager import context
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from fastism_compiler.errors import ArtifactError, ModelError
+from fastism_compiler.errors import ArtifactError, ModelError, first_line
 from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.host.files import sha256
 
@@ -127,8 +127,7 @@ def _frozen(copy: Path, folder: Path, safe_mode: bool) -> FrozenFunction:
     except ArtifactError as error:
         raise ModelError(error.rule, expected=error.expected, got=error.got) from error
     except Exception as error:  # whatever TensorFlow raises of a damaged file
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError("the SavedModel cannot be loaded", got=f"{folder}: {lines[0][:200]}") from error
+        raise ModelError("the SavedModel cannot be loaded", got=f"{folder}: {first_line(error)}") from error
     names = sorted(loaded.signatures)
     if not names:
         raise ModelError("a SavedModel needs a serving function", expected=_SIGNATURE, got=f"{folder}: none")

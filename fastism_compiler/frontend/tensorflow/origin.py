@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import traced
-from fastism_compiler.errors import InputError
+from fastism_compiler.errors import InputError, first_line
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.keras.reduction import append_function
 from fastism_compiler.frontend.source import FlatFunction, Origin
@@ -36,7 +36,8 @@ class FrozenRows:
     ) -> None:
         self.rows = rows
         self._function, self._inputs, self._jit, self._wide = function, inputs, jit, wide
-        self._traced = traced(lambda_of(function), jit)
+        self._traced = traced(self._run, jit)
+        self._without_xla = traced(self._run, False) if jit else self._traced
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """Flat outputs `[n, *out]` for flat inputs `[n, ...]`, the sequence as `[n, L, C]` or tokens."""
@@ -44,11 +45,14 @@ class FrozenRows:
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
         """The same without XLA; a graph that is loaded has no smaller steps."""
-        return self._in_batches(traced(lambda_of(self._function), False), inputs)
+        return self._in_batches(self._without_xla, inputs)
 
     def in_float64(self) -> FrozenRows:
         """The same in float64."""
         return FrozenRows(self._function.widened(), self._inputs, self.rows, wide=True)
+
+    def _run(self, inputs: list[Any]) -> list[Any]:
+        return self._function(*inputs)
 
     def _in_batches(self, score: Any, inputs: Sequence[Array]) -> list[Array]:
         taken = self._inputs.as_taken(inputs)
@@ -56,17 +60,7 @@ class FrozenRows:
         try:
             return in_batches(lambda block: score([tf.constant(x) for x in block]), wide, self.rows, pad=self._jit)
         except tf.errors.InvalidArgumentError as error:
-            lines = str(error.message).strip().splitlines()
-            raise InputError("the model refuses these inputs", got=lines[0][:200]) from error
-
-
-def lambda_of(function: FrozenFunction) -> Any:
-    """The function of a list of tensors."""
-
-    def run(tensors: list[Any]) -> list[Any]:
-        return function(*tensors)
-
-    return run
+            raise InputError("the model refuses these inputs", got=first_line(error)) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

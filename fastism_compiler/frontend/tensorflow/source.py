@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
 from fastism_compiler.frontend.keras.lowering import follow_functions
 from fastism_compiler.frontend.keras.tensorflow.graph import lower_tensorflow
 from fastism_compiler.frontend.sequence import (
+    CONSTANT_WEIGHTS,
     add_inputs,
     as_taken,
     find_input,
@@ -18,13 +17,13 @@ from fastism_compiler.frontend.sequence import (
     input_spec,
     input_type,
     layout_notes,
+    with_tokens,
 )
 from fastism_compiler.frontend.source import ReadOptions, SourceModel
 from fastism_compiler.frontend.tensorflow.frozen import FrozenFunction, read_frozen
-from fastism_compiler.frontend.tensorflow.origin import SavedModelOrigin, lambda_of
+from fastism_compiler.frontend.tensorflow.origin import SavedModelOrigin
 from fastism_compiler.ir import BATCH, Graph, Node, TensorType
 from fastism_compiler.mutations.inputs import InputSpec, check_length
-from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 
 def read_source(model: Path | FrozenFunction, options: ReadOptions) -> SourceModel:
@@ -37,16 +36,14 @@ def read_source(model: Path | FrozenFunction, options: ReadOptions) -> SourceMod
     add_inputs(graph, inputs)
     nodes = as_taken(builder, inputs)
     builder.layer = graph.name
-    notes = ["weights are constants of the program: a model that is trained further has to be compiled again"]
+    notes = [CONSTANT_WEIGHTS]
     try:
         graph.outputs = lower_tensorflow(builder, function, nodes)
     except Decline as reason:
         graph.outputs = _whole(builder, function, nodes, str(reason))
         notes.append(f"the model runs whole: {reason}")
     graph.prune()
-    inputs = replace(inputs, vocabularies=vocabularies(graph, None))
-    if inputs.types[inputs.sequence].rank == 2:
-        inputs = replace(inputs, vocabulary=vocabulary(graph))
+    inputs = with_tokens(inputs, graph)
     names = tuple(function.gives)
     return SourceModel(
         model=function,
@@ -77,7 +74,7 @@ def _input_spec(function: FrozenFunction, options: ReadOptions) -> InputSpec:
 
 def _whole(builder: Builder, function: FrozenFunction, nodes: list[Node], reason: str) -> list[Node]:
     """The model as one opaque call."""
-    call: Any = builder.bind(lambda *tensors: lambda_of(function)(list(tensors)))
+    call = builder.bind(function)
     made = []
     for number, (name, spec) in enumerate(function.gives.items()):
         type_ = TensorType((BATCH, *(int(n) for n in spec.shape[1:])), widened(dtype_name(spec.dtype)))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from tests.frontend.onnx.build import Net
+from benchmarks.onnx_nets import Net
 
 CHANNELS, LENGTH = 4, 12
 RNG = np.random.default_rng(1)
@@ -164,6 +164,16 @@ def _turned_concat(n: Net) -> Any:
     return n.add("Transpose", n.add("Concat", *parts, axis=0), perm=[1, 0, 2])
 
 
+def _last_states(n: Net, number: int) -> Any:
+    """One of the results of an LSTM, the others left out."""
+    x = n.add("Transpose", n.x, perm=[2, 0, 1])
+    names = ["", "", ""]
+    names[number] = "state"
+    parts = [n.weight(_weights(1, 12, CHANNELS)), n.weight(_weights(1, 12, 3)), n.weight(_weights(1, 24))]
+    n.nodes.append(helper.make_node("LSTM", [x, *parts], names, name="LSTM", hidden_size=3))
+    return n.add("Squeeze", "state", _ints(0))
+
+
 def _both_strands(n: Net, way: str) -> Any:
     """Both strands as twice as many sequences, and their mean."""
     turned = n.add("Slice", n.x, _ints(-1, -1), _ints(-(2**63), -(2**63)), _ints(1, 2), _ints(-1, -1))
@@ -254,6 +264,9 @@ CASES: dict[str, Case] = {
     "Conv of two axes, one covered": Case(
         lambda n: n.add("Conv", n.add("Unsqueeze", n.x, _ints(1)), (5, 1, CHANNELS, 3), pads=[0, 1, 0, 1])
     ),
+    "Conv of two axes, padded beside positions": Case(
+        lambda n: n.add("Conv", n.add("Unsqueeze", n.x, _ints(-1)), (5, CHANNELS, 3, 1), auto_pad="SAME_UPPER")
+    ),
     "Conv of two axes, one spare": Case(
         lambda n: n.add("Conv", n.add("Unsqueeze", n.x, _ints(-1)), (5, CHANNELS, 3, 1), (5,))
     ),
@@ -341,6 +354,12 @@ CASES: dict[str, Case] = {
             "Reshape", n.x, _ints(0, LENGTH, CHANNELS)), perm=[0, 2, 1]), (CHANNELS, CHANNELS, 1)), perm=[0, 1, 2])),
         window=False,
     ),
+    "an axis made up of other parts": Case(
+        lambda n: n.add(
+            "Add", n.add("Flatten", n.x), n.add("Flatten", n.add("Reshape", n.add("Relu", n.x), _ints(0, 3, -1)))
+        ),
+        window=False,
+    ),
     # tokens
     **{f"both strands, by {way}": Case(lambda n, way=way: _both_strands(n, way)) for way in ("view", "chunk", "count")},
     "embedding": Case(
@@ -354,6 +373,8 @@ CASES: dict[str, Case] = {
     # recurrences
     "LSTM": Case(_rnn("LSTM", 4), window=False),
     "LSTM backwards": Case(_rnn("LSTM", 4, "reverse"), window=False),
+    "LSTM, its last hidden state alone": Case(lambda n: _last_states(n, 1), window=False),
+    "LSTM, its last cell state alone": Case(lambda n: _last_states(n, 2), window=False),
     "GRU": Case(_rnn("GRU", 3, linear_before_reset=1), window=False),
     "GRU that resets first": Case(_rnn("GRU", 3, "forward"), window=False),
     "RNN": Case(_rnn("RNN", 1, "forward", activations=["Relu"]), window=False),

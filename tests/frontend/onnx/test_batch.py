@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
+from benchmarks.onnx_nets import Net
 from fastism_compiler.emit.reference import Values
 from fastism_compiler.frontend.onnx.batch import axis_of_sequences
 from fastism_compiler.frontend.registry import read_model
-from tests.frontend.onnx.build import Net
 
 LENGTH = 6
 

@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import fastism_compiler as fc
+from benchmarks.onnx_nets import Net
 from fastism_compiler.frontend.registry import read_model
-from tests.frontend.onnx.build import Net
 from tests.programs import compile_tiles
 
 LENGTH = 15
@@ -119,8 +119,9 @@ def test_one_sequence_in_the_file_becomes_any_number(x: Any) -> None:
         rows = net.add("Reshape", net.add("Relu", net.x), np.array([1 if batch == 1 else -1, 4 * LENGTH]))
         return net.model(net.add("Gemm", rows, (4 * LENGTH, 2)))
 
-    fixed, opened = (compile_tiles(build(batch), jit=False)(x) for batch in (1, "batch"))
-    np.testing.assert_allclose(fixed, opened, rtol=1e-6)
+    fixed, opened = (compile_tiles(build(batch), jit=False) for batch in (1, "batch"))
+    for program in (fixed, pickle.loads(pickle.dumps(fixed))):
+        np.testing.assert_allclose(program(x), opened(x), rtol=1e-6)
 
 
 def test_a_length_that_is_open_is_given() -> None:
@@ -196,6 +197,10 @@ REFUSED: dict[str, tuple[Callable[[Net], Any], str]] = {
     "sequences behind": (lambda n: n.add("Transpose", n.x, perm=[1, 0, 2]), "sequences first"),
     "half precision": (lambda n: n.add("Cast", n.add("Cast", n.x, to=10), to=1), "in float32"),
     "a constant": (lambda n: n.add("Identity", (2, 3)), "does not depend"),
+    "a kernel that is padded across": (
+        lambda n: n.add("Conv", n.add("Unsqueeze", n.x, np.array([1])), (5, 1, 4, 3), auto_pad="SAME_UPPER"),
+        "moves along 2 axes",
+    ),
     "training": (lambda n: n.add("Dropout", n.x, np.float32(0.5), np.array(True)), "dropout in training"),
     "nothing that is random": (lambda n: n.add("Add", n.x, n.add("RandomNormal", shape=[4, 15])), "random"),
 }  # fmt: skip

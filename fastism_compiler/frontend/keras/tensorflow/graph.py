@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.errors import first_line
 from fastism_compiler.frontend.builder import Builder, Decline, dtype_name, widened
 from fastism_compiler.frontend.counts import SEQUENCES, Varying, common
 from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
@@ -63,8 +64,7 @@ def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> A
         with keras.StatelessScope(), _inlined():
             return tf.function(flat, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # whatever a user's function raises
-        first = str(error).strip().splitlines() or [""]
-        raise Decline(f"{type(error).__name__}: {first[0][:160]}") from error
+        raise Decline(f"{type(error).__name__}: {first_line(error, 160)}") from error
 
 
 @contextmanager

@@ -211,14 +211,11 @@ def _between_constants(call: Call, view: View, axis: int, before: Sequence[Any],
 
 def _of_each_sequence(x: Any, batch: int) -> Any:
     """A constant that a model repeats for each sequence, for one."""
-    moved = (
-        Varying((np.moveaxis(x.pair[0], batch, 0), np.moveaxis(x.pair[1], batch, 0)))
-        if isinstance(x, Varying)
-        else None
-    )
-    if moved is None or moved.once is None:
+    one, two = (np.moveaxis(v, batch, 0) for v in _pair(x))
+    once = Varying((one, two)).once
+    if once is None:
         raise Decline("a concatenation with a constant of a fixed number of sequences")
-    return np.moveaxis(moved.once, 0, batch)
+    return np.moveaxis(once, 0, batch)
 
 
 def _pad(call: Call) -> View:
@@ -293,11 +290,9 @@ def _one_hot(call: Call) -> View:
     tokens = call.view(0)
     if values.tolist() != [0, 1] or call.get("axis", -1) not in (-1, tokens.rank):
         raise Decline("another axis than the last, or other numbers than 0 and 1")
-    node = (
-        tokens.node
-        if tokens.node.type.dtype in ("int32", "int64")
-        else call.builder.add("cast", tokens.node, dtype="int32")
-    )
+    node = tokens.node
+    if node.type.dtype not in ("int32", "int64"):
+        node = call.builder.add("cast", node, dtype="int32")
     made = call.builder.add("one_hot", node, depth=depth, dtype=str(values.dtype))
     return View(made, (*tokens.axes, (made.type.rank - 1,)))
 

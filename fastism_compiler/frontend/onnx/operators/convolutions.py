@@ -24,7 +24,6 @@ class _Along:
         node: `[B, L, C]`; an axis that the kernel covers whole is part of the channels.
         place: which spatial axis the positions are on.
         spatial: how many of them there are.
-        number: of that axis, in the operator's lists of sizes.
     """
 
     node: Node
@@ -62,23 +61,19 @@ def _along(call: Call, kernel: Sequence[int], covers: bool = False) -> _Along:
     spatial = view.rank - 2
     if spatial not in (1, 2) or view.axes[0] != (0,):
         raise Decline(f"a value of {view.rank} axes")
-    strides, dilations = call.get("strides"), call.get("dilations")
+    pads, dilations = call.get("pads") or [0] * (2 * spatial), call.get("dilations") or [1] * spatial
+    covers = covers and call.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")  # the others pad an axis that is covered
+
+    def is_spare(i: int) -> bool:
+        whole = kernel[i] == view.extent(2 + i) and (covers or kernel[i] == 1)
+        return whole and dilations[i] == 1 and pads[i] == pads[i + spatial] == 0
+
     for place in reversed(range(spatial)):
         spare = [i for i in range(spatial) if i != place]
-        pads = call.get("pads") or [0] * (2 * spatial)
-        whole = all(
-            kernel[i] == view.extent(2 + i) and (covers or kernel[i] == 1) and pads[i] == pads[i + spatial] == 0
-            for i in spare
-        )
-        if whole and all((sizes or [1] * spatial)[i] == 1 for sizes in (dilations,) for i in spare):
+        if all(is_spare(i) for i in spare):
             channels = view.axes[1] + tuple(a for i in spare for a in view.axes[2 + i])
             return _Along(plain(call.builder, View(view.node, ((0,), view.axes[2 + place], channels))), place, spatial)
-    raise Decline(f"it moves along {spatial} axes (strides {strides}, kernel {list(kernel)})")
-
-
-def _weights(call: Call, position: int = 1) -> Array:
-    kernel: Array = call.constant(position)
-    return kernel
+    raise Decline(f"it moves along {spatial} axes, with a kernel of {' x '.join(map(str, kernel))}")
 
 
 def _biased(call: Call, node: Node) -> Node:
@@ -88,7 +83,7 @@ def _biased(call: Call, node: Node) -> Node:
 
 def convolution(call: Call) -> View:
     """Conv: kernel `[O, I / groups, k]`."""
-    kernel, groups = _weights(call), call.get("group", 1)
+    kernel, groups = call.constant(1), call.get("group", 1)
     if groups == 1 and _has_one_tap(call, kernel):
         return _pointwise(call, kernel)
     along = _along(call, kernel.shape[2:], covers=groups == 1)
@@ -133,7 +128,7 @@ def _packed(x: Array) -> Array:
 
 def transposed(call: Call) -> View:
     """ConvTranspose: kernel `[I, O / groups, k]`."""
-    kernel, groups = _weights(call), call.get("group", 1)
+    kernel, groups = call.constant(1), call.get("group", 1)
     along = _along(call, kernel.shape[2:])
     taps, length = kernel.shape[2 + along.place], along.node.type.extent(1)
     stride, dilation = along.pick(call.get("strides")), along.pick(call.get("dilations"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -39,16 +40,13 @@ def _folded(kind: str) -> Rule:
 
 
 def _mean(call: Call) -> View:
-    total = reduce(lambda a, b: call.add("add", a, b), call.operands)
-    return call.add("divide", total, np.float32(len(call.operands)))
+    return call.add("divide", _folded("add")(call), np.float32(len(call.operands)))
 
 
 def _power(call: Call) -> View:
     x, exponent = call.operands
-    known = isinstance(exponent, np.ndarray) and exponent.size == 1
-    kind = (
-        {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal", 1.0: "identity"}.get(float(exponent.item())) if known else None
-    )
+    known = float(exponent.item()) if isinstance(exponent, np.ndarray) and exponent.size == 1 else math.nan
+    kind = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal", 1.0: "identity"}.get(known)
     return call.add(kind, call.view(0)) if kind else call.add("power", x, exponent)
 
 
@@ -68,8 +66,7 @@ def _clip(call: Call) -> View:
 
 
 def _cast(call: Call) -> View:
-    to = call.get("to")
-    dtype = dtype_name(onnx.helper.tensor_dtype_to_np_dtype(to))
+    dtype = dtype_name(onnx.helper.tensor_dtype_to_np_dtype(call.get("to")))
     if dtype in FLOATS[:2]:
         raise Decline(f"{dtype}, which rounds away what a mutation changes; export the model in float32")
     return call.add("cast", call.view(0), dtype=dtype)
@@ -182,9 +179,7 @@ OPERATORS: dict[str, Rule] = {
     "Shrink": _shrink,
     "Sum": _folded("add"),
     "Swish": _swish,
-    "ThresholdedRelu": lambda call: call.add(
-        "threshold", call.view(0), threshold=call.get("alpha", 1.0), default_value=0.0
-    ),
+    "ThresholdedRelu": _thresholded,
     "Where": _where,
 }
 """ONNX operator -> lowering rule."""

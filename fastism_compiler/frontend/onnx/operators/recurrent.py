@@ -28,9 +28,7 @@ def _recurrent(call: Call) -> list[Any]:
         raise Decline("its sequences do not lie on the axis that it takes them on")
     _check(call)
     steps = plain(call.builder, x.permuted((1, 0, 2)) if batch else x)
-    directions = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[
-        call.get("direction", "forward")
-    ]
+    directions = _REVERSED[call.get("direction", "forward")]
     states = [_direction(call, steps, number, reverse) for number, reverse in enumerate(directions)]
     last = [[_last(call, s, reverse) for s in own] for own, reverse in zip(states, directions, strict=True)]
     hidden = _stacked(call, [own[0] for own in states])

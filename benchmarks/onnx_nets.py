@@ -1,4 +1,4 @@
-"""ONNX graphs for tests, a line for each operator."""
+"""ONNX graphs for tests and for the fuzzer, a line for each operator."""
 
 from __future__ import annotations
 
