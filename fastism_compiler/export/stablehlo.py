@@ -90,8 +90,7 @@ def _module(
         text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
     except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
         raise UnsupportedError(
-            "XLA cannot compile an op of this model; compile with stop_at= in front of the layer does not help, "
-            "export as savedmodel or onnx instead",
+            "XLA cannot compile an op of this model, and stop_at= does not change that; export as savedmodel or onnx",
             expected=f"ops that XLA knows, in layers {list(opaque)}",
             got=str(error).partition("\n")[0],
         ) from error
