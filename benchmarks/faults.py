@@ -15,7 +15,7 @@ from fastism_compiler.passes import compose_convolutions, demand
 from fastism_compiler.emit import composition, rows, tile
 from fastism_compiler.emit.kernels import overlap_add, scatter_gemm, table, winograd
 from fastism_compiler.frontend.keras import convolutions
-from fastism_compiler.runtime import engine
+from fastism_compiler.runtime import blocks
 
 Wrong = Callable[..., Any]
 """Called with the right function in front of its arguments."""
@@ -178,7 +178,7 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "pairs meet taps at the wrong point": partial(_broken, winograd, "_evaluated", _subtracted_from_the_second),
     "the positions of a band are not a dilation apart": partial(_broken, scatter_gemm, "_side_by_side", _reshaped_only),
     "the last of many terms is added one position early": partial(_broken, overlap_add, "_updated", _last_term_early),
-    "a replacement is off its carrier": partial(_broken, engine, "_on_carrier", _as_given),
+    "a replacement is off its carrier": partial(_broken, blocks, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
     "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),
     "a kernel is read one row off": partial(_broken, tile.TILE, "dense", _rolled_kernel),

@@ -1,4 +1,4 @@
-"""Peak memory of a program: what XLA sets aside for it, in every lane, and the results outside.
+"""Peak memory of a program: tables, what XLA sets aside for tiles in every lane, and the results outside.
 
 The growth of resident memory in a second call, which `PeakResident` samples,
 misses what TensorFlow keeps from the first (Basset: 9 MB of 59): so XLA is
@@ -42,16 +42,25 @@ def measure_child(model: str, sequences: int, budget: str | None = None) -> Peak
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={folder}"}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        reports = [path.read_text() for path in Path(folder).glob("*inference_run*memory-usage-report.txt")]
+        passes, loops = (
+            [path.read_text() for path in Path(folder).glob(f"*inference_{part}_*memory-usage-report.txt")]
+            for part in ("reference_pass", "tile_loop")
+        )
     block, planned, lanes, results = map(int, done.stdout.split()[-4:])
-    measured = lanes * max(map(reported_bytes, reports)) + results
+    tables = max(reported_bytes(report, only="maybe-live-out") for report in passes)
+    in_loops = tables + lanes * max(map(reported_bytes, loops))
+    measured = max(in_loops, *map(reported_bytes, passes)) + results
     return Peak(model, budget or "none", block, planned / 1e6, measured / 1e6)
 
 
-def reported_bytes(report: str) -> int:
-    """Bytes of a program's own buffers and results, from XLA's memory report; not its parameters."""
+def reported_bytes(report: str, only: str | None = None) -> int:
+    """Bytes of a program's own buffers and results, or of one kind, from XLA's memory report; not its parameters."""
     found = re.findall(r"allocation (\d+): size ([\d.]+)(\w+), ([\w-]+)", report)
-    sizes = {number: float(size) * _UNITS[unit] for number, size, unit, kind in found if kind not in _GIVEN}
+    sizes = {
+        number: float(size) * _UNITS[unit]
+        for number, size, unit, kind in found
+        if kind not in _GIVEN and only in (None, kind)
+    }
     return round(sum(sizes.values()))
 
 
@@ -102,7 +111,7 @@ def run_child(model: str, sequences: int, budget: str) -> None:
     x = inputs if len(inputs) > 1 else inputs[0]
     program = fc.compile(keras_model, batch_size=sequences, verify=False, memory_budget=budget or None, **case.options)
     results = keras.tree.flatten(program(x))
-    lanes = max(e.sharing if sequences == 1 else e.lanes for e in program.engines)
+    lanes = max(e.lanes for e in program.engines)
     print(program.batch_size, program.plan.bytes, lanes, sum(y.nbytes for y in results))
 
 

@@ -38,7 +38,6 @@ class Choice:
 
 def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
     """Programs of one model with the tiles that were chosen, and with others."""
-    from fastism_compiler.ir.position_map import ceil_div
     from fastism_compiler.passes import TWO_CORES
     from fastism_compiler.passes.cost.model import FITTED
 
@@ -54,7 +53,7 @@ def programs(name: str, model: Any) -> Iterator[tuple[Choice, Any]]:
                 e.graph.tiling = replace(e.tiling, near_rows=rows, most_rows=max(rows, e.tiling.most_rows))
         first = program.engines[0]
         parts = max((n.facts.parts for n in first.graph.nodes()), default=1)
-        used = first.tiling.rows(ceil_div(case.batch, first.lanes))
+        used = first.tiling.rows(case.batch)
         return Choice(name, used, parts, rows is None), program
 
     choice, program = compiled(None)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from fastism_compiler.ir.position_map import Table, ceil_div
 
+_WASTE = 0.03
+"""Part of a call that padding may cost before a program of shorter tiles is worth having."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tiling:
@@ -34,6 +37,23 @@ class Tiling:
         """Tiles of a scan of every range of `sequences` sequences."""
         return int(ceil_div(self._rows_of_groups(sequences), self.rows(sequences)).sum())
 
+    def rows_for(self, jobs: Table, sequences: int, spare: float) -> int:
+        """Rows per tile for so many jobs of each group: those of a scan of `sequences`, or fewer.
+
+        Programs of few sizes serve every job list, at the cost of some padding.
+
+        Args:
+            jobs: of each group that has any.
+            sequences: of a whole block.
+            spare: rows that a call may waste.
+        """
+        full = self.rows(sequences)
+        halves = [full >> n for n in range(full.bit_length())]
+        sizes = sorted({n for half in halves for n in (half, ceil_div(3 * half, 4))}, reverse=True)
+        costs = [padded_cost(jobs, n, self.overhead) for n in sizes]
+        most = min(costs) + max(spare, _WASTE * min(costs))
+        return next(n for n, cost in zip(sizes, costs, strict=True) if cost <= most)
+
     def _rows_of_groups(self, sequences: int) -> Table:
         counts: Table = np.unique(self.groups, return_counts=True)[1] * sequences
         return counts
@@ -52,12 +72,17 @@ class Prediction:
     naive: bool
 
 
+def padded_cost(jobs: Table, rows: int, overhead: float) -> float:
+    """What groups of so many jobs cost in tiles of this many rows, in rows: padding, and starting each tile."""
+    return float((ceil_div(jobs, rows) * (rows + overhead)).sum())
+
+
 def cheapest_rows(sizes: Table, most: int, overhead: float) -> tuple[int, float]:
     """Rows per tile at which groups of these sizes cost least, and that cost per row.
 
     Short tiles repeat what starting a tile costs; long ones are padded more.
     """
     candidates = [n for n in range(1, most + 1) if n % 8 == 0 or n == most or n < 8]
-    costs = [(ceil_div(sizes, n) * n).sum() * (1 + overhead / n) / sizes.sum() for n in candidates]
+    costs = [padded_cost(sizes, n, overhead) / sizes.sum() for n in candidates]
     best = int(np.argmin(costs))
     return candidates[best], float(costs[best])

@@ -34,14 +34,16 @@ class Arithmetic:
 
     product: Product
     rounding: Rounding
+    jit: bool = False
+    """XLA compiles the program."""
     cpu_only: bool = False
-    """XLA compiles the program, and on a CPU: what is planned for its cache holds, and values are updated in place.
+    """The same, and on a CPU: what is planned for its cache holds, and values are updated in place.
     (A program loaded from an `.ism` file keeps what it was made with.)"""
 
 
 def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
     """How deltas meet weights at a precision, in programs with or without XLA."""
-    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), cpu_only)
+    return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), jit, cpu_only)
 
 
 def product_of(precision: str, jit: bool) -> Product:

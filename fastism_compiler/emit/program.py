@@ -1,4 +1,4 @@
-"""The program: one traced `tf.function` that runs the reference pass, then a loop over tiles."""
+"""The program: a reference pass over a block of sequences, and a loop over tiles that read it."""
 
 from __future__ import annotations
 
@@ -9,39 +9,16 @@ from typing import Any
 import tensorflow as tf
 
 from fastism_compiler.emit.finite import all_finite
-from fastism_compiler.emit.functions import Tensor, traced
-from fastism_compiler.emit.precision import Arithmetic, arithmetic_of
-from fastism_compiler.emit.reference import Finish, call_keras, whole
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.precision import Arithmetic
+from fastism_compiler.emit.reference import LEAVES, Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
-from fastism_compiler.emit.tile import Prepared, Step
+from fastism_compiler.emit.tables import Tables, Unpack
+from fastism_compiler.emit.tile import Step
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.ir import Graph, Node, Section
-from fastism_compiler.ir.ops import COMPOSER_OPS
-from fastism_compiler.ir.queries import hiding_nan, rule_of
+from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import effect_dtype
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramSpec:
-    """The static sizes of one program.
-
-    Attributes:
-        sequences: sequences per block (B).
-        tiles: tiles per block; fewer may be active (N).
-        rows: mutated rows per tile (T).
-        letters: channels that replacements are given for.
-        delta: return mutant - reference instead of the mutant's outputs (sparse programs always do).
-        jit: compile with XLA.
-        precision: of the products of deltas and weights: `float32`, `tf32` or `bfloat16`.
-    """
-
-    sequences: int
-    tiles: int
-    rows: int
-    letters: tuple[int, ...]
-    delta: bool
-    jit: bool
-    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +49,21 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The reference pass over one block of sequences: what every tile of it reads.
+    """The reference pass over one block of sequences, and the tiles that read it.
 
     Attributes:
-        outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
-        windows: the outputs that a sparse program returns as windows of deltas, by number.
+        graph: the lowered graph.
+        bindings: what its parameters and opaque calls stand for.
+        finish: selection and reduction of the outputs.
+        arithmetic: how deltas meet weights.
+        tables: what tiles read.
     """
 
+    graph: Graph
     bindings: Bindings
     finish: Finish
-    prepared: Prepared
-    outputs: list[Tensor]
-    finite: Tensor
-    windows: Mapping[int, Node]
+    arithmetic: Arithmetic
+    tables: Tables
 
     @staticmethod
     def of(
@@ -97,77 +76,135 @@ class Reference:
     ) -> Reference:
         """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
         values, outputs = whole(graph, bindings, finish, inputs, sequences)
-        finite = _finite_tables(graph, values, sequences)
-        windows = {k: n for k, n in enumerate(graph.tile_outputs) if n.has_window}
-        return Reference(bindings, finish, Prepared(graph, values, arithmetic), outputs, finite, windows)
+        return Reference(graph, bindings, finish, arithmetic, Tables.of(graph, values, outputs, sequences))
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The finished outputs of the sequences themselves, `[B, *out]` each."""
+        return self.tables.outputs
+
+    @property
+    def windows(self) -> Mapping[int, Node]:
+        """The outputs that a sparse program returns as windows of deltas, by number."""
+        return {k: n for k, n in enumerate(self.graph.tile_outputs) if n.has_window}
 
     def row_shape(self, output: int) -> list[int]:
         """The shape of one row of a result: a whole output, or its window of deltas."""
         shape = list(self.outputs[output].shape[1:])
-        if output in self.windows:
-            node = self.windows[output]
+        node = self.windows.get(output)
+        if node is not None:
             shape[node.window.axis - 1] = node.carrier.width
         return shape
 
     def score(self, rows: Rows, replacement: Tensor, letters: Sequence[int]) -> Scores:
         """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
-        step = Step(self.prepared, rows, replacement, list(letters))
+        step = Step(self.graph, self.tables, self.arithmetic, rows, replacement, list(letters))
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
         finished = self.finish(outputs)
         unchanged = _unchanged(step)
         # a selection or reduction may hide what its operands show
-        trusted = rows.whole(self.finite) & all_finite([*finished, *(outputs if self.finish is not list else [])])
+        trusted = rows.whole(self.tables.finite) & all_finite(
+            [*finished, *(outputs if self.finish is not list else [])]
+        )
         outputs = finished
         for lost in step.lost:
             trusted = trusted & (unchanged | ~lost)
-        own = [tf.zeros_like(outputs[k]) if k in self.windows else rows.whole(r) for k, r in enumerate(self.outputs)]
+        windows = self.windows
+        own = [tf.zeros_like(outputs[k]) if k in windows else rows.whole(r) for k, r in enumerate(self.outputs)]
         return Scores(outputs, own, unchanged, trusted)
 
 
-def build(graph: Graph, bindings: Bindings, spec: ProgramSpec, finish: Finish, cpu_only: bool) -> Any:
-    """Emit the program of a lowered graph; `cpu_only` as in `Context`.
+class BlockProgram:
+    """The program for blocks of sequences, in two parts that are traced and compiled apart.
 
-    Returns:
-        A `tf.function(inputs, sequence, change, replacement, active)` with
-        `inputs` a list of `[B, ...]`, `sequence` and `change` `[N, T]` int32,
-        `replacement` `[N, T, w, letters]` and `active` a scalar int32 number of
-        tiles to run. It returns `(outputs, trusted, references)`: a list of
-        `[N, T, *out]`, `[N, T]` bool (False: score the row naively), and a
-        list of `[B, *out]`.
+    A scan runs the reference pass once, and the loop over tiles as often as
+    it has tiles: how many there are is data, and all calls share both parts.
+
+    Args:
+        graph: the lowered graph.
+        bindings: what its parameters and opaque calls stand for.
+        finish: selection and reduction of the outputs.
+        letters: channels that replacements are given for.
+        arithmetic: how deltas meet weights.
+        cpu_only: as in `Context`.
     """
-    arithmetic = arithmetic_of(spec.precision, spec.jit, cpu_only)
 
-    def run(
-        inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
-    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        reference = Reference.of(graph, bindings, finish, inputs, spec.sequences, arithmetic)
-        store = stored(active >= 0, cpu_only)
+    def __init__(
+        self,
+        graph: Graph,
+        bindings: Bindings,
+        finish: Finish,
+        letters: Sequence[int],
+        arithmetic: Arithmetic,
+        cpu_only: bool,
+    ) -> None:
+        self.graph, self.bindings, self.finish = graph, bindings, finish
+        self.letters, self.arithmetic, self.cpu_only = letters, arithmetic, cpu_only
+        self._unpack: Unpack | None = None
+
+    def reference_pass(self, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The tables of `inputs` (`[B, ...]` each), flat, and the outputs `[B, *out]` of these sequences."""
+        sequences = inputs[0].shape[0]
+        reference = Reference.of(self.graph, self.bindings, self.finish, inputs, sequences, self.arithmetic)
+        tables, self._unpack = reference.tables.packed()
+        return tables, reference.outputs
+
+    def tile_loop(
+        self, tables: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor, delta: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Score `N` tiles of `T` rows. It is traced after a reference pass, which knows what the tables are.
+
+        Args:
+            tables: of a reference pass.
+            sequence: `[N, T]` int32, which sequence of the block each row mutates.
+            change: `[N, T]` int32, which change range.
+            replacement: `[N, T, w, letters]`.
+            active: scalar int32, tiles to run.
+            delta: scalar bool, return mutant - reference, of outputs whose dtype holds every difference. (The windows
+                of a sparse program are differences in any case.)
+
+        Returns:
+            `(outputs, trusted)`: a list of `[N, T, *out]`, and `[N, T]` bool (False: score the row naively); zeros in
+            tiles that are not run.
+
+        Raises:
+            IRError: no reference pass was traced.
+        """
+        if self._unpack is None:
+            raise IRError("a loop over tiles reads the tables of a reference pass", got="none was traced")
+        read = self._unpack(tables, lambda node: LEAVES[node.op](node, self.bindings))
+        reference = Reference(self.graph, self.bindings, self.finish, self.arithmetic, read)
+        store = stored(active >= 0, self.cpu_only)
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
-            rows = Rows(sequence[i], change[i], store)
-            scores = reference.score(rows, replacement[i], spec.letters)
-            return scores.effects() if spec.delta else scores.outputs_or_reference(), scores.trusted
+            scores = reference.score(Rows(sequence[i], change[i], store), replacement[i], self.letters)
+            pairs = zip(scores.outputs_or_reference(), scores.effects(), strict=True)
+            return [tf.where(delta, e, y) if e.dtype == y.dtype else y for y, e in pairs], scores.trusted
 
-        dtypes = [effect_dtype(r.dtype.name) if spec.delta else r.dtype for r in reference.outputs]
-        results = [(dtype, reference.row_shape(k)) for k, dtype in enumerate(dtypes)]
-        outputs, trusted = _loop(tile, results, spec, active)
-        return outputs, trusted, reference.outputs
+        results = [(y.dtype, reference.row_shape(k)) for k, y in enumerate(reference.outputs)]
+        return _loop(tile, results, sequence.shape, active)
 
-    return traced(run, spec.jit)
+    def scan(
+        self, inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor
+    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """Both parts in one: `(outputs, trusted, references)` of a block."""
+        tables, references = self.reference_pass(inputs)
+        outputs, trusted = self.tile_loop(tables, sequence, change, replacement, active, tf.constant(False))
+        return outputs, trusted, references
 
 
 def _loop(
     tile: Callable[[Tensor], tuple[list[Tensor], Tensor]],
     results: list[tuple[Any, list[int]]],
-    spec: ProgramSpec,
+    shape: Sequence[int],
     active: Tensor,
 ) -> tuple[list[Tensor], Tensor]:
-    """Run `tile`, whose results have these dtypes and row shapes, for `0 <= i < active`; other tiles' rows are zero."""
+    """Run `tile`, whose results have these dtypes and row shapes, for `0 <= i < active` of `shape = [N, T]` rows."""
+    tiles, rows = shape
     stores = [
-        tf.TensorArray(dtype, size=spec.tiles, element_shape=[spec.rows, *shape], clear_after_read=False)
-        for dtype, shape in results
+        tf.TensorArray(dtype, size=tiles, element_shape=[rows, *row], clear_after_read=False) for dtype, row in results
     ]
-    stores.append(tf.TensorArray(tf.bool, size=spec.tiles, element_shape=[spec.rows], clear_after_read=False))
+    stores.append(tf.TensorArray(tf.bool, size=tiles, element_shape=[rows], clear_after_read=False))
 
     def body(i: Tensor, stores: list[Any]) -> tuple[Tensor, list[Any]]:
         outputs, trusted = tile(i)
@@ -180,7 +217,7 @@ def _loop(
         lambda i, _: i < active,
         body,
         (tf.constant(0, tf.int32), stores),
-        maximum_iterations=spec.tiles,
+        maximum_iterations=tiles,
         parallel_iterations=1,
     )
     *outputs, trusted = [s.stack() for s in stores]
@@ -192,24 +229,6 @@ def _unchanged(step: Step) -> Tensor:
     if step.change is None:
         return tf.ones(tf.shape(step.rows.sequence), tf.bool)
     return tf.reduce_all(step.change == 0, axis=list(range(1, len(step.change.shape))))
-
-
-def _finite_tables(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
-    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`.
-
-    None, where a composed kernel overflows: its infinity would be NaN times a difference of 0, in whatever row.
-    """
-    finite = tf.ones([sequences], tf.bool)
-    for node in hiding_nan(graph, Section.REFERENCE):
-        source = node.operands[0]
-        finite = finite & (all_finite([values[source]]) if source.type.batched else True)
-    for node in graph.nodes(Section.REFERENCE):
-        if node.op in COMPOSER_OPS:
-            finite = finite & tf.reduce_all(all_finite([values[node]]))
-        read = any(u.in_tile for u in node.users)
-        if read and node.type.batched and not rule_of(node).leaf:
-            finite = finite & all_finite([values[node]])
-    return finite
 
 
 def _difference(mutant: Tensor, reference: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -14,46 +13,13 @@ from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
 from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.emit.recurrent import kept_states, scan
 from fastism_compiler.emit.rows import Rows, where
-from fastism_compiler.emit.running import (
-    COMBINATIONS,
-    State,
-    aggregated_axes,
-    at,
-    from_front,
-    masked_state,
-    running_tables,
-    to_front,
-)
+from fastism_compiler.emit.running import COMBINATIONS, aggregated_axes, at, from_front, masked_state, to_front
+from fastism_compiler.emit.tables import Tables, operands_read
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, geometry_of, hiding_nan, kernel_of, rule_of, weights_of
+from fastism_compiler.ir.queries import call_of, geometry_of, hiding_nan, kernel_of, rule_of
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
-
-
-class Prepared:
-    """What the tile section needs that does not change from tile to tile.
-
-    Args:
-        graph: the lowered graph.
-        values: the reference section's tensors by node.
-        arithmetic: how deltas meet weights.
-    """
-
-    def __init__(self, graph: Graph, values: Mapping[Node, Tensor], arithmetic: Arithmetic) -> None:
-        self.graph, self.values, self.arithmetic = graph, values, arithmetic
-        self.arranged: dict[Node, Any] = {}
-        self.running: dict[Node, tuple[State, State]] = {}
-        self.guarded = _after_ill_conditioned_ops(graph)
-        self.hiding = set(hiding_nan(graph, Section.TILE))
-        for node in graph.nodes(Section.TILE):
-            weights = weights_of(node)
-            if weights is not None:
-                rows = node.operands[0]
-                width = rows.carrier.width if rows.has_window else rows.type.extent(1)
-                self.arranged[node] = KERNELS[str(node.facts.kernel)].prepare(node, values[weights], width)
-            if node.op in COMBINATIONS:
-                self.running[node] = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
 
 
 _CANCELLATION = 256.0
@@ -97,11 +63,24 @@ def _mixes_channels(node: Node, reader: Node) -> bool:
 
 
 class Step:
-    """One tile: evaluates the tile section for one set of rows."""
+    """One tile: evaluates the tile section for one set of rows.
 
-    def __init__(self, prepared: Prepared, rows: Rows, replacement: Tensor, letters: list[int]) -> None:
-        self.prepared, self.graph, self.rows = prepared, prepared.graph, rows
-        self.replacement, self.letters = replacement, letters
+    Args:
+        graph: the lowered graph.
+        tables: what it reads of the reference pass.
+        arithmetic: how deltas meet weights.
+        rows: the rows of the tile.
+        replacement: `[T, w, letters]`, one for each row.
+        letters: channels that replacements are given for.
+    """
+
+    def __init__(
+        self, graph: Graph, tables: Tables, arithmetic: Arithmetic, rows: Rows, replacement: Tensor, letters: list[int]
+    ) -> None:
+        self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
+        self.rows, self.replacement, self.letters = rows, replacement, letters
+        self.guarded = _after_ill_conditioned_ops(graph)
+        self.hiding = set(hiding_nan(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
@@ -119,10 +98,10 @@ class Step:
 
     def _evaluate(self, node: Node, call: KerasCall) -> Tensor:
         emit = TILE.get(node.op)
-        operands = [self._operand(o) for o in node.operands]
-        if node in self.prepared.hiding:
+        operands = [self._operand(o) for o in operands_read(node)]
+        if node in self.hiding:
             self.lost.append(~all_finite([operands[0]]))
-        if node in self.prepared.arranged:
+        if node in self.tables.arranged:
             return self._contraction(node, operands[0])
         if emit is not None:
             return emit(self, node, *operands)
@@ -131,7 +110,7 @@ class Step:
         return OPS[node.op](node, *operands)
 
     def _operand(self, node: Node) -> Tensor:
-        return self.values[node] if node.in_tile else self.prepared.values[node]
+        return self.values[node] if node.in_tile else self.tables.values[node]
 
     # Windows
 
@@ -194,7 +173,7 @@ class Step:
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
         value = reference + delta
-        if node in self.prepared.guarded:
+        if node in self.guarded:
             # per position where there are any: a neighbour that stays large must not hide a loss
             channels = [-1] if len(value.shape) > 1 else []
             largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
@@ -224,8 +203,7 @@ class Step:
     def _contraction(self, node: Node, x: Tensor) -> Tensor:
         """Rows by their kernel; several taps reach beyond the ends of the sequence."""
         kernel, rows = KERNELS[str(node.facts.kernel)], node.operands[0]
-        weights, arithmetic = self.prepared.arranged[node], self.prepared.arithmetic
-        y = kernel.apply(node, x, weights, arithmetic, lambda: self.rows.start(rows.carrier))
+        y = kernel.apply(node, x, self.tables.arranged[node], self.arithmetic, lambda: self.rows.start(rows.carrier))
         return self.masked(node, y) if geometry_of(node).taps > 1 else y
 
     def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
@@ -265,7 +243,7 @@ class Step:
         count = whole.row_size // node.type.row_size
         return OPS["reduce_sum"](node, x) / tf.cast(count, x.dtype)
 
-    def combine(self, node: Node, x: Tensor, table: Tensor) -> Tensor:
+    def combine(self, node: Node, x: Tensor) -> Tensor:
         """An aggregate over positions: the reference's before and after the window, and the window's own."""
         source = node.operands[0]
         state, carrier, how = source.window, source.carrier, COMBINATIONS[node.op]
@@ -276,7 +254,7 @@ class Step:
         start = tf.clip_by_value(start, 0, state.length)
         before, after = (
             tuple(at(part, self.rows.sequence, position) for part in table)
-            for table, position in zip(self.prepared.running[node], (start, stop), strict=True)
+            for table, position in zip(self.tables.running[node], (start, stop), strict=True)
         )
         outside = tuple(from_front(part[:, None], state.axis) for part in how.pair(before, after))
         result = how.result(how.pair(how.reduce(parts, axes), outside))

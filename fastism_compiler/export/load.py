@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import ArtifactError, UnsupportedError
 from fastism_compiler.export.bundle import copy_folder, pack_bundle, unpack_bundle
 from fastism_compiler.export.check_graph import check_savedmodel
@@ -26,6 +25,7 @@ from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
+from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
 from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer
@@ -244,17 +244,16 @@ def _letters(manifest: Manifest) -> Letters:
 def _engines(manifest: Manifest, module: Any, ranges: ChangeRanges) -> Callable[[ChangeRanges], AnyEngine]:
     """The engine for a table of ranges: a stored one, or the reference function."""
     length = manifest.inputs[manifest.sequence].shape[0]
-    letters = _letters(manifest).numbers
     whole = [None] * len(manifest.outputs)
     stored = []
     for details in manifest.details["engines"]:
-        programs = {
-            ProgramSpec(p["sequences"], p["tiles"], p["rows"], letters, False, p["jit"]): getattr(module, p["name"])
-            for p in details["programs"]
-        }
+        if details["naive"]:
+            continue
         own = ranges.subset(np.array(details["members"]))
-        if not details["naive"]:
-            stored.append(LoadedEngine(own, np.array(details["groups"]), length, programs, whole))
+        passes = {p["sequences"]: getattr(module, p["name"]) for p in details["passes"]}
+        loops = {LoopShape(p["sequences"], p["tiles"], p["rows"]): getattr(module, p["name"]) for p in details["loops"]}
+        groups = np.array(details["groups"])
+        stored.append(LoadedEngine(own, groups, length, passes, loops, details["overhead"], whole))
 
     def make(wanted: ChangeRanges) -> AnyEngine:
         return next((e for e in stored if e.ranges.equals(wanted)), WholeEngine(wanted, whole))

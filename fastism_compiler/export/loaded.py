@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.manifest import TensorInfo
 from fastism_compiler.export.nest import pack_nest
@@ -17,11 +16,10 @@ from fastism_compiler.frontend.nest import pack, unpack
 from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.tiling import padded_cost
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.results.effects import effect
-from fastism_compiler.runtime.engine import run_lanes
-from fastism_compiler.runtime.lanes import Block
+from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
 from fastism_compiler.runtime.naive import in_batches
 
 
@@ -40,45 +38,47 @@ class WholeEngine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedEngine:
-    """The block programs of one bucket of ranges.
+    """The parts of the program of one bucket of ranges.
 
     Attributes:
         ranges: the change ranges they are specialised for.
         groups: one label per range.
         length: positions of the sequence.
-        programs: the functions by their static sizes; all without `delta`.
+        passes: reference passes, by their sequences.
+        loops: loops over tiles, by their sizes.
+        overhead: what starting a tile costs, in rows.
         windows: one None per output, since rows are whole.
         naive: score every mutant whole.
-        lanes: parts of a block that run side by side.
+        lanes: parts of a block's tiles that run side by side.
     """
 
     ranges: ChangeRanges
     groups: Table
     length: int
-    programs: Mapping[ProgramSpec, Callable[..., Any]]
+    passes: Mapping[int, Callable[..., Any]]
+    loops: Mapping[LoopShape, Callable[..., Any]]
+    overhead: float
     windows: Sequence[None]
     naive: bool = False
     lanes: int = field(default_factory=default_lanes)
 
-    def rows(self, sequences: int) -> int:
-        """Rows per tile for up to this many sequences."""
-        return self.spec(sequences, 1, delta=False).rows
+    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
+        """The smallest block that holds these sequences, and what costs least for so many jobs of each group."""
+        block = min(n for n in self.passes if n >= sequences)
+        loops = [s for s in self.loops if s.sequences == block]
+        return min(loops, key=lambda s: padded_cost(jobs, s.rows, self.overhead))
 
-    def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
-        """The smallest block that holds this many sequences."""
-        return min((s for s in self.programs if s.sequences >= sequences), key=lambda s: s.sequences)
+    def reference_pass(self, sequences: int) -> Callable[..., Any]:
+        """The reference pass over this many sequences."""
+        return self.passes[sequences]
 
-    def program(self, spec: ProgramSpec) -> Callable[..., Any]:
-        """The function for these static sizes."""
-        return self.programs[spec]
+    def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
+        """The loop over tiles of these sizes."""
+        return self.loops[shape]
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs`; where nothing changes, the reference output exactly, and an effect of exactly 0."""
-        block = run_lanes([self] * self.lanes, inputs, jobs, delta=False)
-        if not delta:
-            return block
-        pairs = zip(block.outputs, block.references, strict=True)
-        return Block([effect(y, r[jobs.sequence]) for y, r in pairs], block.trusted, block.references)
+        return run_block(self, inputs, jobs, delta=delta)
 
 
 class LoadedRows:

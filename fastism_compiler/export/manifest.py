@@ -14,11 +14,8 @@ from fastism_compiler.host.files import sha256
 from fastism_compiler.mutations.layout import SequenceLayout
 
 FORMAT = "fastism-program"
-VERSION = 1
-"""Raised when an older reader would misread a newer artifact."""
-
-_ADDED = ("vocabularies", "layout")
-"""Fields that older artifacts of this version do not have."""
+VERSION = 2
+"""Raised when an older reader would misread a newer artifact, or a newer reader an older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class Manifest:
             where: the artifact's name, for messages.
 
         Raises:
-            ArtifactError: not a manifest, a damaged one, or one of a newer version.
+            ArtifactError: not a manifest, a damaged one, one of a newer version, or a program of an older one.
         """
         try:
             body = json.loads(text)
@@ -123,6 +120,12 @@ class Manifest:
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise ArtifactError("not a program of this package", expected=f'"format": "{FORMAT}"', got=where)
         version = body.get("version")
+        if isinstance(version, int) and version < VERSION and body.get("kind") == "savedmodel":
+            raise ArtifactError(
+                "the program was written by an older version of this package; export it again",
+                expected=f"format version {VERSION}",
+                got=f"{where}: version {version}, written by {body.get('package')}",
+            )
         if not isinstance(version, int) or version > VERSION:
             raise ArtifactError(
                 "the program was written by a newer version of this package; update fastism-compiler",
@@ -132,7 +135,7 @@ class Manifest:
         if body.pop("checksum", None) != _checksum(body):
             raise ArtifactError("the manifest is damaged", expected="its own checksum", got=where)
         try:
-            return _manifest({f.name: body[f.name] for f in fields(Manifest) if f.name in body or f.name not in _ADDED})
+            return _manifest({f.name: body[f.name] for f in fields(Manifest)})
         except (KeyError, TypeError) as error:
             raise ArtifactError("the manifest is incomplete", got=f"{where}: {error!r}") from error
 

@@ -23,7 +23,8 @@ from fastism_compiler.emit.rows import Rows, stored
 from fastism_compiler.export.schedule import Schedule
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.letters import Letters, Tokens
-from fastism_compiler.runtime.engine import Engine, carrier_rows
+from fastism_compiler.runtime.blocks import carrier_rows
+from fastism_compiler.runtime.engine import Engine
 
 Tile = Callable[[Rows, Tensor], list[Tensor]]
 """`(rows, replacement of each row [T, w, columns]) -> outputs [T, *out]`"""

@@ -1,4 +1,4 @@
-"""SavedModel: named functions for anyone with TensorFlow, and the block programs that `load` runs.
+"""SavedModel: named functions for anyone with TensorFlow, and the parts of the program that `load` runs.
 
 Named functions (jitted, and plain under `NAME_plain`), any number of
 sequences: `scan(x, replacement, **extras)` gives `[B, R, *out]` per output,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.precision import strict_float32
-from fastism_compiler.emit.program import ProgramSpec
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import REPLACEMENT, describe
 from fastism_compiler.export.manifest import Manifest, folder_digests
@@ -119,32 +118,31 @@ def signature(name: str, manifest: Manifest, batch: int | None = None) -> dict[s
 
 
 def _add_blocks(module: tf.Module, program: EngineProgram) -> dict[str, Any]:
-    """Hang the block programs of every engine on the module; say where they are."""
+    """Hang the parts of every engine's program on the module; say where they are."""
     engines = []
     for number, (engine, members) in enumerate(zip(program.engines, program.buckets, strict=True)):
-        programs = []
-        for sequences in [] if engine.naive else sorted({1, program.batch_size}):
-            spec = engine.spec(sequences, 1, delta=False)
-            name = f"block_{number}_{spec.sequences}"
-            setattr(module, name, _block(engine, spec))
-            programs.append(
-                {"name": name, "sequences": spec.sequences, "tiles": spec.tiles, "rows": spec.rows, "jit": spec.jit}
-            )
-        engines.append(
-            {
-                "members": [int(m) for m in members],
-                "naive": engine.naive,
-                "groups": [int(g) for g in engine.groups],
-                "programs": programs,
-            }
-        )
+        details: dict[str, Any] = {
+            "members": [int(m) for m in members],
+            "naive": engine.naive,
+            "groups": [int(g) for g in engine.groups],
+        }
+        if not engine.naive:
+            details |= _parts(module, engine, number)
+        engines.append(details)
     return {"engines": engines, "precision": program.precision}
 
 
-def _block(engine: Engine, spec: ProgramSpec) -> Any:
-    """One block program, with the trace for its shapes."""
-    engine.program(spec)
-    return engine.function(spec)
+def _parts(module: tf.Module, engine: Engine, number: int) -> dict[str, Any]:
+    """The parts for one sequence, and for a whole block."""
+    passes, loops = [], []
+    shapes = {engine.shape_of_scan(sequences) for sequences in (1, engine.block)}
+    for shape in sorted(shapes, key=lambda s: s.sequences):
+        name = f"{number}_{shape.sequences}"
+        setattr(module, f"pass_{name}", engine.reference_pass(shape.sequences).function)
+        setattr(module, f"loop_{name}", engine.tile_loop(shape).function)
+        passes.append({"name": f"pass_{name}", "sequences": shape.sequences})
+        loops.append({"name": f"loop_{name}", **asdict(shape)})
+    return {"passes": passes, "loops": loops, "overhead": engine.tiling.overhead}
 
 
 def _save(module: tf.Module, folder: Path, functions: Mapping[str, Any]) -> None:

@@ -42,6 +42,12 @@ class Tiles:
     slot: Index
 
 
+def jobs_of_groups(jobs: Jobs, groups: Table) -> Table:
+    """How many jobs each group has that has any."""
+    counts: Table = np.unique(groups[jobs.change], return_counts=True)[1]
+    return counts
+
+
 def cut_tiles(jobs: Jobs, groups: Table, size: int) -> Tiles:
     """Sort jobs by group, range and sequence, and pad each group to whole tiles.
 

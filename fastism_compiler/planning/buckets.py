@@ -98,8 +98,3 @@ def scan_cost(graph: Graph, context: Context) -> float:
     count, sequences, tiling = context.ranges.count, context.batch_size, graph.tiling
     starts = tiling.tiles(sequences) / sequences * tiling.overhead if tiling else 0.0
     return reference_cost(graph, context) + count * row_cost(graph, context) + starts * row_work(graph, count)
-
-
-def reference_share(graph: Graph, context: Context) -> float:
-    """What one reference pass is of a scan."""
-    return reference_cost(graph, context) / scan_cost(graph, context)

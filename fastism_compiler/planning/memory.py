@@ -14,7 +14,6 @@ from fastism_compiler.ir import Graph, Section
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import COMPOSER_OPS
-from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.ir.queries import kernel_of, rule_of, weights_of
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.passes.cost.model import FITTED
@@ -64,17 +63,14 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
         mutants = sequences * engine.ranges.count
         whole = FITTED.live_buffers * naive_rows * _largest(graph)
         return whole + 2 * min(mutants, engine.most_rows) * result_bytes(selection) + 8 * mutants
-    own = ceil_div(sequences, engine.lanes)
-    lanes = engine.sharing if sequences == 1 else ceil_div(sequences, own)
-    size = tiling.rows(own)
+    size = tiling.rows(sequences)
     # the widest step: XLA reuses the buffers of all others
     tile = max(size * tiling.row_bytes, _kernel_slice_bytes(graph))
-    weights = _arranged_bytes(graph) + _composed_bytes(graph)
-    of_a_lane = own * _table_bytes(graph) + weights + max(tile, own * _passing_bytes(graph))
-    rows = lanes * tiling.tiles(own) * size
+    tables = sequences * _table_bytes(graph) + _arranged_bytes(graph) + _composed_bytes(graph)
+    rows = tiling.tiles(sequences) * size
     results = 2 * min(rows, engine.most_rows) * result_bytes(selection)
     jobs = rows * engine.ranges.max_width * engine.letters.columns * 4
-    return lanes * of_a_lane + results + jobs
+    return tables + max(engine.lanes * tile, sequences * _passing_bytes(graph)) + results + jobs
 
 
 def _kernel_slice_bytes(graph: Graph) -> int:

@@ -11,7 +11,6 @@ from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import LayerClass, Node, Section, Window
 from fastism_compiler.ir.arithmetic import naive_total, whole_multiply_adds
 from fastism_compiler.ir.facts import Facts
-from fastism_compiler.ir.position_map import ceil_div
 from fastism_compiler.passes.cost.rows import delta_ops, op_work, row_work
 from fastism_compiler.planning.memory import predict_bytes
 from fastism_compiler.runtime.engine import Engine
@@ -135,7 +134,7 @@ def make_plan(
         naive_multiply_adds=naive_total(graph),
         multiply_adds=sum(row_work(e.graph, e.ranges.count) * e.ranges.count for e in engines) / ranges,
         batch_size=batch_size,
-        rows=engines[0].tiling.rows(ceil_div(batch_size, engines[0].lanes)),
+        rows=engines[0].tiling.rows(batch_size),
         bytes=max(predict_bytes(e, selection, batch_size, naive_rows) for e in engines),
         notes=tuple(notes),
         **_prediction(engines),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from fastism_compiler.arguments import several, text
 from fastism_compiler.emit.functions import traced
-from fastism_compiler.emit.program import ProgramSpec, build
 from fastism_compiler.emit.reference import whole
 from fastism_compiler.emit.weights import weights_read, with_weights
 from fastism_compiler.ir import ChangeRanges
@@ -18,8 +19,10 @@ from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.runtime.engine import Engine, run_lanes
-from fastism_compiler.runtime.lanes import Block
+from fastism_compiler.results.blocks import OutputWindow
+from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
+from fastism_compiler.runtime.engine import Engine
+from fastism_compiler.runtime.threads import side_by_side
 
 
 def check_devices(names: Sequence[str]) -> tuple[str, ...]:
@@ -57,35 +60,46 @@ class ShardedEngine(Engine):
     def __init__(self, *engine: Any, devices: Sequence[str]) -> None:
         super().__init__(*engine)
         self.devices = tuple(devices)
-        self._by_device: dict[tuple[str, ProgramSpec], Any] = {}
+        self._by_device: dict[tuple[str, Hashable], Any] = {}
         self._guard = threading.Lock()
         specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in self.graph.inputs]
         self.weights = weights_read(self._reference, specs, self.source)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences; every device gets some next to each other."""
-        return run_lanes([_OnDevice(self, device) for device in self.devices], inputs, jobs, delta=delta)
+        shares = share_out(len(inputs[0]), jobs, len(self.devices))
 
-    def function_on(self, device: str, spec: ProgramSpec) -> Any:
-        """The program for these static sizes, weights behind its own arguments; one per device."""
+        def run(k: int) -> Block:
+            share = shares[k]
+            own = [x[share.first : share.stop] for x in inputs]
+            return run_block(_OnDevice(self, self.devices[k]), own, share.jobs(jobs), delta=delta)
+
+        blocks = side_by_side(run, len(shares))
+        return joined(blocks, shares, len(jobs))
+
+    def on_device(self, device: str, key: Hashable, part: Callable[..., Any]) -> Any:
+        """A part of the program with its weights behind its own arguments; one per device."""
         with self._guard:
-            if (device, spec) not in self._by_device:
-                program = build(self.graph, self.source.bindings, spec, self.finish, self.context.cpu_only)
-                run = with_weights(program.python_function, self.source, self.weights)
-                self._by_device[device, spec] = traced(run, spec.jit)
-            return self._by_device[device, spec]
+            if (device, key) not in self._by_device:
+                run = with_weights(part, self.source, self.weights)
+                self._by_device[device, key] = traced(run, self.context.jit)
+            return self._by_device[device, key]
 
     def _reference(self, *inputs: Any) -> list[Any]:
         return whole(self.graph, self.source.bindings, self.finish, inputs, tf.shape(inputs[0])[0])[1]
 
 
 class _OnDevice:
-    """The programs of a sharded engine on one device, with the weights as they are now."""
+    """The parts of a sharded engine's program on one device, with the weights as they are now."""
 
     def __init__(self, engine: ShardedEngine, device: str) -> None:
         self._engine, self._device = engine, device
         with tf.device(device):
             self._weights = [tf.identity(w.value) for w in engine.weights]
+
+    @property
+    def lanes(self) -> int:
+        return 1
 
     @property
     def ranges(self) -> ChangeRanges:
@@ -99,17 +113,67 @@ class _OnDevice:
     def length(self) -> int:
         return self._engine.length
 
-    def rows(self, sequences: int) -> int:
-        return self._engine.rows(sequences)
+    @property
+    def windows(self) -> Sequence[OutputWindow | None]:
+        return self._engine.windows
 
-    def spec(self, sequences: int, tiles: int, delta: bool) -> ProgramSpec:
-        return self._engine.spec(sequences, tiles, delta)
+    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
+        return self._engine.loop_shape(sequences, jobs)
 
-    def program(self, spec: ProgramSpec) -> Callable[..., Any]:
-        function = self._engine.function_on(self._device, spec)
+    def reference_pass(self, sequences: int) -> Callable[..., Any]:
+        return self._here(sequences, self._engine.program.reference_pass)
+
+    def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
+        return self._here(shape, self._engine.program.tile_loop)
+
+    def _here(self, key: Hashable, part: Callable[..., Any]) -> Callable[..., Any]:
+        function = self._engine.on_device(self._device, key, part)
 
         def run(*arguments: Any) -> Any:
             with tf.device(self._device):
                 return function(*arguments, *self._weights)
 
         return run
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Part of a block: what one device runs.
+
+    Attributes:
+        first: its first sequence.
+        stop: the sequence behind its last.
+        rows: `[n]` the jobs of the block that it runs.
+    """
+
+    first: int
+    stop: int
+    rows: Table
+
+    def jobs(self, jobs: Jobs) -> Jobs:
+        """Its jobs, with its sequences counted from 0; any job where it has none, for the references."""
+        own = jobs.take(self.rows if len(self.rows) else np.zeros(1, np.int64))
+        sequence = np.clip(own.sequence - self.first, 0, self.stop - self.first - 1).astype(np.int32)
+        return Jobs(sequence, own.change, own.replacement)
+
+
+def share_out(sequences: int, jobs: Jobs, devices: int) -> list[Share]:
+    """Share out a block: sequences next to each other, and their jobs."""
+    size = -(-sequences // devices)
+    owner = jobs.sequence // size
+    starts = range(0, sequences, size)
+    return [
+        Share(first, min(first + size, sequences), np.flatnonzero(owner == k)) for k, first in enumerate(starts)
+    ]  # fmt: skip
+
+
+def joined(blocks: Sequence[Block], shares: Sequence[Share], jobs: int) -> Block:
+    """The devices' results as one: in the order of the jobs, references in that of the sequences."""
+    outputs = [np.empty((jobs, *y.shape[1:]), y.dtype) for y in blocks[0].outputs]
+    trusted = np.ones(jobs, bool)
+    for block, share in zip(blocks, shares, strict=True):
+        for result, y in zip(outputs, block.outputs, strict=True):
+            result[share.rows] = y[: len(share.rows)]
+        trusted[share.rows] = block.trusted[: len(share.rows)]
+    references = [np.concatenate(parts) for parts in zip(*(b.references for b in blocks), strict=True)]
+    return Block(outputs, trusted, references)

@@ -8,7 +8,6 @@ from typing import Any
 from fastism_compiler.frontend.selection import Narrowed
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.ir.tiling import Tiling
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
@@ -26,7 +25,7 @@ class Resources:
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
-        lanes: parts of a block that run side by side where there are no `devices`.
+        lanes: parts of a block's tiles that run side by side where there are no `devices`.
         machine: what programs are planned for.
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
         core_cache: bytes that lanes keep near their cores; None: they do not.
@@ -83,7 +82,7 @@ class EngineFactory:
                 expected="no lists and no integers in outputs=, a reduce= of Keras operations or none",
             )
         has = self.resources
-        own = -(-sequences // (len(has.devices) or has.lanes))
+        own = -(-sequences // max(len(has.devices), 1))
         context = Context(
             ranges=ranges,
             stop_at=self.stop_at,
@@ -103,11 +102,4 @@ class EngineFactory:
         parts = self.narrowed.source, self.pipeline, context, self.letters, finish, has.most_rows
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)
-        engine = Engine(*parts, has.lanes)
-        if self._starves(engine.tiling, sequences, own):
-            return self.with_resources(lanes=1)(ranges, sequences, sparse)
-        return engine
-
-    def _starves(self, tiling: Tiling, sequences: int, own: int) -> bool:
-        """Whether lanes of `own` sequences leave too few rows to share a slice of a dense kernel."""
-        return bool(tiling.groups.any()) and tiling.rows(own) < self.resources.cost.starved * tiling.rows(sequences)
+        return Engine(*parts, has.lanes)

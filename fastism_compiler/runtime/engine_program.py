@@ -25,10 +25,11 @@ class EngineProgram(Program):
 
     @property
     def function(self) -> Any:
-        """The traced `tf.function` of a scan of one full block."""
-        engine = self.engines[0]
-        spec = engine.spec(self.batch_size, 1, delta=False)
-        return engine.function(spec)
+        """The `tf.function` of a block: `(inputs, sequence, change, replacement, active)` to scores.
+
+        See `emit.program.BlockProgram.scan`. Calls of the program run its two parts, which are compiled apart.
+        """
+        return self.engines[0].scan_function
 
     @property
     def plan(self) -> Plan:

@@ -17,8 +17,8 @@ from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.results.blocks import SparseDeltas
 from fastism_compiler.results.effects import effect, no_effect
+from fastism_compiler.runtime.blocks import Block
 from fastism_compiler.runtime.engine import AnyEngine
-from fastism_compiler.runtime.lanes import Block
 from fastism_compiler.runtime.naive import WholeScorer, mutated
 
 _MUTANTS = 512

@@ -48,9 +48,6 @@ class CostModel:
     """Bytes of a tile's widest step that stay near one core. `python -m benchmarks.tiles`"""
     saved_in_cache: float = 0.36
     """Part of the time of reading from memory that is saved by staying in the caches. `python -m benchmarks.tiles`"""
-    starved: float = 0.75
-    """Tiles smaller than this part of a whole block's read slices of a dense kernel too often: no lanes then.
-    `python -m benchmarks.tiles --models beluga`"""
 
     # Whether the program pays, and how ranges share programs: passes/cost/programs.py, planning/buckets.py
 

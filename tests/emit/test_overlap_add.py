@@ -75,5 +75,5 @@ def test_only_programs_of_xla_add_in_place() -> None:
     for jit in (True, False):
         program = compile_tiles(model, jit=jit, verify=False)
         (engine,) = program.engines
-        concrete = engine.program(engine.spec(1, 1, delta=False))
+        concrete = engine.tile_loop(engine.shape_of_scan(1)).concrete
         assert (UPDATE in ops_in(concrete)) == jit, program.plan

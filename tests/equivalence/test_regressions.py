@@ -47,9 +47,9 @@ def test_unequal_ranges_of_one_bucket_at_the_right_edge() -> None:
 
 
 def test_verification_sees_a_shifted_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastism_compiler.runtime import engine
+    from fastism_compiler.runtime import blocks
 
-    monkeypatch.setattr(engine, "_on_carrier", lambda replacement, *rest: np.roll(replacement, 1, axis=1))
+    monkeypatch.setattr(blocks, "_on_carrier", lambda replacement, *rest: np.roll(replacement, 1, axis=1))
     with pytest.raises(fc.VerificationError):
         compile_tiles(model(L.Conv1D(2, 3), 12), ranges=[(2, 6)], jit=False)
 

@@ -36,7 +36,7 @@ def test_results_do_not_depend_on_it(name: str, jit: bool) -> None:
 def test_a_gpu_gets_larger_tiles_in_one_lane() -> None:
     model = fc.models.basset(length=200)
     cpu, gpu, small = (compiled(model, target=t, batch_size=8) for t in ("cpu", "gpu", Machine(tile_rows=5)))
-    rows = [p.engines[0].rows(8) for p in (cpu, gpu, small)]
+    rows = [p.engines[0].tiling.rows(8) for p in (cpu, gpu, small)]
     assert rows[2] <= 5 < rows[0] < rows[1]
     assert gpu.engines[0].lanes == 1
     assert gpu.engines[0].context.slice_bytes is None and gpu.engines[0].context.shared_cache is None

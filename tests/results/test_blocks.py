@@ -99,8 +99,8 @@ def test_a_stream_checks_before_the_first_block(model: Any, x: Any) -> None:
 def test_results_may_need_several_calls_of_the_program(model: Any, x: Any) -> None:
     roomy, tight = fc.compile(model, **PLAIN), fc.compile(model, memory_budget=100_000, batch_size=1, **PLAIN)
     assert tight.plan.bytes < 100_000 < roomy.plan.bytes
-    spec = tight.engines[0].spec(1, 1000, delta=False)
-    assert spec.tiles * spec.rows < LENGTH
+    shape = tight.engines[0].shape_of_scan(1)
+    assert shape.tiles * shape.rows < LENGTH
     for name, scores in roomy(x).items():
         np.testing.assert_allclose(tight(x)[name], scores, atol=2e-6)
 

@@ -15,34 +15,23 @@ from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.host import hardware
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.runtime import lanes
+from fastism_compiler.runtime.devices import share_out
 from tests.graphs import GRAPHS
 from tests.oracle import assert_close, make_inputs, naive_scan
 
 
-def jobs_of(sequence: list[int]) -> Jobs:
-    count = len(sequence)
-    return Jobs(np.array(sequence, np.int32), np.arange(count, dtype=np.int32)[::-1].copy(), np.zeros((count, 1, 4)))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("devices", [1, 2, 3, 7])
 @pytest.mark.parametrize("sequences", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("sharing", [1, 2])
-def test_every_job_runs_once_beside_its_sequence(count: int, sequences: int, sharing: int) -> None:
-    jobs = jobs_of([s for s in range(sequences) for _ in range(3)])
-    cut = lanes.cut_lanes(sequences, jobs, count, min(sharing, count))
-    assert len(cut) <= count
-    np.testing.assert_array_equal(np.sort(np.concatenate([lane.rows for lane in cut])), np.arange(len(jobs)))
-    for lane in cut:
-        own = jobs.sequence[lane.rows]
-        assert ((own >= lane.first) & (own < lane.stop)).all()
-        np.testing.assert_array_equal(lane.jobs(jobs).sequence + lane.first, own)
-
-
-def test_one_sequence_is_shared_by_neighbouring_ranges() -> None:
-    jobs = jobs_of([0] * 10)
-    first, second = lanes.cut_lanes(1, jobs, 4, 2)
-    assert jobs.change[first.rows].max() < jobs.change[second.rows].min()
+def test_every_job_runs_once_beside_its_sequence(devices: int, sequences: int) -> None:
+    sequence = np.repeat(np.arange(sequences, dtype=np.int32), 3)
+    jobs = Jobs(sequence, np.arange(len(sequence), dtype=np.int32)[::-1].copy(), np.zeros((len(sequence), 1, 4)))
+    shares = share_out(sequences, jobs, devices)
+    assert len(shares) <= devices
+    np.testing.assert_array_equal(np.sort(np.concatenate([share.rows for share in shares])), np.arange(len(jobs)))
+    for share in shares:
+        own = jobs.sequence[share.rows]
+        assert ((own >= share.first) & (own < share.stop)).all()
+        np.testing.assert_array_equal(share.jobs(jobs).sequence + share.first, own)
 
 
 def test_one_lane_on_a_gpu_or_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +70,10 @@ def test_lanes_do_not_change_results(monkeypatch: pytest.MonkeyPatch, name: str,
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-def test_all_lanes_run_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An odd number of sequences must not compile a second program for the shorter lane."""
-    model = randomize(GRAPHS["global_pools"]())
+@pytest.mark.parametrize("name", ["global_pools", "sequential"])
+def test_all_lanes_run_one_program(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Sequences and jobs that do not share out evenly must not trace a second loop for the shorter lane."""
+    model = randomize(GRAPHS[name]())
     program = with_lanes(monkeypatch, 2, model, batch_size=4)
     (engine,) = program.engines
     length = model.inputs[0].shape[1]
@@ -91,27 +81,19 @@ def test_all_lanes_run_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
         x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (sequences, length))]
         program(x)
         program.saturate(x)
-    assert {spec.sequences for spec in engine.functions} == {2}
-    assert len(engine.functions) == 2, "a scan, and a saturation"
+    assert len(engine.functions) == 2, "a reference pass, and a loop over tiles"
 
 
-def test_a_dense_layer_that_lanes_would_read_too_often_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beluga's dense kernel: 16 neighbouring ranges share a slice of it, so a tile holds 16 rows per sequence."""
-    model = fc.models.beluga(scale=0.3)
-    few = with_lanes(monkeypatch, 8, model, batch_size=8)
-    assert few.engines[0].lanes == 1
-    pooled = with_lanes(monkeypatch, 8, randomize(GRAPHS["global_pools"]()), batch_size=8)
-    assert pooled.engines[0].lanes == 8
-
-
-def test_memory_of_lanes_that_share_a_sequence() -> None:
-    """Each has its own reference pass, kernels in its products' order, and tile."""
+def test_memory_of_lanes() -> None:
+    """They share the tables of one reference pass, and each has a tile."""
     x = keras.Input((400, 4))
     h = keras.layers.Conv1D(64, 9, padding="same", activation="relu")(x)
     h = keras.layers.Conv1D(64, 9, padding="same", activation="relu")(h)
     program = fc.compile(keras.Model(x, keras.layers.GlobalMaxPooling1D()(h)), batch_size=1, verify=False)
     (engine,) = program.engines
-    engine.lanes = engine.sharing = 1
-    alone = program.plan.bytes
-    engine.lanes = engine.sharing = 2
-    assert program.plan.bytes > alone + 4 * 400 * 64 + 4 * 9 * 64 * 64
+    tile = engine.tiling.rows(1) * engine.tiling.row_bytes
+    bytes_of = {}
+    for lanes in (8, 16):
+        engine.lanes = lanes
+        bytes_of[lanes] = program.plan.bytes
+    assert bytes_of[16] - bytes_of[8] == 8 * tile

@@ -1,0 +1,138 @@
+"""Tables: what tiles read of one reference pass over a block of sequences.
+
+The reference pass and the loop over tiles are compiled apart, so tables
+travel between them as a flat list of tensors. Parameters are not among them:
+both parts read them where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from fastism_compiler.emit.finite import all_finite
+from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.kernels.table import KERNELS
+from fastism_compiler.emit.running import COMBINATIONS, State, running_tables
+from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir.ops import COMPOSER_OPS
+from fastism_compiler.ir.queries import hiding_nan, rule_of, weights_of
+
+Unpack = Callable[[Sequence[Tensor], Callable[[Node], Tensor]], "Tables"]
+"""`(flat tensors, what reads a parameter) -> tables`"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """What does not change from tile to tile.
+
+    Attributes:
+        values: what tile nodes read: reference values `[B, ...]`, parameters, and what is computed from these.
+        parameters: the parameters that tile nodes read, or multiply with.
+        arranged: by contraction: its weights as its kernel reads them.
+        running: by aggregation: its states before, and from, each position, `[B, length + 1, ...]`.
+        outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
+        finite: `[B]` bool, sequences whose numbers can be trusted.
+    """
+
+    values: Mapping[Node, Tensor]
+    parameters: Mapping[Node, Tensor]
+    arranged: Mapping[Node, Any]
+    running: Mapping[Node, tuple[State, State]]
+    outputs: list[Tensor]
+    finite: Tensor
+
+    @staticmethod
+    def of(graph: Graph, values: Mapping[Node, Tensor], outputs: list[Tensor], sequences: int | Tensor) -> Tables:
+        """The tables of a reference pass.
+
+        Args:
+            graph: the lowered graph.
+            values: the reference section's tensors by node.
+            outputs: the finished outputs, `[B, *out]` each.
+            sequences: B.
+        """
+        read: dict[Node, Tensor] = {}
+        arranged: dict[Node, Any] = {}
+        running: dict[Node, tuple[State, State]] = {}
+        for node in graph.nodes(Section.TILE):
+            weights = weights_of(node)
+            if weights is not None:
+                rows = node.operands[0]
+                width = rows.carrier.width if rows.has_window else rows.type.extent(1)
+                arranged[node] = KERNELS[str(node.facts.kernel)].prepare(node, values[weights], width)
+            if node.op in COMBINATIONS:
+                running[node] = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
+            read.update((o, values[o]) for o in operands_read(node) if not o.in_tile)
+        parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
+        return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
+
+    def packed(self) -> tuple[list[Tensor], Unpack]:
+        """The tensors of the tables, and how they are tables again."""
+        flat: list[Tensor] = []
+        known = {id(x): n for n, x in self.parameters.items()}
+
+        def slot(x: Any) -> Any:
+            if not tf.is_tensor(x):
+                return x
+            if id(x) in known:
+                return known[id(x)]
+            flat.append(x)
+            return _Slot(len(flat) - 1)
+
+        def slots(nests: Mapping[Node, Any]) -> dict[Node, Any]:
+            return {n: tf.nest.map_structure(slot, nest) for n, nest in nests.items()}
+
+        values, arranged, running = slots(self.values), slots(self.arranged), slots(self.running)
+        outputs, finite = [slot(y) for y in self.outputs], slot(self.finite)
+
+        def unpack(tensors: Sequence[Tensor], read: Callable[[Node], Tensor]) -> Tables:
+            parameters: dict[Node, Tensor] = {}
+
+            def tensor(x: Any) -> Any:
+                if isinstance(x, Node) and x not in parameters:
+                    parameters[x] = read(x)
+                if isinstance(x, _Slot):
+                    return tensors[x.number]
+                return parameters.get(x, x)
+
+            def of(nests: Mapping[Node, Any]) -> dict[Node, Any]:
+                return {n: tf.nest.map_structure(tensor, nest) for n, nest in nests.items()}
+
+            own = of(values), parameters, of(arranged), of(running)
+            return Tables(*own, [tensor(y) for y in outputs], tensor(finite))
+
+        return flat, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where a tensor is among the flat ones."""
+
+    number: int
+
+
+def operands_read(node: Node) -> Sequence[Node]:
+    """The operands that a tile node reads as they are: not weights, and not what running tables are made of."""
+    return node.operands[:1] if weights_of(node) is not None or node.op in COMBINATIONS else node.operands
+
+
+def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
+    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`.
+
+    None, where a composed kernel overflows: its infinity would be NaN times a difference of 0, in whatever row.
+    """
+    finite = tf.ones([sequences], tf.bool)
+    for node in hiding_nan(graph, Section.REFERENCE):
+        source = node.operands[0]
+        finite = finite & (all_finite([values[source]]) if source.type.batched else True)
+    for node in graph.nodes(Section.REFERENCE):
+        if node.op in COMPOSER_OPS:
+            finite = finite & tf.reduce_all(all_finite([values[node]]))
+        read = any(u.in_tile for u in node.users)
+        if read and node.type.batched and not rule_of(node).leaf:
+            finite = finite & all_finite([values[node]])
+    return finite

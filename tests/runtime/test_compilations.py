@@ -1,0 +1,41 @@
+"""Which positions, letters and sequences a call is about is data: no call compiles what another one has compiled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+import numpy as np
+import fastism_compiler as fc
+from fastism_compiler.models.randomize import randomize
+from tests.graphs import GRAPHS
+
+model = randomize(GRAPHS[sys.argv[1]]())
+length = model.inputs[0].shape[1]
+x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, length))]
+program = fc.compile(model, batch_size=2, verify=False)
+program.saturate(x)
+print("SATURATED", file=sys.stderr, flush=True)
+program(x)
+program(x, delta=True)
+program.saturate(x[::-1].copy(), delta=True)
+for positions in ([0], [3, 1], [length - 1, 2, 5]):
+    program.variants(x, [(k % 2, p, "A") for k, p in enumerate(positions)])
+"""
+
+
+@pytest.mark.parametrize("name", ["sequential", "recurrent", "global_pools", "attention"])
+def test_calls_share_what_is_compiled(name: str) -> None:
+    """XLA's own log tells; where a slice of a kernel begins was once a constant of the program."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "device_compiler=1"}
+    command = [sys.executable, "-c", SCRIPT, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=600)
+    before, after = done.stderr.split("SATURATED")
+    line = "Compilation of XLA executable"
+    assert before.count(line) == 2, "a reference pass, and a loop over tiles"
+    assert after.count(line) == 0
