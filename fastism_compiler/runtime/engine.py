@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -132,7 +133,7 @@ class Engine:
         Padding that costs little lets few programs serve all calls. It depends
         on these numbers alone, so that results are the same whatever ran before.
         """
-        row, reference = self._seconds(row_cost), self._seconds(reference_cost)
+        row, reference = self._predicted
         spare = max(_SPARE_SECONDS, _SPARE_SHARE * (float(jobs.sum()) * row + sequences * reference))
         block = self.block
         while block >= 2 * sequences and (block - sequences) * reference > spare:
@@ -147,9 +148,12 @@ class Engine:
         """The loop that runs for a scan of every range of this many sequences."""
         return self.loop_shape(sequences, np.unique(self.groups, return_counts=True)[1] * sequences)
 
-    def _seconds(self, cost: Callable[[Graph, Context], float]) -> float:
-        """What a reference pass of one sequence, or a row, is predicted to take."""
-        return max(cost(self.graph, self.context), 1.0) / self.context.machine.multiply_adds
+    @cached_property
+    def _predicted(self) -> tuple[float, float]:
+        """Seconds that a row, and the reference pass of one sequence, are predicted to take."""
+        costs = (max(cost(self.graph, self.context), 1.0) for cost in (row_cost, reference_cost))
+        row, reference = (cost / self.context.machine.multiply_adds for cost in costs)
+        return row, reference
 
     @cached_property
     def _row_bytes(self) -> int:
@@ -220,12 +224,10 @@ class Traced:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it."""
-        if not self._compiled:
-            with self._first:
-                results = self.concrete(*arguments)
-                self._compiled = True
-                return results
-        return self.concrete(*arguments)
+        with nullcontext() if self._compiled else self._first:
+            results = self.concrete(*arguments)
+            self._compiled = True
+            return results
 
 
 def sequence_type(graph: Graph) -> TensorType:
