@@ -42,8 +42,10 @@ class Shared:
 
 def measure(name: str) -> Shared:
     """Both ratios of one model."""
+    from fastism_compiler.passes.cost.programs import reference_cost
+
     import fastism_compiler as fc
-    from fastism_compiler.planning.buckets import reference_share
+    from fastism_compiler.planning.buckets import scan_cost
 
     model = getattr(fc.models, name)(**CASES[name].build)
     inputs = inputs_for(model, _BATCH)
@@ -60,7 +62,8 @@ def measure(name: str) -> Shared:
     alone_s, batch_s = turns(lambda: alone(one), lambda: program(eight))
     saturated_s, three_s = turns(lambda: some.saturate(few), three_scans)
     (engine,) = some.engines
-    share = reference_share(engine.graph, replace(engine.context, batch_size=1))
+    one_sequence = replace(engine.context, batch_size=1)
+    share = reference_cost(engine.graph, one_sequence) / scan_cost(engine.graph, one_sequence)
     return Shared(
         name,
         alone_s,

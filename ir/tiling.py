@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from fastism_compiler.ir.position_map import Table, ceil_div
 
-_WASTE = 0.03
-"""Part of a call that padding may cost before a program of shorter tiles is worth having."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tiling:
@@ -37,22 +34,22 @@ class Tiling:
         """Tiles of a scan of every range of `sequences` sequences."""
         return int(ceil_div(self._rows_of_groups(sequences), self.rows(sequences)).sum())
 
-    def rows_for(self, jobs: Table, sequences: int, spare: float) -> int:
-        """Rows per tile for so many jobs of each group: those of a scan of `sequences`, or fewer.
+    def rows_for(self, jobs: Table, most: int, spare: float, share: float) -> int:
+        """Rows per tile for so many jobs of each group: `most`, or some part of it.
 
         Programs of few sizes serve every job list, at the cost of some padding.
 
         Args:
             jobs: of each group that has any.
-            sequences: of a whole block.
+            most: what a scan of the whole block has.
             spare: rows that a call may waste.
+            share: part of a call that it may waste.
         """
-        full = self.rows(sequences)
-        halves = [full >> n for n in range(full.bit_length())]
+        halves = [most >> n for n in range(most.bit_length())]
         sizes = sorted({n for half in halves for n in (half, ceil_div(3 * half, 4))}, reverse=True)
         costs = [padded_cost(jobs, n, self.overhead) for n in sizes]
-        most = min(costs) + max(spare, _WASTE * min(costs))
-        return next(n for n, cost in zip(sizes, costs, strict=True) if cost <= most)
+        allowed = min(costs) + max(spare, share * min(costs))
+        return next(n for n, cost in zip(sizes, costs, strict=True) if cost <= allowed)
 
     def _rows_of_groups(self, sequences: int) -> Table:
         counts: Table = np.unique(self.groups, return_counts=True)[1] * sequences

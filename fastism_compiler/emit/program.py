@@ -13,7 +13,7 @@ from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.emit.reference import LEAVES, Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
-from fastism_compiler.emit.tables import Tables, Unpack
+from fastism_compiler.emit.tables import Layout, Tables
 from fastism_compiler.emit.tile import Step
 from fastism_compiler.frontend.bindings import Bindings
 from fastism_compiler.ir import Graph, Node
@@ -140,13 +140,13 @@ class BlockProgram:
     ) -> None:
         self.graph, self.bindings, self.finish = graph, bindings, finish
         self.letters, self.arithmetic, self.cpu_only = letters, arithmetic, cpu_only
-        self._unpack: Unpack | None = None
+        self._layout: Layout | None = None
 
     def reference_pass(self, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """The tables of `inputs` (`[B, ...]` each), flat, and the outputs `[B, *out]` of these sequences."""
         sequences = inputs[0].shape[0]
         reference = Reference.of(self.graph, self.bindings, self.finish, inputs, sequences, self.arithmetic)
-        tables, self._unpack = reference.tables.packed()
+        tables, self._layout = reference.tables.packed()
         return tables, reference.outputs
 
     def tile_loop(
@@ -170,9 +170,9 @@ class BlockProgram:
         Raises:
             IRError: no reference pass was traced.
         """
-        if self._unpack is None:
+        if self._layout is None:
             raise IRError("a loop over tiles reads the tables of a reference pass", got="none was traced")
-        read = self._unpack(tables, lambda node: LEAVES[node.op](node, self.bindings))
+        read = self._layout.unpacked(tables, lambda node: LEAVES[node.op](node, self.bindings))
         reference = Reference(self.graph, self.bindings, self.finish, self.arithmetic, read)
         store = stored(active >= 0, self.cpu_only)
 

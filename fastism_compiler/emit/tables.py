@@ -21,9 +21,6 @@ from fastism_compiler.ir import Graph, Node, Section
 from fastism_compiler.ir.ops import COMPOSER_OPS
 from fastism_compiler.ir.queries import hiding_nan, rule_of, weights_of
 
-Unpack = Callable[[Sequence[Tensor], Callable[[Node], Tensor]], "Tables"]
-"""`(flat tensors, what reads a parameter) -> tables`"""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
@@ -70,10 +67,10 @@ class Tables:
         parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
         return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
 
-    def packed(self) -> tuple[list[Tensor], Unpack]:
+    def packed(self) -> tuple[list[Tensor], Layout]:
         """The tensors of the tables, and how they are tables again."""
-        flat: list[Tensor] = []
         known = {id(x): n for n, x in self.parameters.items()}
+        flat: list[Tensor] = []
 
         def slot(x: Any) -> Any:
             if not tf.is_tensor(x):
@@ -83,29 +80,42 @@ class Tables:
             flat.append(x)
             return _Slot(len(flat) - 1)
 
-        def slots(nests: Mapping[Node, Any]) -> dict[Node, Any]:
-            return {n: tf.nest.map_structure(slot, nest) for n, nest in nests.items()}
+        return flat, Layout(self.mapped(slot, {}))
 
-        values, arranged, running = slots(self.values), slots(self.arranged), slots(self.running)
-        outputs, finite = [slot(y) for y in self.outputs], slot(self.finite)
+    def mapped(self, change: Callable[[Any], Any], parameters: Mapping[Node, Tensor]) -> Tables:
+        """The same with `change` applied to everything in it, and with these parameters."""
 
-        def unpack(tensors: Sequence[Tensor], read: Callable[[Node], Tensor]) -> Tables:
-            parameters: dict[Node, Tensor] = {}
+        def each(nests: Mapping[Node, Any]) -> dict[Node, Any]:
+            return {n: tf.nest.map_structure(change, nest) for n, nest in nests.items()}
 
-            def tensor(x: Any) -> Any:
-                if isinstance(x, Node) and x not in parameters:
-                    parameters[x] = read(x)
-                if isinstance(x, _Slot):
-                    return tensors[x.number]
-                return parameters.get(x, x)
+        own = each(self.values), parameters, each(self.arranged), each(self.running)
+        return Tables(*own, [change(y) for y in self.outputs], change(self.finite))
 
-            def of(nests: Mapping[Node, Any]) -> dict[Node, Any]:
-                return {n: tf.nest.map_structure(tensor, nest) for n, nest in nests.items()}
 
-            own = of(values), parameters, of(arranged), of(running)
-            return Tables(*own, [tensor(y) for y in outputs], tensor(finite))
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How tables travel.
 
-        return flat, unpack
+    Attributes:
+        slots: tables with slots in place of tensors, and nodes in place of parameters.
+    """
+
+    slots: Tables
+
+    def unpacked(self, tensors: Sequence[Tensor], read: Callable[[Node], Tensor]) -> Tables:
+        """The tables that these flat tensors stand for; `read` gives the parameter of a leaf."""
+        parameters: dict[Node, Tensor] = {}
+
+        def tensor(x: Any) -> Any:
+            if isinstance(x, _Slot):
+                return tensors[x.number]
+            if not isinstance(x, Node):
+                return x
+            if x not in parameters:
+                parameters[x] = read(x)
+            return parameters[x]
+
+        return self.slots.mapped(tensor, parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,15 +127,15 @@ def _add_blocks(module: tf.Module, program: EngineProgram) -> dict[str, Any]:
             "groups": [int(g) for g in engine.groups],
         }
         if not engine.naive:
-            details |= _parts(module, engine, number)
+            details |= _parts(module, engine, number, program.batch_size)
         engines.append(details)
     return {"engines": engines, "precision": program.precision}
 
 
-def _parts(module: tf.Module, engine: Engine, number: int) -> dict[str, Any]:
+def _parts(module: tf.Module, engine: Engine, number: int, batch_size: int) -> dict[str, Any]:
     """The parts for one sequence, and for a whole block."""
     passes, loops = [], []
-    shapes = {engine.shape_of_scan(sequences) for sequences in (1, engine.block)}
+    shapes = {engine.shape_of_scan(sequences) for sequences in (1, batch_size)}
     for shape in sorted(shapes, key=lambda s: s.sequences):
         name = f"{number}_{shape.sequences}"
         setattr(module, f"pass_{name}", engine.reference_pass(shape.sequences).function)

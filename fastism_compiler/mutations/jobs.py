@@ -44,8 +44,8 @@ class Tiles:
 
 def jobs_of_groups(jobs: Jobs, groups: Table) -> Table:
     """How many jobs each group has that has any."""
-    counts: Table = np.unique(groups[jobs.change], return_counts=True)[1]
-    return counts
+    counts: Table = np.bincount(groups[jobs.change])
+    return counts[counts > 0]
 
 
 def cut_tiles(jobs: Jobs, groups: Table, size: int) -> Tiles:

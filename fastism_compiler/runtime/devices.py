@@ -162,9 +162,7 @@ def share_out(sequences: int, jobs: Jobs, devices: int) -> list[Share]:
     size = -(-sequences // devices)
     owner = jobs.sequence // size
     starts = range(0, sequences, size)
-    return [
-        Share(first, min(first + size, sequences), np.flatnonzero(owner == k)) for k, first in enumerate(starts)
-    ]  # fmt: skip
+    return [Share(s, min(s + size, sequences), np.flatnonzero(owner == k)) for k, s in enumerate(starts)]
 
 
 def joined(blocks: Sequence[Block], shares: Sequence[Share], jobs: int) -> Block:

@@ -28,13 +28,6 @@ from fastism_compiler.passes.cost.programs import reference_cost, row_cost
 from fastism_compiler.results.blocks import OutputWindow
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
 
-_SPARE_SECONDS, _SPARE_SHARE = 0.0002, 0.01
-"""What a call may spend on sequences that only fill its block up: predicted seconds, or a part of the call."""
-_SPARE_TILE = 0.003
-"""Predicted seconds that it may spend on rows that only fill tiles up."""
-_CALL_SECONDS, _CALL_BYTES = 0.1, 16 << 20
-"""What one call of a loop is predicted to take, and to return: enough for starting it (1 ms) not to count."""
-
 
 class AnyEngine(Protocol):
     """What scoring needs of an engine, compiled or loaded: its ranges, and scores for job lists."""
@@ -91,6 +84,7 @@ class Engine:
         self.program = BlockProgram(*parts, arithmetic, cpu_only)
         self._passes: dict[int, Traced] = {}
         self._loops: dict[LoopShape, Traced] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._lock = threading.RLock()
 
     def retargeted(self, pipeline: Pipeline, context: Context) -> Engine:
@@ -133,16 +127,22 @@ class Engine:
         Padding that costs little lets few programs serve all calls. It depends
         on these numbers alone, so that results are the same whatever ran before.
         """
-        row, reference = self._predicted
-        spare = max(_SPARE_SECONDS, _SPARE_SHARE * (float(jobs.sum()) * row + sequences * reference))
-        block = self.block
+        cost, (row, reference) = self.context.cost, self._predicted
+        spare = max(cost.spare_seconds, cost.spare_share * (float(jobs.sum()) * row + sequences * reference))
+        block = max(self.block, block_size(sequences))
         while block >= 2 * sequences and (block - sequences) * reference > spare:
             block //= 2
-        rows = self.tiling.rows_for(jobs, block, _SPARE_TILE / row)
-        within = min(_CALL_BYTES // max(self._row_bytes, 1), self.most_rows // self.lanes) // rows
-        of_a_lane = -(-self.tiling.tiles(block) // self.lanes)
-        long = round(_CALL_SECONDS / (rows * row))
-        return LoopShape(block, max(min(within, of_a_lane, long), 1), rows)
+        most, tiles = self._scan_sizes(block)
+        rows = self.tiling.rows_for(jobs, most, cost.spare_tile / row, cost.spare_rows)
+        within = min(cost.loop_bytes // self._row_bytes(block), self.most_rows // self.lanes) // rows
+        long = round(cost.loop_seconds / (rows * row))
+        return LoopShape(block, max(min(within, -(-tiles // self.lanes), long), 1), rows)
+
+    def _scan_sizes(self, block: int) -> tuple[int, int]:
+        """Rows per tile, and tiles, of a scan of a whole block of this many sequences."""
+        if block not in self._sizes:
+            self._sizes[block] = self.tiling.rows(block), self.tiling.tiles(block)
+        return self._sizes[block]
 
     def shape_of_scan(self, sequences: int) -> LoopShape:
         """The loop that runs for a scan of every range of this many sequences."""
@@ -155,11 +155,10 @@ class Engine:
         row, reference = (cost / self.context.machine.multiply_adds for cost in costs)
         return row, reference
 
-    @cached_property
-    def _row_bytes(self) -> int:
-        """Bytes of the results of one row."""
-        results = self.finish([tf.zeros([1, *n.type.shape[1:]], n.type.dtype) for n in self.graph.outputs])
-        return sum(int(np.prod(y.shape)) * y.dtype.size for y in results)
+    def _row_bytes(self, block: int) -> int:
+        """Bytes of the results of one row, by the reference pass of such a block."""
+        references = self.reference_pass(block).outputs[1]
+        return max(sum(int(np.prod(y.shape[1:])) * y.dtype.size for y in references), 1)
 
     def reference_pass(self, sequences: int) -> Traced:
         """The reference pass over this many sequences, traced once."""
@@ -175,7 +174,7 @@ class Engine:
                 self._loops[shape] = Traced(*self._traced_loop(shape))
             return self._loops[shape]
 
-    @property
+    @cached_property
     def scan_function(self) -> Any:
         """Both parts in one `tf.function` (see `BlockProgram.scan`)."""
         return traced(self.program.scan, self.context.jit)

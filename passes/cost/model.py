@@ -49,6 +49,22 @@ class CostModel:
     saved_in_cache: float = 0.36
     """Part of the time of reading from memory that is saved by staying in the caches. `python -m benchmarks.tiles`"""
 
+    # Which programs calls share: runtime/engine.py
+
+    spare_seconds: float = 0.0002
+    """Predicted seconds that a call may spend on sequences that only fill its block up.
+    `python -m benchmarks.sharing`"""
+    spare_share: float = 0.01
+    """The same as a part of the call. `python -m benchmarks.sharing`"""
+    spare_tile: float = 0.003
+    """Predicted seconds that a call may spend on rows that only fill tiles up. `python -m benchmarks.sharing`"""
+    spare_rows: float = 0.03
+    """The same as a part of the call. `python -m benchmarks.sharing`"""
+    loop_seconds: float = 0.1
+    """Predicted seconds of one call of a loop: enough for starting it not to count. `python -m benchmarks.sharing`"""
+    loop_bytes: int = 16 << 20
+    """Most results of one call of a loop. `python -m benchmarks.memory`"""
+
     # Whether the program pays, and how ranges share programs: passes/cost/programs.py, planning/buckets.py
 
     from_memory: float = 0.78

@@ -71,12 +71,17 @@ def test_outputs_far_fewer_than_changes_are_gathered() -> None:
     program.verify(ranges=64)
 
 
+@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("parts", [1, 3, 15])
-def test_a_product_with_a_slice_in_parts(parts: int) -> None:
+def test_a_product_with_a_slice_in_parts(parts: int, jit: bool) -> None:
     rng = np.random.default_rng(0)
     x, kernel = rng.standard_normal((4, 15)), rng.standard_normal((40, 7))
-    plain = arithmetic_of("float32", jit=False)
-    traced = tf.function(lambda start: product_with_slice(tf.constant(x), tf.constant(kernel), start, parts, plain))
+    arithmetic = arithmetic_of("float32", jit)
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def traced(start: Any) -> Any:
+        return product_with_slice(tf.constant(x), tf.constant(kernel), start, parts, arithmetic)
+
     for start in (0, 11, 25):
         np.testing.assert_allclose(traced(tf.constant(start)), x @ kernel[start : start + 15], rtol=1e-12)
 

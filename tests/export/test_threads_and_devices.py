@@ -53,10 +53,12 @@ def test_tensorfloat_stays_off_until_the_last_thread_is_done() -> None:
 
 
 DEVICES = """
+import tempfile
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
 import keras
+import fastism_compiler as fc
 from tests.export.programs import assert_same, compiled, inputs_of, model_named, tiny
 names = ["CPU:0", "/device:CPU:1", "cpu:2"]
 for model, jit in ((tiny(), True), (model_named("attention"), False)):
@@ -69,6 +71,10 @@ for model, jit in ((tiny(), True), (model_named("attention"), False)):
             assert_same(keras.tree.flatten(call(shared)), keras.tree.flatten(call(alone)))
     used = {device for engine in shared.engines for device, _ in engine._by_device}
     assert used == {"CPU:0", "CPU:1", "CPU:2"}, used
+    with tempfile.TemporaryDirectory() as folder:
+        shared.export(folder + "/program")
+        loaded = fc.load(folder + "/program")
+    assert_same(keras.tree.flatten(loaded(x)), keras.tree.flatten(alone(x)))
     model.trainable_variables[0].assign(model.trainable_variables[0] * 2)
     assert_same(keras.tree.flatten(shared(x)), keras.tree.flatten(alone(x)))
 print("same")

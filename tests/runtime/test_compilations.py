@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
+from fastism_compiler.ir import Section
+
+import fastism_compiler as fc
 
 SCRIPT = """
 import sys
@@ -14,8 +18,9 @@ import numpy as np
 import fastism_compiler as fc
 from fastism_compiler.models.randomize import randomize
 from tests.graphs import GRAPHS
+from tests.runtime.test_compilations import dense_over_positions
 
-model = randomize(GRAPHS[sys.argv[1]]())
+model = randomize({**GRAPHS, "dense over positions": dense_over_positions}[sys.argv[1]]())
 length = model.inputs[0].shape[1]
 x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, length))]
 program = fc.compile(model, batch_size=2, verify=False)
@@ -29,7 +34,21 @@ for positions in ([0], [3, 1], [length - 1, 2, 5]):
 """
 
 
-@pytest.mark.parametrize("name", ["sequential", "recurrent", "global_pools", "attention"])
+def dense_over_positions() -> keras.Model:
+    """A flattened window meets a slice of the kernel that begins elsewhere for other positions."""
+    x = inputs = keras.Input((300, 4))
+    x = keras.layers.MaxPooling1D(2)(keras.layers.Conv1D(8, 5, activation="relu")(x))
+    return keras.Model(inputs, keras.layers.Dense(64)(keras.layers.Flatten()(x)))
+
+
+def test_the_dense_kernel_is_read_in_slices() -> None:
+    program = fc.compile(dense_over_positions(), batch_size=2, jit=False, verify=False)
+    (dense,) = (n for n in program.graph.nodes(Section.TILE) if n.facts.kernel == "kernel-rows")
+    rows, kernel = dense.operands
+    assert not rows.carrier.spans(kernel.type.extent(0))
+
+
+@pytest.mark.parametrize("name", ["dense over positions", "recurrent", "global_pools", "attention"])
 def test_calls_share_what_is_compiled(name: str) -> None:
     """XLA's own log tells; where a slice of a kernel begins was once a constant of the program."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "device_compiler=1"}

@@ -1,4 +1,4 @@
-"""Lanes: every job runs once, in the lane of its sequence, and results do not depend on how many there are."""
+"""Lanes and devices: every job runs once, and results do not depend on how many of them there are."""
 
 from __future__ import annotations
 
