@@ -6,7 +6,7 @@ from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.position_map import PositionMap, identity, same_padding
 from fastism_compiler.ir.printer import node_line, to_text
-from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, State, Window
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Kept, State, Window
 from fastism_compiler.ir.types import BATCH, TensorType
 from fastism_compiler.ir.verifier import StageSpec, verify
 
@@ -19,6 +19,7 @@ __all__ = [
     "Form",
     "Full",
     "Graph",
+    "Kept",
     "LayerClass",
     "Node",
     "PositionMap",

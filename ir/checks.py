@@ -23,7 +23,9 @@ from fastism_compiler.ir.queries import (
     kernel_of,
     map_of,
     needed_positions,
+    read_in_place,
     rule_of,
+    states_read,
 )
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 
@@ -198,6 +200,20 @@ def is_stored(node: Node) -> str | None:
         return "a tile window has no carrier"
     if carrier.width < 1 or not carrier.covers(node.window.ranges):
         return f"carrier {carrier} does not cover change range {node.facts.state}"
+    return None
+
+
+def tables_hold_what_is_read(node: Node) -> str | None:
+    """Of every reference value, the part that a tile node reads is kept."""
+    for i, operand in enumerate(node.operands):
+        rule, kept, read = rule_of(node), operand.facts.kept, read_in_place(node, i)
+        if operand.in_tile or kept is None or rule.runs_on or i in rule.shape_only:
+            continue
+        if read is None or not kept.holds(read):
+            return f"{read or 'all'} of %{operand.name} is read, {kept} is kept"
+    kept = node.facts.kept
+    if kept is not None and not kept.holds(states_read(node)):
+        return f"states {states_read(node)} are read, {kept} are kept"
     return None
 
 

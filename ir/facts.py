@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fastism_compiler.ir.ranges import Carrier, State
+from fastism_compiler.ir.ranges import Carrier, Kept, State
 
 
 class Section(StrEnum):
@@ -63,6 +63,9 @@ class Facts:
     """Number of parts a dense-kernel slice is read in (see `plan-tiles`)."""
     shared_start: bool = False
     """All rows of a tile store this value from the same position on."""
+    kept: Kept | None = None
+    """Of a reference value: the part that tiles read. Of an aggregation in the tile: the part of its running tables.
+    None: all of it."""
     stops: str | None = None
     """Why acceleration stops here; None where it does not."""
     resumes: str | None = None

@@ -6,7 +6,7 @@ Grammar (facts that no pass has recorded yet are left out):
     prediction := "predicted" speed_up naive
     section:= ("reference:" | "tile:") node*
     node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
-    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | ops | stops | resumes
+    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | kept | ops | stops | resumes
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def _facts(node: Node) -> list[str]:
         parts.append(f"carrier={facts.carrier}" + (" shared" if facts.shared_start else ""))
     if facts.kernel is not None:
         parts.append(f"kernel={facts.kernel}" + (f" in {facts.parts} parts" if facts.parts > 1 else ""))
+    if facts.kept is not None:
+        parts.append(f"kept={facts.kept}")
     if len(facts.ops) > 1:
         parts.append("ops=(" + ", ".join(f"%{name}" for name in facts.ops) + ")")
     reasons = {"stops": facts.stops, "resumes": facts.resumes}

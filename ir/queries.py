@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.kernels import KERNELS, Geometry, KernelSpec
@@ -11,6 +12,7 @@ from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import COMPOSER_OPS, RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
+from fastism_compiler.ir.ranges import Kept
 
 
 def rule_of(node: Node) -> OpRule:
@@ -46,6 +48,26 @@ def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
     if isinstance(effect, Moves) and node.facts.axis is not None and node.facts.demand is not None:
         return effect.map.needed(*node.facts.demand)
     return 0, node.operands[operand].type.extent(axis)
+
+
+def read_in_place(node: Node, operand: int) -> Kept | None:
+    """The part of a reference value that a tile node reads: where its own rows are stored, or the nearest position.
+
+    None where it reads the value elsewhere too.
+    """
+    carrier = node.facts.carrier
+    if operand not in rule_of(node).in_place or carrier is None:
+        return None
+    axis, length = node.window.axis, node.window.length
+    first, last = np.clip([carrier.start.min(), carrier.stop.max() - 1], 0, length - 1)
+    return Kept(axis, int(first), int(last) + 1)
+
+
+def states_read(node: Node) -> Kept:
+    """Of the running tables of an aggregation, the states that it reads: in front of its windows, and behind them."""
+    window, carrier = node.operands[0].window, node.operands[0].carrier
+    first, last = np.clip([carrier.start.min(), carrier.stop.max()], 0, window.length)
+    return Kept(window.axis, int(first), int(last) + 1)
 
 
 def is_linear(node: Node, changed: list[bool]) -> bool:

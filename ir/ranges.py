@@ -163,6 +163,27 @@ class Full:
 State = Constant | Window | Full
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The part of a reference value that tiles read: positions `[first, stop)` on `axis`."""
+
+    axis: int
+    first: int
+    stop: int
+
+    @property
+    def extent(self) -> int:
+        """How many positions they are."""
+        return self.stop - self.first
+
+    def holds(self, other: Kept) -> bool:
+        """Whether the other part lies in this one."""
+        return self.axis == other.axis and self.first <= other.first and other.stop <= self.stop
+
+    def __str__(self) -> str:
+        return f"[{self.first}, {self.stop})"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Carrier:
     """Where the rows of a window are stored: `[start[r], start[r] + width)` for range `r`.

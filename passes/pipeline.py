@@ -23,6 +23,7 @@ from fastism_compiler.passes.promises import Ledger
 from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
 from fastism_compiler.passes.segment import SegmentPass
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
+from fastism_compiler.passes.trim_tables import TrimTablesPass
 
 Observer = Callable[[Pass, Graph, float], None]
 """Called after each pass with the pass, the graph and the seconds it took."""
@@ -125,6 +126,7 @@ DEFAULT = (
     ComposeConvolutionsPass(),
     SelectKernelsPass(),
     PlaceWindowsPass(),
+    TrimTablesPass(),
     PlanTilesPass(),
     ChooseProgramPass(),
 )

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.positions import pad_positions
-from fastism_compiler.ir import Carrier
+from fastism_compiler.ir import Carrier, Kept
 
 
 class Rows:
@@ -52,18 +52,23 @@ class Rows:
         """The rows' own sequences' entries of a per-sequence table `[B, ...]`."""
         return tf.gather(table, self.sequence)
 
-    def window(self, table: Tensor, carrier: Carrier, length: int, batched: bool) -> Tensor:
-        """Positions `carrier` of a reference table `[B, length, ...]` (or `[length, ...]`): `[T, width, ...]`.
+    def window(self, table: Tensor, carrier: Carrier, length: int, kept: Kept | None = None) -> Tensor:
+        """Positions `carrier` of a reference table `[B, length, ...]`, or of what is kept of it: `[T, width, ...]`.
 
         Positions outside the sequence read the nearest one inside.
         """
         if carrier.spans(length):
-            return self.whole(table) if batched else table[None]
-        positions = tf.clip_by_value(self.positions(carrier), 0, length - 1)
-        if not batched:
-            return tf.gather(table, positions)
+            return self.whole(table)
+        first, extent = (0, length) if kept is None else (kept.first, kept.extent)
         flat = tf.reshape(table, [-1, *table.shape[2:]])
-        return tf.gather(flat, self.sequence[:, None] * length + positions)
+        return tf.gather(flat, self.sequence[:, None] * extent + self._clipped(carrier, length) - first)
+
+    def window_of_parameter(self, table: Tensor, carrier: Carrier, length: int) -> Tensor:
+        """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` where all rows do."""
+        return table[None] if carrier.spans(length) else tf.gather(table, self._clipped(carrier, length))
+
+    def _clipped(self, carrier: Carrier, length: int) -> Tensor:
+        return tf.clip_by_value(self.positions(carrier), 0, length - 1)
 
     def realign(self, x: Tensor, source: Carrier, target: Carrier) -> Tensor:
         """Rows `[T, source.width, ...]` as stored on `target`; 0 where `source` holds nothing."""

@@ -17,7 +17,7 @@ from fastism_compiler.emit.finite import all_finite
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.table import KERNELS
 from fastism_compiler.emit.running import COMBINATIONS, State, running_tables
-from fastism_compiler.ir import Graph, Node, Section
+from fastism_compiler.ir import Graph, Kept, Node, Section
 from fastism_compiler.ir.ops import COMPOSER_OPS
 from fastism_compiler.ir.queries import hiding_nan, rule_of, weights_of
 
@@ -27,10 +27,11 @@ class Tables:
     """What does not change from tile to tile.
 
     Attributes:
-        values: what tile nodes read: reference values `[B, ...]`, parameters, and what is computed from these.
+        values: what tile nodes read: what is kept of reference values `[B, ...]`, parameters, and what is computed
+            from these.
         parameters: the parameters that tile nodes read, or multiply with.
         arranged: by contraction: its weights as its kernel reads them.
-        running: by aggregation: its states before, and from, each position, `[B, length + 1, ...]`.
+        running: by aggregation: its states before, and from, each kept position, `[B, length + 1, ...]` at most.
         outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
         finite: `[B]` bool, sequences whose numbers can be trusted.
     """
@@ -62,8 +63,9 @@ class Tables:
                 width = rows.carrier.width if rows.has_window else rows.type.extent(1)
                 arranged[node] = KERNELS[str(node.facts.kernel)].prepare(node, values[weights], width)
             if node.op in COMBINATIONS:
-                running[node] = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
-            read.update((o, values[o]) for o in operands_read(node) if not o.in_tile)
+                tables = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
+                running[node] = tuple(tuple(_part(x, node.facts.kept, 1) for x in state) for state in tables)
+            read.update((o, _kept(o, values[o])) for o in operands_read(node) if not o.in_tile)
         parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
         return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
 
@@ -128,6 +130,21 @@ class _Slot:
 def operands_read(node: Node) -> Sequence[Node]:
     """The operands that a tile node reads as they are: not weights, and not what running tables are made of."""
     return node.operands[:1] if weights_of(node) is not None or node.op in COMBINATIONS else node.operands
+
+
+def _kept(node: Node, value: Tensor) -> Tensor:
+    """What is kept of a reference value."""
+    kept = node.facts.kept
+    return value if kept is None else _part(value, kept, kept.axis)
+
+
+def _part(x: Tensor, kept: Kept | None, axis: int) -> Tensor:
+    """The kept positions, which lie on `axis`."""
+    if kept is None:
+        return x
+    begin, size = [0] * len(x.shape), [-1] * len(x.shape)
+    begin[axis], size[axis] = kept.first, kept.extent
+    return tf.slice(x, begin, size)
 
 
 def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:

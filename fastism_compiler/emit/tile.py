@@ -131,7 +131,7 @@ class Step:
 
     def input_delta(self, node: Node, x: Tensor) -> Tensor:
         state, carrier = node.window, node.carrier
-        old = self.rows.window(x, carrier, state.length, batched=True)
+        old = self.rows.window(x, carrier, state.length, node.operands[0].facts.kept)
         delta = self._replaced(old)
         lo, hi = (tf.gather(tf.constant(t, tf.int32), self.rows.change) for t in (state.ranges.lo, state.ranges.hi))
         self.change = where_rows(self.rows.positions(carrier), lo, hi, delta)
@@ -160,7 +160,7 @@ class Step:
             return self.rows.whole(table) if source.type.batched else table
         if not source.type.batched:
             return self._parameter_window(node, source, table, state)
-        window = self.rows.window(to_front(table, state.axis), node.carrier, state.length, batched=True)
+        window = self.rows.window(to_front(table, state.axis), node.carrier, state.length, source.facts.kept)
         return from_front(window, state.axis)
 
     def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
@@ -168,7 +168,7 @@ class Step:
         missing = node.operands[1].type.rank - source.type.rank
         table = tf.reshape(table, [*[1] * missing, *table.shape])
         front = to_front(table, state.axis)[0]
-        window = self.rows.window(front, node.carrier, state.length, batched=False)
+        window = self.rows.window_of_parameter(front, node.carrier, state.length)
         return from_front(window, state.axis)
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
@@ -252,8 +252,9 @@ class Step:
         start = tf.broadcast_to(self.rows.start(carrier), tf.shape(self.rows.sequence))
         stop = tf.clip_by_value(start + carrier.width, 0, state.length)
         start = tf.clip_by_value(start, 0, state.length)
+        first = 0 if node.facts.kept is None else node.facts.kept.first
         before, after = (
-            tuple(at(part, self.rows.sequence, position) for part in table)
+            tuple(at(part, self.rows.sequence, position - first) for part in table)
             for table, position in zip(self.tables.running[node], (start, stop), strict=True)
         )
         outside = tuple(from_front(part[:, None], state.axis) for part in how.pair(before, after))

@@ -10,7 +10,7 @@ import numpy as np
 from fastism_compiler.errors import MemoryBudgetError
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.hardware import free_memory, gpu_memory
-from fastism_compiler.ir import Graph, Section
+from fastism_compiler.ir import Graph, Kept, Section
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import COMPOSER_OPS
@@ -101,8 +101,10 @@ def _composed_bytes(graph: Graph) -> int:
 
 
 def _table_bytes(graph: Graph) -> int:
-    """Reference values of one sequence that tiles read."""
-    return sum(_row_bytes(n) for n in _tables(graph))
+    """What is kept of one sequence's reference values, and of their running aggregates from either end."""
+    values = sum(_kept_bytes(n, n.facts.kept) for n in _tables(graph))
+    aggregates = [n for n in graph.nodes(Section.TILE) if rule_of(n).runs_on]
+    return values + sum(2 * _kept_bytes(n.operands[1], n.facts.kept) for n in aggregates)
 
 
 def _passing_bytes(graph: Graph) -> int:
@@ -118,7 +120,7 @@ def _passing_bytes(graph: Graph) -> int:
 def _tables(graph: Graph) -> list[Node]:
     """Reference values that tiles read."""
     nodes = graph.nodes(Section.REFERENCE)
-    return [n for n in nodes if n.type.batched and any(u.in_tile for u in n.users)]
+    return [n for n in nodes if n.type.batched and any(u.in_tile and not rule_of(u).runs_on for u in n.users)]
 
 
 def _waiting_products(graph: Graph) -> list[Node]:
@@ -139,6 +141,11 @@ def _waiting_products(graph: Graph) -> list[Node]:
 def _row_bytes(node: Node) -> int:
     """Bytes of a value, per sequence."""
     return node.type.row_size * np.dtype(node.type.dtype).itemsize
+
+
+def _kept_bytes(node: Node, kept: Kept | None) -> int:
+    """Bytes of the kept part of a value, per sequence."""
+    return _row_bytes(node) if kept is None else _row_bytes(node) // node.type.extent(kept.axis) * kept.extent
 
 
 def _predicted(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:

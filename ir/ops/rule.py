@@ -135,6 +135,8 @@ class OpRule:
         over_windows: the tile op that aggregates a window with the reference's values before and after it.
         converts: the form it reads and the form it makes, where these differ.
         shape_only: operands of which only the place and the shape are read.
+        in_place: operands of the reference section that are read where its own rows are stored, and nowhere else.
+        runs_on: aggregates its first operand with running tables of its second.
         plumbing: moves rows between forms and places, without arithmetic of the model.
         any_carrier: reads rows wherever they are stored.
         regroups: puts elements of several axes together, or apart.
@@ -169,6 +171,8 @@ class OpRule:
     over_windows: str | None = None
     converts: tuple[Form, Form] | None = None
     shape_only: tuple[int, ...] = ()
+    in_place: tuple[int, ...] = ()
+    runs_on: bool = False
     plumbing: bool = False
     any_carrier: bool = False
     regroups: bool = False

@@ -61,11 +61,11 @@ def _rule(kind: str, **options: Any) -> OpRule:
 
 
 def _aggregate(kind: str, **options: Any) -> OpRule:
-    return OpRule(kind, LayerClass.AGGREGATION, _reduce, _gone, never, tile=True, **options)
+    return OpRule(kind, LayerClass.AGGREGATION, _reduce, _gone, never, tile=True, runs_on=True, **options)
 
 
 RULES = (
-    _rule("input_delta", plumbing=True, enters=True),
+    _rule("input_delta", plumbing=True, enters=True, in_place=(0,)),
     _rule("zero_delta", shape_only=(1,)),
     _rule("slice_assign", converts=(Form.DELTA, Form.VALUE), plumbing=True),
     _rule("difference", converts=(Form.VALUE, Form.DELTA), plumbing=True),
@@ -73,11 +73,11 @@ RULES = (
     _rule("realign", any_carrier=True, plumbing=True),
     OpRule(
         "reference_window", LayerClass.SEE_THROUGH, _window_type, _stay, always,
-        tile=True, shape_only=(1,), any_carrier=True, plumbing=True,
+        tile=True, shape_only=(1,), any_carrier=True, in_place=(0,), plumbing=True,
     ),
     _aggregate("window_max", drops_nan=True),
     _aggregate("window_min", drops_nan=True),
     _aggregate("window_logsumexp"),
-    OpRule("window_softmax_pool", LayerClass.AGGREGATION, _pool, _gone, tile=True),
+    OpRule("window_softmax_pool", LayerClass.AGGREGATION, _pool, _gone, tile=True, runs_on=True),
     *recurrent.TILE_RULES,
 )  # fmt: skip

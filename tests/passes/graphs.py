@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastism_compiler.ir import BATCH, ChangeRanges, Graph, Node, TensorType
 from fastism_compiler.ir.verifier import Promises
 from fastism_compiler.passes import Context, Pipeline, default_pipeline
@@ -53,16 +55,16 @@ def wide_convolutions() -> Graph:
     return t.finish(t.conv(t.op("relu", t.conv(t.x, 64, taps=9)), 64, taps=9))
 
 
-def context(graph: Graph, stop_at: frozenset[str] = frozenset(), jit: bool = True) -> Context:
+def context(graph: Graph, stop_at: frozenset[str] = frozenset(), jit: bool = True, ranges: Any = None) -> Context:
     assert graph.sequence is not None
-    return Context(ChangeRanges.of(None, graph.sequence.type.extent(1)), stop_at, jit, batch_size=2)
+    return Context(ChangeRanges.of(ranges, graph.sequence.type.extent(1)), stop_at, jit, batch_size=2)
 
 
-def run_until(graph: Graph, name: str, stop_at: frozenset[str] = frozenset()) -> Graph:
+def run_until(graph: Graph, name: str, stop_at: frozenset[str] = frozenset(), ranges: Any = None) -> Graph:
     """Run the default pipeline up to and including the pass called `name`."""
     passes = default_pipeline()
     last = passes.names().index(name) + 1
-    return Pipeline(passes.passes[:last]).run(graph, context(graph, stop_at))
+    return Pipeline(passes.passes[:last]).run(graph, context(graph, stop_at, ranges=ranges))
 
 
 def promises_until(name: str) -> Promises:

@@ -31,7 +31,7 @@ class ForgetfulPass(fc.Pass):
 def test_default_order() -> None:
     assert fc.default_pipeline().names() == [
         "canonicalize", "classify-layers", "demand", "propagate-ranges", "segment", "insert-slice-assign",
-        "compose-convolutions", "select-kernels", "place-windows", "plan-tiles", "choose-program",
+        "compose-convolutions", "select-kernels", "place-windows", "trim-tables", "plan-tiles", "choose-program",
     ]  # fmt: skip
 
 
