@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,8 +165,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     program = _assemble(factory, parts, options, budget, _notes(narrowed, options))
     before = source.origin.fingerprint()
     _prove(program, options.verify)
-    if source.origin.writes:
-        _use_once(program)
+    source.origin.rehearse()
     kept = source.origin.steady(before, source.origin.fingerprint())
     program.follow(changed=lambda: source.origin.changed(kept), recipe=_Recipe(source.model, options))
     return program
@@ -271,16 +269,6 @@ def _prove(program: CompiledISM, verify: bool) -> None:
         check_independence(program)
     if verify:
         program.verify(replace_with=random_replacement(program), ranges=4)
-
-
-def _use_once(program: CompiledISM) -> None:
-    """Call the model, so that it shows which attributes its calls write.
-
-    One that refuses random inputs, in whatever way, shows nothing: what its calls write then counts as a change, and
-    costs a compilation.
-    """
-    with suppress(Exception):
-        program.naive.step_by_step(random_inputs(program, sequences=1))
 
 
 def _notes(narrowed: Narrowed, options: CompileOptions) -> list[str]:

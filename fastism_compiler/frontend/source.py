@@ -83,10 +83,8 @@ class Origin(ABC):
         """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
         return {}
 
-    @property
-    def writes(self) -> bool:
-        """Whether calls of the model may write attributes of its layers: they are the user's own code."""
-        return False
+    def rehearse(self) -> None:
+        """Let calls of the model write what they write in attributes of its layers, where these are a user's own."""
 
     def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of fingerprints before and after the model was used: what its use does not change."""

@@ -35,11 +35,11 @@ class Tiles:
 
     Attributes:
         job: `[N, T]` job in each row.
-        slot: `[n]` flat row in which each job's result is found.
+        own: `[N, T]` bool, rows that are the first of their job.
     """
 
     job: Index
-    slot: Index
+    own: npt.NDArray[np.bool_]
 
 
 def jobs_of_groups(jobs: Jobs, groups: Table) -> Table:
@@ -64,7 +64,6 @@ def cut_tiles(jobs: Jobs, groups: Table, size: int) -> Tiles:
     rows = np.repeat(begin - first, sizes) + np.arange(len(order))
     job = np.full(int(padded.sum()), -1)
     job[rows] = np.arange(len(order))
+    own = job >= 0
     job = order[np.maximum.accumulate(job)]
-    slot = np.empty(len(order), dtype=np.int32)
-    slot[order] = rows
-    return Tiles(job.reshape(-1, size).astype(np.int32), slot)
+    return Tiles(job.reshape(-1, size).astype(np.int32), own.reshape(-1, size))

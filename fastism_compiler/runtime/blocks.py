@@ -8,6 +8,7 @@ in the cache of its core. All lanes read the tables of one reference pass.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.types import effect_dtype
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.mutations.jobs import Jobs, Tiles, cut_tiles, jobs_of_groups
+from fastism_compiler.mutations.jobs import Jobs, cut_tiles, jobs_of_groups
 from fastism_compiler.results.blocks import OutputWindow
 from fastism_compiler.results.effects import effect
 from fastism_compiler.runtime.threads import side_by_side
@@ -97,18 +98,20 @@ def run_block(programs: BlockPrograms, inputs: Sequence[Array], jobs: Jobs, *, d
     reference_pass = programs.reference_pass(shape.sequences)
     tiles = cut_tiles(jobs, programs.groups, shape.rows)
     replacement = _on_carrier(jobs.replacement, programs.ranges, jobs.change, programs.length)
+    results = _Results(len(jobs))
     with strict_float32():
         tables, references = reference_pass([tf.constant(_fill(x, shape.sequences)) for x in inputs])
         loop = _Loop(programs.tile_loop(shape), shape, tables, delta)
         cuts = np.linspace(0, len(tiles.job), min(programs.lanes, len(tiles.job)) + 1).astype(int)
 
-        def run(lane: int) -> list[tuple[list[Array], Array]]:
-            return loop.run(tiles.job[cuts[lane] : cuts[lane + 1]], jobs, replacement)
+        def run(lane: int) -> None:
+            for first in range(cuts[lane], cuts[lane + 1], shape.tiles):
+                part = slice(first, min(first + shape.tiles, cuts[lane + 1]))
+                job, own = tiles.job[part], tiles.own[part]
+                results.put(job[own], own, *loop.run(job, jobs, replacement))
 
-        parts = side_by_side(run, len(cuts) - 1)
-    pieces = [piece for part in parts for piece in part]
-    outputs = [_gather([p[0][k] for p in pieces], tiles) for k in range(len(pieces[0][0]))]
-    block = Block(outputs, _gather([p[1] for p in pieces], tiles), [y.numpy()[:count] for y in references])
+        side_by_side(run, len(cuts) - 1)
+    block = Block(results.outputs, results.trusted, [y.numpy()[:count] for y in references])
     if delta:
         _subtract(block, jobs, programs.windows)
     return block
@@ -123,18 +126,34 @@ class _Loop:
     tables: list[Any]
     delta: bool
 
-    def run(self, job: Array, jobs: Jobs, replacement: Array) -> list[tuple[list[Array], Array]]:
-        """Outputs and trust of tiles `job [n, T]`, `[active, T, ...]` each, call by call."""
-        return [
-            self._call(job[b : b + self.shape.tiles], jobs, replacement) for b in range(0, len(job), self.shape.tiles)
-        ]
-
-    def _call(self, job: Array, jobs: Jobs, replacement: Array) -> tuple[list[Array], Array]:
+    def run(self, job: Array, jobs: Jobs, replacement: Array) -> tuple[list[Array], Array]:
+        """Outputs and trust of tiles `job [n, T]`, at most as many as one call takes: `[n, T, ...]` each."""
         active = len(job)
         job = _fill(job, self.shape.tiles)
         tables = [tf.constant(t) for t in (jobs.sequence[job], jobs.change[job], replacement[job])]
         outputs, trusted = self.run_tiles(self.tables, *tables, tf.constant(active), tf.constant(self.delta))
         return [y.numpy()[:active] for y in outputs], trusted.numpy()[:active]
+
+
+class _Results:
+    """Rows of results in the order of their jobs, written by several threads, each as it gets them.
+
+    Args:
+        count: jobs.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.outputs: list[Array] = []
+        self.trusted = np.ones(count, bool)
+        self._lock = threading.Lock()
+
+    def put(self, job: Array, own: Array, outputs: list[Array], trusted: Array) -> None:
+        """Write the rows `own [n, T]` of `outputs` (`[n, T, ...]` each); they are those of `job`, in this order."""
+        with self._lock:
+            if not self.outputs:
+                self.outputs = [np.empty((len(self.trusted), *y.shape[2:]), y.dtype) for y in outputs]
+        for result, y in zip([*self.outputs, self.trusted], [*outputs, trusted], strict=True):
+            result[job] = y.reshape(-1, *y.shape[2:]) if own.all() else y[own]
 
 
 def _subtract(block: Block, jobs: Jobs, windows: Sequence[OutputWindow | None]) -> None:
@@ -162,10 +181,3 @@ def carrier_rows(ranges: ChangeRanges, length: int) -> Table:
 def _fill(x: Array, rows: int) -> Array:
     """Repeat the last entry up to `rows`."""
     return x if len(x) == rows else np.concatenate([x, np.repeat(x[-1:], rows - len(x), axis=0)])
-
-
-def _gather(pieces: list[Array], tiles: Tiles) -> Array:
-    """Results `[n, T, ...]` of consecutive calls, in the order of the jobs."""
-    flat = [p.reshape(p.shape[0] * p.shape[1], *p.shape[2:]) for p in pieces]
-    rows = flat[0] if len(flat) == 1 else np.concatenate(flat)
-    return np.ascontiguousarray(rows[tiles.slot])

@@ -347,7 +347,8 @@ class Program:
     def _join(self, blocks: Iterator[tuple[slice, slice, list[Any]]], sparse: bool) -> Any:
         """Blocks of all ranges, one after the other."""
         join = SparseDeltas.concatenate if sparse else np.concatenate
-        return self._finish([join(parts) for parts in zip(*[flat for *_, flat in blocks], strict=True)])
+        outputs = list(zip(*[flat for *_, flat in blocks], strict=True))
+        return self._finish([parts[0] if len(parts) == 1 else join(parts) for parts in outputs])
 
     def _finish(self, flat: list[Any]) -> Any:
         if len(flat) == len(self.output_dtypes):

@@ -37,6 +37,11 @@ class Placed:
     jobs: Jobs
     at: tuple[Array, ...]
 
+    def fills(self, shape: tuple[int, ...]) -> bool:
+        """Whether they are all cells of a result of this shape, in their order."""
+        cells = int(np.prod(shape))
+        return len(self.jobs) == cells and bool((np.ravel_multi_index(self.at, shape) == np.arange(cells)).all())
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -176,6 +181,8 @@ class Scorer:
         results: list[Array] | None = None
         for part in placed:
             scored = self.score(part.engine, block, part.jobs, delta)
+            if part.fills((len(block[0]), *shape)):
+                return [y.reshape(len(block[0]), *shape, *y.shape[1:]) for y in scored.outputs]
             if results is None:
                 results = [_unchanged(y, shape, delta) for y in scored.references]
             for result, y in zip(results, scored.outputs, strict=True):

@@ -79,6 +79,11 @@ class NaiveRows:
         packed = keras.tree.pack_sequence_as(self._structure, inputs)
         return list(keras.tree.flatten(self._model(packed, training=False)))
 
+    def trace(self) -> None:
+        """Trace the model for any number of sequences, without running it."""
+        types = [self._inputs.taken(i) for i in range(len(self._inputs.types))]
+        self._traced.get_concrete_function([tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in types])
+
     def _with_open_batch(self, inputs: list[Array]) -> list[Any]:
         """One trace serves every number of sequences, where the model can be traced without knowing it."""
         if self._open is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,10 +50,14 @@ class KerasOrigin(Origin):
         """Which layers compute what (see `fingerprint`)."""
         return fingerprint(self.model)
 
-    @property
-    def writes(self) -> bool:
-        """Whether there are layers that Keras has not written."""
-        return any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)])
+    def rehearse(self) -> None:
+        """Trace the model, where there are layers that Keras has not written.
+
+        One that cannot be traced shows nothing: what its calls write then counts as a change, and costs a compilation.
+        """
+        if any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)]):
+            with suppress(Exception):  # whatever a user's code raises
+                self.oracle(rows=1).trace()
 
     def steady(self, one: Fingerprint, other: Fingerprint) -> Fingerprint:
         """What calls of the model do not write themselves."""
