@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fastism_compiler.assembly import Assembly
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.frontend.registry import read_model
 from fastism_compiler.frontend.selection import Narrowed, Selection
@@ -15,17 +16,15 @@ from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.host.targets import Target
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.queries import rule_of
-from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import letters_of
 from fastism_compiler.options import CompileOptions, has_float64
 from fastism_compiler.passes import Pipeline
-from fastism_compiler.passes.compose_convolutions import cut_pairs
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
-from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_width
-from fastism_compiler.planning.memory import choose_batch_size, naive_rows, parse_budget, rows_within, tile_bytes
+from fastism_compiler.planning.buckets import split_by_width
+from fastism_compiler.planning.memory import Budget, naive_rows, rows_within, tile_bytes
 from fastism_compiler.runtime.engine import Engine, sequence_type
 from fastism_compiler.runtime.engine_factory import EngineFactory, Resources
-from fastism_compiler.runtime.scoring import Parts, Scorer
+from fastism_compiler.runtime.scoring import Parts
 from fastism_compiler.runtime.verification import check_independence, random_inputs, random_replacement
 
 
@@ -136,7 +135,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     selection = Selection(source, options.outputs, options.reduce)
     narrowed = selection.narrow(source)
     graph = narrowed.source.graph
-    budget, machine = parse_budget(options.memory_budget), options.machine
+    budget, machine = Budget.of(options.memory_budget), options.machine
     lanes = 1 if machine.gpu else default_lanes()
     factory = EngineFactory(
         narrowed=narrowed,
@@ -146,8 +145,8 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         jit=options.jit and not has_float64(graph),
         precision=options.precision,
         resources=Resources(
-            most_rows=rows_within(selection, budget),
-            tile_bytes=tile_bytes(budget, lanes, machine),
+            most_rows=rows_within(selection, budget.bytes),
+            tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
             lanes=lanes,
             machine=machine,
@@ -156,7 +155,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     parts = Parts(
         inputs=source.inputs,
         selection=selection,
-        naive=source.origin.oracle(naive_rows(graph, budget, machine)),
+        naive=source.origin.oracle(naive_rows(graph, budget.bytes, machine)),
         ranges=ChangeRanges.of(options.ranges, sequence_type(graph).extent(1)),
         letters=factory.letters,
     )
@@ -193,56 +192,21 @@ class _Recipe:
 
 
 def _assemble(
-    factory: EngineFactory, parts: Parts, options: CompileOptions, budget: int, notes: Sequence[str]
+    factory: EngineFactory, parts: Parts, options: CompileOptions, budget: Budget, notes: Sequence[str]
 ) -> CompiledISM:
-    """Choose the block size, and make the program of one engine per bucket of ranges."""
-    source, most_sequences = factory.narrowed.source, options.most_sequences
-    make = _remembered(factory, parts.ranges)
-    buckets = split_by_width(parts.ranges)
-    if not any(make(b, most_sequences).naive for b in buckets):
-        length = parts.inputs.types[parts.inputs.sequence].extent(1)
-
-        def cost(members: Array) -> float:
-            engine = make(members, most_sequences)
-            return scan_cost(engine.graph, engine.context)
-
-        def cut(members: Array) -> Sequence[Array]:
-            return cut_pairs(make(members, most_sequences).graph)
-
-        buckets = split_by_edge(parts.ranges, length, buckets, cost, cut)
-
-    def engines_for(sequences: int, sparse: bool = False) -> list[Engine]:
-        return [make(b, sequences, sparse) for b in buckets]
-
-    block = choose_batch_size(engines_for, parts.selection, most_sequences, budget)
-
-    def scorer_for(sparse: bool) -> Scorer:
-        return Scorer(parts, buckets, engines_for(block, sparse), lambda ranges: factory(ranges, block), block)
-
+    """The program of one engine per bucket of ranges."""
+    source, assembly = factory.narrowed.source, Assembly(factory, parts, options.most_sequences, budget)
     whole = options.outputs is None and options.reduce is None
     return CompiledISM(
         name=source.graph.name,
-        scorer_for=scorer_for,
+        scorer_for=assembly.scorer,
         alphabet=options.alphabet,
-        batch_size=block,
+        batch_size=assembly.batch_size,
         most_rows=factory.resources.most_rows,
         precision=options.precision,
         output_dtypes=source.output_dtypes if whole else (),
-        notes=notes,
+        notes=[*notes, *assembly.notes],
     )
-
-
-def _remembered(factory: EngineFactory, ranges: ChangeRanges) -> Callable[..., Engine]:
-    """`(range numbers, sequences, sparse=False) -> engine`, each made once."""
-    made: dict[tuple[bytes, int, bool], Engine] = {}
-
-    def make(members: Array, sequences: int, sparse: bool = False) -> Engine:
-        key = (members.tobytes(), sequences, sparse)
-        if key not in made:
-            made[key] = factory(ranges.subset(members), sequences, sparse)
-        return made[key]
-
-    return make
 
 
 def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactory:

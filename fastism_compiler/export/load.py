@@ -28,7 +28,7 @@ from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
 from fastism_compiler.runtime.program import Program
-from fastism_compiler.runtime.scoring import Parts, Scorer
+from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
 def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
@@ -119,7 +119,11 @@ class LoadedISM(Program):
             if sparse:
                 raise UnsupportedError("a loaded program returns whole results", expected="sparse=False")
             engines = [make_engine(ranges.subset(b)) for b in buckets]
-            return Scorer(parts, buckets, engines, make_engine, manifest.batch_size)
+
+            def specialise(others: ChangeRanges) -> list[Share]:
+                return [(np.arange(others.count), make_engine(others))]
+
+            return Scorer(parts, buckets, engines, specialise, manifest.batch_size)
 
         super().__init__(
             name=manifest.model,

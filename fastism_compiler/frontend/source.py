@@ -84,7 +84,8 @@ class Origin(ABC):
         return {}
 
     def rehearse(self) -> None:
-        """Let calls of the model write what they write in attributes of its layers, where these are a user's own."""
+        """Let calls of the model write what they write in attributes of a user's own layers; nothing without such."""
+        return
 
     def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of fingerprints before and after the model was used: what its use does not change."""

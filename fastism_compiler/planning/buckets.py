@@ -21,6 +21,8 @@ Mask = npt.NDArray[np.bool_]
 _MOST = 4
 _FEWEST = 64
 """Ranges of a bucket that is worth splitting."""
+_WORTH_HALVING = 0.9
+"""Memory of half a bucket, relative to the whole, above which halving it helps no more."""
 
 
 def split_by_width(ranges: ChangeRanges) -> list[Table]:
@@ -65,6 +67,41 @@ def split_by_edge(
         places = sorted({int((room[bucket] > most).sum()) for most in reached} - {0})
         parts += [np.sort(bucket)] if few else _split(by_room, places, cost)
     return parts
+
+
+def split_by_memory(
+    ranges: ChangeRanges, buckets: Sequence[Table], need: Callable[[Table], int], budget: int
+) -> list[Table]:
+    """Split buckets whose ranges lie too far apart for what one program keeps of a sequence.
+
+    A program keeps the part of each reference value that its ranges read. Ranges next to each other read next to the
+    same; each part then has a reference pass of its own.
+
+    Args:
+        ranges: all change ranges.
+        buckets: range numbers by bucket.
+        need: bytes that the program of some ranges takes.
+        budget: bytes that it should take.
+
+    Returns:
+        Buckets, parts of one in the order of the sequence; a bucket that takes no less in two parts stays whole.
+    """
+    parts: list[Table] = []
+    for bucket in buckets:
+        in_order = bucket[np.argsort(ranges.lo[bucket], kind="stable")]
+        parts += [np.sort(part) for part in _in_halves(in_order, need, budget)]
+    return parts
+
+
+def _in_halves(members: Table, need: Callable[[Table], int], budget: int) -> list[Table]:
+    """Ranges in the order of the sequence, halved until each part fits, or halving does not help."""
+    whole = need(members)
+    if whole <= budget or len(members) == 1:
+        return [members]
+    halves = np.array_split(members, 2)
+    if max(map(need, halves)) > _WORTH_HALVING * whole:
+        return [members]
+    return [part for half in halves for part in _in_halves(half, need, budget)]
 
 
 def _split(by_room: Table, places: Sequence[int], cost: Callable[[Table], float]) -> list[Table]:

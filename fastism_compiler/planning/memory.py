@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +27,27 @@ _SHARE_OF_FREE = 0.5
 _SHARE_OF_RESULTS = 0.25
 _SHARE_OF_WHOLE = 0.5
 _TILE_PARTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much memory a block may take.
+
+    Attributes:
+        bytes: what to plan for.
+        most: what may be taken where less is not enough: all that is free, if nobody has set the budget.
+        given: somebody has set it.
+    """
+
+    bytes: int
+    most: int
+    given: bool
+
+    @staticmethod
+    def of(option: float | str | None) -> Budget:
+        """From the option of `compile` (see `parse_budget`)."""
+        size = parse_budget(option)
+        return Budget(size, size if option is not None else int(size / _SHARE_OF_FREE), option is not None)
 
 
 def parse_budget(budget: float | str | None) -> int:
@@ -108,13 +130,29 @@ def _table_bytes(graph: Graph) -> int:
 
 
 def _passing_bytes(graph: Graph) -> int:
-    """Reference values of one sequence that are gone before the first tile: two of a chain, or all products of tables.
+    """Reference values of one sequence that are gone before the first tile.
 
     XLA computes the activation of a product and writes the table of its sum
-    with the bias when the chain is done, so the products wait for it.
+    with the bias when the chain is done, so the products wait for it. It cuts
+    what is kept of a table out of a copy.
     """
-    chain = sorted(_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched)[-2:]
-    return max(sum(chain), sum(map(_row_bytes, _waiting_products(graph))))
+    batched = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
+    copied = max((_row_bytes(n) for n in batched if n.facts.kept is not None), default=0)
+    return max(_alive_at_once(batched) + copied, sum(map(_row_bytes, _waiting_products(graph))))
+
+
+def _alive_at_once(nodes: Sequence[Node]) -> int:
+    """The most bytes that values of one sequence take at once, each from its making to its last use."""
+    place = {n: i for i, n in enumerate(nodes)}
+    last = {n: max((place[u] for u in n.users if u in place), default=i) for n, i in place.items()}
+    most = alive = 0
+    ending: dict[int, int] = {}
+    for node, i in place.items():
+        alive += _row_bytes(node)
+        most = max(most, alive)
+        ending[last[node]] = ending.get(last[node], 0) + _row_bytes(node)
+        alive -= ending.pop(i, 0)
+    return most
 
 
 def _tables(graph: Graph) -> list[Node]:
@@ -148,7 +186,8 @@ def _kept_bytes(node: Node, kept: Kept | None) -> int:
     return _row_bytes(node) if kept is None else _row_bytes(node) // node.type.extent(kept.axis) * kept.extent
 
 
-def _predicted(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:
+def bytes_within(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:
+    """What `predict_bytes` says where whole mutants keep to the budget."""
     rows = naive_rows(engine.graph, budget, engine.context.machine)
     return predict_bytes(engine, selection, sequences, rows)
 
@@ -209,7 +248,7 @@ def choose_batch_size(engines_for: Callable[[int], Sequence[Engine]], selection:
     """
     size = 1 << (most.bit_length() - 1)
     while True:
-        need = max(_predicted(e, selection, size, budget) for e in engines_for(size))
+        need = max(bytes_within(e, selection, size, budget) for e in engines_for(size))
         if need <= budget:
             return size
         if size == 1:

@@ -11,6 +11,7 @@ from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.base import Measure
+from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 from fastism_compiler.passes.cost.model import FITTED, CostModel
 from fastism_compiler.runtime.devices import ShardedEngine
@@ -69,6 +70,11 @@ class EngineFactory:
     def with_resources(self, **changes: Any) -> EngineFactory:
         """The same with other resources."""
         return replace(self, resources=replace(self.resources, **changes))
+
+    def of_whole_mutants(self) -> EngineFactory:
+        """One whose engines leave every mutant to the model itself."""
+        whole = ChooseProgramPass(break_even=float("inf"))
+        return replace(self, pipeline=self.pipeline.replace(whole.name, whole))
 
     def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """An engine for blocks of this many sequences.

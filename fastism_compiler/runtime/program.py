@@ -175,13 +175,12 @@ class Program:
         results: list[Array] | None = None
         for first, block in self._blocks(arrays):
             for width, members in placed.by_width(first, first + len(block[0])):
-                engine = self.scorer.engine_of_width(width)
                 jobs = placed.jobs(members, first, width, block[self.inputs.sequence])
-                scored = self.scorer.score(engine, block, jobs, delta)
-                if results is None:
-                    results = [np.zeros((len(variants), *y.shape[1:]), y.dtype) for y in scored.outputs]
-                for result, y in zip(results, scored.outputs, strict=True):
-                    result[members] = y
+                for rows, outputs in self.scorer.score_of_width(width, block, jobs, delta):
+                    if results is None:
+                        results = [np.zeros((len(variants), *y.shape[1:]), y.dtype) for y in outputs]
+                    for result, y in zip(results, outputs, strict=True):
+                        result[members[rows]] = y
         return self._finish(results or [])
 
     def reference(self, x: Any) -> Any:

@@ -29,6 +29,10 @@ Whole = Callable[[Sequence[Array]], list[Array]]
 """Flat outputs `[n, *out]` of whole sequences, flat `[n, ...]`."""
 
 
+Share = tuple[Array, AnyEngine]
+"""Numbers of change ranges, and the engine that they are shared out to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Jobs of one engine, and the cells `[b, r, ...]` of a block's result that they fill."""
@@ -69,7 +73,7 @@ class Scorer:
         parts: what is the same whatever the engines return.
         buckets: range numbers, one array for each engine.
         engines: one per bucket.
-        make_engine: specialises the model to other ranges.
+        specialise: shares other ranges out to engines.
         batch_size: most sequences per block.
     """
 
@@ -78,7 +82,7 @@ class Scorer:
         parts: Parts,
         buckets: Sequence[Array],
         engines: Sequence[AnyEngine],
-        make_engine: Callable[[ChangeRanges], AnyEngine],
+        specialise: Callable[[ChangeRanges], Sequence[Share]],
         batch_size: int,
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
@@ -86,8 +90,8 @@ class Scorer:
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
         self.engines = list(engines)
-        self._make_engine, self._batch_size = make_engine, batch_size
-        self._by_width: dict[int, AnyEngine] = {}
+        self._specialise, self._batch_size = specialise, batch_size
+        self._of_width: dict[int, Sequence[Share]] = {}
         self._lock = threading.Lock()
 
     def references(self, arrays: list[Array]) -> list[Array]:
@@ -222,24 +226,34 @@ class Scorer:
 
     # Single jobs, for variants and for verification
 
-    def engine_of_width(self, width: int) -> AnyEngine:
-        """An engine for every position at one width."""
+    def score_of_width(
+        self, width: int, block: list[Array], jobs: Jobs, delta: bool
+    ) -> Iterator[tuple[Array, list[Array]]]:
+        """Score jobs whose change range `i` is `[i, i + width)`: numbers of jobs, and their flat results."""
+        for engine, rows, change in _shared_out(self._shares_of_width(width), jobs.change):
+            chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows])
+            yield rows, self.score(engine, block, chosen, delta).outputs
+
+    def _shares_of_width(self, width: int) -> Sequence[Share]:
+        """Engines for every position at one width."""
         with self._lock:
-            if width not in self._by_width:
+            if width not in self._of_width:
                 length = self.inputs.types[self.inputs.sequence].extent(1)
                 lo = np.arange(length - width + 1, dtype=np.int64)
                 everywhere = ChangeRanges(lo, lo + width)
-                same = [e for e in self.engines if e.ranges.equals(everywhere)]
-                self._by_width[width] = same[0] if same else self._make_engine(everywhere)
-            return self._by_width[width]
+                same = [(lo, e) for e in self.engines if e.ranges.equals(everywhere)]
+                self._of_width[width] = same or self._specialise(everywhere)
+            return self._of_width[width]
 
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """Score `jobs` over the program's ranges, block by block: flat `[n, *out]`."""
         results: list[Array] | None = None
+        shares = list(zip(self.buckets, self.engines, strict=True))
         for first in range(0, len(arrays[0]), self._batch_size):
             block = [x[first : first + self._batch_size] for x in arrays]
-            here = (jobs.sequence >= first) & (jobs.sequence < first + len(block[0]))
-            for engine, rows, change in self._by_engine(jobs, here):
+            own = np.flatnonzero((jobs.sequence >= first) & (jobs.sequence < first + len(block[0])))
+            for engine, some, change in _shared_out(shares, jobs.change[own]):
+                rows = own[some]
                 replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
                 chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
                 scored = self.score(engine, block, chosen, delta=False)
@@ -249,15 +263,6 @@ class Scorer:
                     result[rows] = y
         return results or []
 
-    def _by_engine(self, jobs: Jobs, some: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
-        """Engines with jobs among `some`: the engine, the jobs' numbers, and its own numbers of their ranges."""
-        for members, engine in zip(self.buckets, self.engines, strict=True):
-            place = np.full(self.ranges.count, -1)
-            place[members] = np.arange(len(members))
-            rows = np.flatnonzero(some & (place[jobs.change] >= 0))
-            if len(rows):
-                yield engine, rows, place[jobs.change[rows]].astype(np.int32)
-
     def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """The same by the model itself."""
         return self._naive_rows(self.naive, self.ranges, arrays, jobs)
@@ -266,6 +271,16 @@ class Scorer:
         """The same by the model in float64; nothing where there is none."""
         exact = self.naive.in_float64()
         return [] if exact is None else self._naive_rows(exact, self.ranges, arrays, jobs)
+
+
+def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
+    """Engines with jobs of these change ranges: the engine, the jobs' numbers, and its own numbers of their ranges."""
+    for members, engine in shares:
+        place = np.full(max(members.max(), change.max(initial=0)) + 1, -1)
+        place[members] = np.arange(len(members))
+        rows = np.flatnonzero(place[change] >= 0)
+        if len(rows):
+            yield engine, rows, place[change[rows]].astype(np.int32)
 
 
 def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:

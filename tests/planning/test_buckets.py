@@ -7,7 +7,7 @@ from fastism_compiler.ir import ChangeRanges, Section, TensorType
 from fastism_compiler.passes import Context, default_pipeline
 from fastism_compiler.passes.cost.rows import stored_size
 
-from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_width
+from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by_memory, split_by_width
 from tests.passes.graphs import Tiny, conv_relu_pool_dense
 
 LENGTH = 300
@@ -118,3 +118,17 @@ def test_models_without_pairs_are_planned_no_more_often() -> None:
 
     split_by_edge(EVERYWHERE, LENGTH, split_by_width(EVERYWHERE), cost, lambda members: [])
     assert len(set(planned)) == 1 + 2 + 3 + 4, "in up to four equal parts, as ever"
+
+
+def test_ranges_far_apart_are_cut_into_groups_until_each_fits() -> None:
+    def need(members: np.ndarray) -> int:  # type: ignore[type-arg]
+        return int(10 + np.ptp(EVERYWHERE.lo[members]))
+
+    shuffled = np.random.default_rng(0).permutation(LENGTH)
+    groups = split_by_memory(EVERYWHERE, [shuffled], need, 100)
+    assert max(map(need, groups)) <= 100 and len(groups) == 4
+    np.testing.assert_array_equal(np.concatenate(groups), np.arange(LENGTH))
+
+
+def test_ranges_that_need_as_much_apart_stay_together() -> None:
+    assert len(split_by_memory(EVERYWHERE, split_by_width(EVERYWHERE), lambda members: 1000, 100)) == 1

@@ -6,12 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 from fastism_compiler.passes import TWO_CORES
 from tensorflow.python.client import device_lib
 
 import fastism_compiler as fc
 from fastism_compiler.host import hardware
+from fastism_compiler.models.randomize import randomize
 from fastism_compiler.planning import memory
 from fastism_compiler.planning.memory import tile_bytes
 
@@ -52,3 +54,35 @@ def test_the_default_budget_is_half_of_the_smallest_memory(monkeypatch: pytest.M
     monkeypatch.setattr(device_lib, "list_local_devices", lambda: devices)
     assert memory.parse_budget(None) == 8 << 30
     assert memory.parse_budget("2GiB") == 2 << 30
+
+
+def long_model() -> keras.Model:
+    """What its tables hold of a sequence is most of what it takes."""
+    h = x = keras.Input((2000, 4))
+    for _ in range(6):
+        h = keras.layers.Conv1D(16, 3, padding="same", activation="relu")(h)
+    return randomize(keras.Model(x, keras.layers.Dense(2)(keras.layers.GlobalMaxPooling1D()(h))))
+
+
+def test_ranges_are_scored_in_groups_where_the_tables_of_all_exceed_the_budget() -> None:
+    model = long_model()
+    whole = fc.compile(model, batch_size=1, verify=False)
+    small = fc.compile(model, memory_budget=0.7 * whole.plan.bytes, batch_size=1, verify=False)
+    assert len(small.buckets) > len(whole.buckets)
+    assert any("groups" in note for note in small.plan.notes)
+    assert small.plan.bytes <= 0.7 * whole.plan.bytes
+    x = np.eye(4, dtype="float32")[np.arange(2000) % 4][None]
+    variants = [(0, 1999, "C"), (0, 3, "A"), (0, 1000, "GG"), (0, 0, "T"), (0, 1500, "CC")]
+    np.testing.assert_allclose(small(x), whole(x), atol=1e-6)
+    np.testing.assert_allclose(small.variants(x, variants), whole.variants(x, variants), atol=1e-6)
+
+
+def test_the_default_budget_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what is free is what programs are planned for; they may take all of it, and then the model itself runs."""
+    model = long_model()
+    need = fc.compile(model, ranges=[(9, 10)], verify=False, memory_budget="1GiB", batch_size=1).plan.bytes
+    for free, naive in ((1.5 * need, False), (0.5 * need, True)):
+        monkeypatch.setattr(memory, "free_memory", lambda free=free: free)
+        plan = fc.compile(model, ranges=[(9, 10)], verify=False, batch_size=1).plan
+        assert plan.naive == naive
+        assert any("the model itself" in note for note in plan.notes) == naive
