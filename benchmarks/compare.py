@@ -134,9 +134,9 @@ def run_case(name: str, sequences: int, with_memory: bool) -> Result:
     )
 
 
-def relative_error(program: Any, x: Any) -> float:
+def relative_error(program: Any, x: Any, ranges: int = 8) -> float:
     """Largest difference from naive ISM at a few positions, relative to the largest value of the same output."""
-    report, references = program.verify(x, ranges=8), keras.tree.flatten(program.reference(x))
+    report, references = program.verify(x, ranges=ranges), keras.tree.flatten(program.reference(x))
     return max(o.max_error / float(np.abs(y).max()) for o, y in zip(report.outputs, references, strict=True))
 
 

@@ -83,9 +83,9 @@ class Origin(ABC):
         """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
         return {}
 
-    def rehearse(self) -> None:
-        """Let calls of the model write what they write in attributes of a user's own layers; nothing without such."""
-        return
+    def rehearse(self) -> bool:
+        """Let calls of the model write what they write in attributes of a user's own layers; whether there are such."""
+        return False
 
     def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of fingerprints before and after the model was used: what its use does not change."""

@@ -8,7 +8,7 @@ from fastism_compiler.models.activity import danq, deepstarr, optimus_5prime, sc
 from fastism_compiler.models.basset import basset, factorized_basset
 from fastism_compiler.models.beluga import beluga
 from fastism_compiler.models.bpnet import bpnet, bpnet_control_tracks
-from fastism_compiler.models.large import basenji2, borzoi, enformer, spliceai
+from fastism_compiler.models.large import basenji2, borzoi, enformer, promoterai, spliceai
 from fastism_compiler.models.profile import chrombpnet, dilated_cnn
 from fastism_compiler.models.sei import sei
 
@@ -26,6 +26,7 @@ __all__ = [
     "enformer",
     "factorized_basset",
     "optimus_5prime",
+    "promoterai",
     "scbasset",
     "sei",
     "spliceai",

@@ -1,4 +1,4 @@
-"""Basenji2, SpliceAI, Enformer and Borzoi: take a small `scale` for a copy of the same structure."""
+"""Basenji2, SpliceAI, Enformer, Borzoi and PromoterAI; each can be built as a small copy of the same structure."""
 
 from __future__ import annotations
 
@@ -143,6 +143,44 @@ def enformer(
     x = L.Dropout(0.05)(_norm_conv(x, 2 * x.shape[-1], 1))
     x = L.Conv1D(tracks, 1, activation="softplus")(_enformer_gelu(x))
     return randomize(keras.Model(inputs, x, name="enformer"), seed)
+
+
+def promoterai(
+    length: int = 20_480,
+    tracks: int = 1024,
+    blocks: int = 24,
+    channels: int = 1024,
+    crop: int = 8192,
+    shortcuts: int = 4,
+    seed: int = 0,
+) -> Any:
+    """PromoterAI (Jaganathan et al. 2025): blocks of a dilated depthwise convolution and two Dense layers.
+
+    Args:
+        length: sequence length.
+        tracks: outputs per position.
+        blocks: the dilation of block `i` is 2 to the power of `i // 2 - 1`.
+        channels: of every block; the Dense layer in the middle has four times as many.
+        crop: positions cut off at either end.
+        shortcuts: every so many blocks have a head, and the heads are averaged.
+        seed: of the random weights.
+
+    Returns:
+        A model `[B, length, 4] -> [B, length - 2 crop, tracks]`.
+    """
+    x = inputs = L.Input((length, 4))
+    x = L.Conv1D(channels, 1, activation="relu")(x)
+    values = []
+    for block in range(blocks):
+        dilation = max(1, 2 ** (block // 2 - 1))
+        y = L.DepthwiseConv1D(5, dilation_rate=dilation, padding="same")(L.BatchNormalization()(x))
+        x = L.Add()([x, y])
+        y = L.Dense(4 * channels, activation="relu")(L.BatchNormalization()(x))
+        x = L.Add()([x, L.Dense(channels)(y)])
+        values.append(x)
+    heads = [L.Dense(tracks, activation="relu")(x) for x in values[::-1][::shortcuts]]
+    outputs = L.Cropping1D(crop)(L.Average()(heads) if len(heads) > 1 else heads[0])
+    return randomize(keras.Model(inputs, outputs, name="promoterai"), seed)
 
 
 def borzoi(

@@ -85,6 +85,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "danq": {"length": 160, "scale": 0.03, "outputs": 5},
     "scbasset": {"length": 260, "scale": 0.03, "cells": 9},
     "optimus_5prime": {},
+    "promoterai": {"length": 200, "tracks": 3, "blocks": 6, "channels": 8, "crop": 40, "shortcuts": 2},
     "sei": {"length": 128, "scale": 0.02, "bases": 6, "outputs": 3},
     "basenji2": {"length": 1024, "scale": 0.02, "tracks": 3, "crop": 1},
     "spliceai": {"length": 200, "filters": 4, "blocks": 1},

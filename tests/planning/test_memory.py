@@ -78,7 +78,7 @@ def test_ranges_are_scored_in_groups_where_the_tables_of_all_exceed_the_budget()
 
 
 def test_the_default_budget_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of what is free is what programs are planned for; they may take all of it, and then the model itself runs."""
+    """Programs are planned for half of what is free; they may take all of it, and then the model itself runs."""
     model = long_model()
     need = fc.compile(model, ranges=[(9, 10)], verify=False, memory_budget="1GiB", batch_size=1).plan.bytes
     for free, naive in ((1.5 * need, False), (0.5 * need, True)):

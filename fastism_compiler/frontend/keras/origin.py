@@ -50,14 +50,16 @@ class KerasOrigin(Origin):
         """Which layers compute what (see `fingerprint`)."""
         return fingerprint(self.model)
 
-    def rehearse(self) -> None:
+    def rehearse(self) -> bool:
         """Trace the model, where there are layers that Keras has not written.
 
         One that cannot be traced shows nothing: what its calls write then counts as a change, and costs a compilation.
         """
-        if any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)]):
+        own = any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)])
+        if own:
             with suppress(Exception):  # whatever a user's code raises
                 self.oracle(rows=1).trace()
+        return own
 
     def steady(self, one: Fingerprint, other: Fingerprint) -> Fingerprint:
         """What calls of the model do not write themselves."""
