@@ -9,7 +9,7 @@ GRAPHS := tests/equivalence/test_graphs.py
 # four programs of XLA, the API's refusals
 CHECK := tests/test_layout.py $(GRAPHS)::test_float64 tests/equivalence/test_regressions.py tests/api/test_errors.py \
 	$(foreach name,residual_tower u_net recurrent attention,'$(GRAPHS)::test_float32_jitted[$(name)]')
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: run check test lint docs bench clean
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fastism_compiler.formats import convert
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.mutations.spelling import one_hot
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
     from fastism_compiler.runs.check import StoreReport, check_store
     from fastism_compiler.runs.run import Summary
@@ -68,6 +69,7 @@ _LAZY = {
     "ReceptiveField": "frontend.keras.registry",
     "from_torch": "torch.program",
     "models": "",
+    "one_hot": "mutations.spelling",
     "open_scan": "formats.view",
     "register_layer": "frontend.keras.registry",
     "scan": "runs.scan",
@@ -92,6 +94,11 @@ def __getattr__(name: str) -> Any:
     if name == "models":
         return import_module(f"{__name__}.models")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, those not yet imported among them."""
+    return __all__
 
 
 __all__ = [
@@ -135,6 +142,7 @@ __all__ = [
     "ir",
     "load",
     "models",
+    "one_hot",
     "open_scan",
     "passes",
     "register_layer",

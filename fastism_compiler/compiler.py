@@ -17,7 +17,7 @@ from fastism_compiler.host.targets import Target
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.mutations.letters import letters_of
-from fastism_compiler.options import CompileOptions, has_float64
+from fastism_compiler.options import CompileOptions, Outputs, has_float64
 from fastism_compiler.passes import Pipeline
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.planning.buckets import split_by_width
@@ -33,7 +33,7 @@ def compile(
     seq_input: int | str = 0,
     ranges: Sequence[tuple[int, int]] | None = None,
     stop_at: str | Sequence[str] | None = None,
-    outputs: Mapping[Any, Any] | None = None,
+    outputs: Outputs | None = None,
     reduce: Callable[[Any], Any] | None = None,
     length: int | None = None,
     channels: Sequence[int] | None = None,
@@ -64,9 +64,9 @@ def compile(
             dict need its key.
         ranges: half-open `(start, end)` position ranges; None: every position.
         stop_at: layer name(s) from which on everything is recomputed.
-        outputs: which outputs to return, e.g. `{"head": [3, 7]}`; keys are
-            dict keys, output-layer names or numbers, values numpy indices into
-            one output (None: all of it).
+        outputs: which outputs to return: a dict key, output-layer name or
+            number, or several; or a dict of these, with numpy indices into one
+            output (None: all of it), e.g. `{"head": [3, 7]}`.
         reduce: callable on the selected outputs (same nest, leading axis
             rows), traced into the program.
         length: sequence length where the model leaves it open.
@@ -132,7 +132,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         FastISMError: as `compile`.
     """
     options.check_model(source.graph)
-    selection = Selection(source, options.outputs, options.reduce)
+    selection = Selection(source, options.selected, options.reduce)
     narrowed = selection.narrow(source)
     graph = narrowed.source.graph
     budget, machine = Budget.of(options.memory_budget), options.machine

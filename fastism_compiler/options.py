@@ -22,6 +22,7 @@ from fastism_compiler.runtime.devices import check_devices
 from fastism_compiler.runtime.verification import EFFECT_SHARE
 
 _MOST_SEQUENCES = 32
+Outputs = str | int | Sequence[str | int] | Mapping[Any, Any]
 _LARGEST_BLOCK = 1 << 16
 """Most sequences per block, however much memory there is: larger blocks are no faster."""
 
@@ -37,7 +38,7 @@ class CompileOptions:
     seq_input: int | str = 0
     ranges: Sequence[tuple[int, int]] | None = None
     stop_at: str | Sequence[str] | None = None
-    outputs: Mapping[Any, Any] | None = None
+    outputs: Outputs | None = None
     reduce: Callable[[Any], Any] | None = None
     length: int | None = None
     channels: Sequence[int] | None = None
@@ -72,7 +73,7 @@ class CompileOptions:
         several = isinstance(self.stop_at, Sequence | Set) and not isinstance(self.stop_at, str)
         texts = list(self.stop_at or ()) if several else [self.stop_at]
         for name, right, expected in (
-            ("outputs", self.outputs is None or isinstance(self.outputs, Mapping), "a dict: output -> index, or None"),
+            ("outputs", _names_outputs(self.outputs), "a name or number, several, or a dict: output -> index"),
             ("reduce", self.reduce is None or callable(self.reduce), "a function of the outputs, or None"),
             ("stop_at", all(t is None or isinstance(t, str) for t in texts), "a layer name, or several"),
             ("alphabet", isinstance(self.alphabet, str) and _distinct(self.alphabet), "letters, each of them once"),
@@ -80,6 +81,13 @@ class CompileOptions:
         ):
             if not right:
                 raise OptionError(f"{name}= has another kind", expected=expected, got=repr(getattr(self, name)))
+
+    @property
+    def selected(self) -> Mapping[Any, Any] | None:
+        """The outputs to return, with what to pick of each (None: all of it)."""
+        if self.outputs is None or isinstance(self.outputs, Mapping):
+            return self.outputs
+        return dict.fromkeys([self.outputs] if isinstance(self.outputs, str | int) else self.outputs)
 
     def check_model(self, graph: Graph) -> None:
         """Check what depends on the model.
@@ -133,6 +141,12 @@ class CompileOptions:
     def machine(self) -> Machine:
         """What kernels and tiles are planned for."""
         return machine_for(self.target, self.local_devices, here=self.autotune)
+
+
+def _names_outputs(outputs: Any) -> bool:
+    several = isinstance(outputs, list | tuple)
+    names = outputs if several else [outputs]
+    return outputs is None or isinstance(outputs, Mapping) or all(isinstance(name, str | int) for name in names)
 
 
 def _distinct(letters: str) -> bool:

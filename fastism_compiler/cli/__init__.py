@@ -20,6 +20,7 @@ from fastism_compiler.cli.report import report
 from fastism_compiler.cli.scan import scan
 from fastism_compiler.cli.variants import variants
 from fastism_compiler.cli.verify import verify
+from fastism_compiler.host.quiet import quieten
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +28,7 @@ from fastism_compiler.cli.verify import verify
 @click.option("--debug", is_flag=True, envvar=DEBUG, help="Print the traceback of an error too.")
 def main(debug: bool) -> None:
     """Fast, exact in-silico mutagenesis for Keras 3 models."""
+    quieten()
 
 
 for _command in (scan, variants, check, convert, plot, report, explain, verify, export, bench, demo):

@@ -106,7 +106,7 @@ class Selection:
         self._reduce = None if reduce is None else _on_flat(reduce, self._selected)
         self.nest, self.samples = self._selected, selected
         if reduce is not None:
-            self.nest, self.samples = numbered(reduce(pack(self._selected, selected)))
+            self.nest, self.samples = numbered(_tried(reduce, pack(self._selected, selected)))
         self.names = self._result_names(source.output_names)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
@@ -156,7 +156,8 @@ class Selection:
             elif isinstance(key, int) and -len(names) <= key < len(names):
                 chosen.append((key % len(names), index))
             else:
-                raise OptionError("no such output", expected=f"one of {[*self._keys, *names]}", got=repr(key))
+                known = list(dict.fromkeys([*self._keys, *names]))
+                raise OptionError("no such output", expected=f"one of {known}", got=repr(key))
             _check_lists(index)
             if chosen[-1][0] in [i for i, _ in chosen[:-1]]:
                 raise OptionError("an output can be selected once", got=repr(key))
@@ -180,6 +181,24 @@ class Selection:
 def _on_flat(reduce: Callable[[Any], Any], nest: Any) -> FlatFunction:
     """A user's function of a nest as one of flat outputs."""
     return lambda flat: numbered(reduce(pack(nest, flat)))[1]
+
+
+def _tried(reduce: Callable[[Any], Any], outputs: Any) -> Any:
+    """What a user's function makes of some outputs, and that TensorFlow can trace it.
+
+    Raises:
+        OptionError: it fails, whatever it raises.
+    """
+    try:
+        tf.function(reduce, autograph=False).get_concrete_function(outputs)
+        return reduce(outputs)
+    except Exception as error:
+        names = f"a dict with the keys {list(outputs)}" if isinstance(outputs, dict) else type(outputs).__name__
+        raise OptionError(
+            "reduce= failed when it was called with the selected outputs, as tensors",
+            expected=f"a function of {names}, made of keras.ops or tf (numpy cannot be traced)",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+        ) from error
 
 
 def _check_lists(index: Any) -> None:

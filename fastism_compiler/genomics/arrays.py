@@ -82,7 +82,7 @@ def _records(
             raise FileError(path, "an input of the model is missing", expected=[sequence, *others], got=list(heads))
         if _check_shape(path, name, heads[name], other.shape) != count:
             raise FileError(
-                path, "all inputs hold the same number of sequences", expected=count, got=heads[name].shape[0]
+                path, "the inputs hold different numbers of sequences", expected=count, got=heads[name].shape[0]
             )
     x, *rest = load_arrays(path, [own, *others])
     inputs = dict(zip(others, rest, strict=True))
@@ -109,7 +109,9 @@ def _named(path: Source, heads: Mapping[str, Head], name: str, alone: bool) -> s
 def _check_shape(path: Source, name: str, head: Head, shape: tuple[int, ...]) -> int:
     """The number of sequences in an array of this shape per sequence."""
     if head.dtype.kind not in "biuf":
-        raise FileError(path, "arrays hold numbers", expected="bool, integer or float", got=f"{name}: {head.dtype}")
+        raise FileError(
+            path, "an array does not hold numbers", expected="bool, integer or float", got=f"{name}: {head.dtype}"
+        )
     if head.shape[1:] != shape or len(head.shape) != len(shape) + 1:
         expected = "[" + ", ".join(["sequences", *map(str, shape)]) + "]"
         raise FileError(path, "an array has the wrong shape", expected=expected, got=f"{name}: {list(head.shape)}")

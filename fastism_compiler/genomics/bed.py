@@ -54,17 +54,19 @@ def _region(path: str | os.PathLike[str], number: int, line: str) -> Region:
     columns = [c.strip() for c in line.split("\t")]
     if len(columns) < 3:
         got = "spaces between them" if len(line.split()) >= 3 else f"{len(columns)}: {line[:60]!r}"
-        raise FileError(path, "a region has at least three columns, between tabs", line=number, got=got)
+        raise FileError(path, "a region has fewer than three columns between tabs", line=number, got=got)
     chrom = check_name(path, number, columns[0])
     start, end = whole_number(columns[1]), whole_number(columns[2])
     if start is None or end is None:
-        raise FileError(path, "start and end are whole numbers", line=number, got=columns[1:3])
+        raise FileError(path, "start or end is not a whole number", line=number, got=columns[1:3])
     if not chrom:
-        raise FileError(path, "a region names its chromosome", line=number, got=repr(line[:60]))
+        raise FileError(path, "a region names no chromosome", line=number, got=repr(line[:60]))
     if start < 0:
-        raise FileError(path, "a region starts at 0 or later", line=number, got=start)
+        raise FileError(path, "a region starts before 0", line=number, got=start)
     if start >= end:
-        raise FileError(path, "a region ends after its start", line=number, expected="start < end", got=(start, end))
+        raise FileError(
+            path, "a region ends where it starts, or before", line=number, expected="start < end", got=(start, end)
+        )
     strand = columns[5] if len(columns) > 5 else "."
     if strand not in ("+", "-", "."):
         raise FileError(path, "no such strand", line=number, expected="+, - or .", got=repr(strand))

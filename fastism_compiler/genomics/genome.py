@@ -125,7 +125,7 @@ class Genome:
 
     def _check_compression(self) -> None:
         if self._source.first(2) == GZIP and not self._source.is_bgzip:
-            raise FileError(self.path, "a compressed genome needs random access", expected="bgzip", got="gzip")
+            raise FileError(self.path, "a compressed genome without random access", expected="bgzip", got="gzip")
         self._source.check_end()
 
     def _check_text(self) -> None:

@@ -55,12 +55,12 @@ def _unpacked(source: Source) -> Iterator[IO[bytes]]:
 
 def _decoded(path: str | os.PathLike[str], number: int, raw: bytes) -> str:
     if number == 1 and raw.startswith(_BYTE_ORDER_MARKS):
-        raise FileError(path, "the file must be UTF-8 text", line=1, got="UTF-16")
+        raise FileError(path, "the file is not UTF-8 text", line=1, got="UTF-16")
     if len(raw) == _LONGEST:
         raise FileError(path, "a line is too long", line=number, expected=f"less than {_LONGEST >> 20} MiB")
     if b"\x00" in raw:
-        raise FileError(path, "the file must be text", line=number, got="binary data")
+        raise FileError(path, "the file is not text", line=number, got="binary data")
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise FileError(path, "the file must be UTF-8 text", line=number, got=f"byte {raw[error.start]:#x}") from error
+        raise FileError(path, "the file is not UTF-8 text", line=number, got=f"byte {raw[error.start]:#x}") from error

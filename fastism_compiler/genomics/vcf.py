@@ -116,7 +116,7 @@ def _vcf_rows(path: Source) -> Iterator[_Row | FileError]:
                 raise FileError(path, "not the header of a VCF file", line=number, expected=_HEADER, got=line[:60])
             continue
         if not header:
-            raise FileError(path, "a VCF file has a header before its variants", line=number, expected="#CHROM ...")
+            raise FileError(path, "a VCF file without a header before its variants", line=number, expected="#CHROM ...")
         if len(columns) < 5:
             yield FileError(
                 path,
@@ -180,26 +180,26 @@ def _bcf_rows(path: Source) -> Iterator[_Row | FileError]:
 def _variant(path: Source, row: _Row, alternate: str, letters: str) -> Variant:
     reference = row.ref.strip().upper()
     if not row.chrom:
-        raise FileError(path, "a variant names its chromosome", line=row.line)
+        raise FileError(path, "a variant names no chromosome", line=row.line)
     for name in (row.chrom, row.name):
         check_name(path, row.line, name)
     position = index_number(row.pos)
     if position is None:
-        raise FileError(path, "a position is a whole number", line=row.line, got=repr(row.pos))
+        raise FileError(path, "a position is not a whole number", line=row.line, got=repr(row.pos))
     if position < 1:
-        raise FileError(path, "positions count from 1", line=row.line, got=row.pos)
+        raise FileError(path, "a position is below 1, where positions count from 1", line=row.line, got=row.pos)
     if not reference or set(reference) - set(letters):
         raise FileError(
-            path, "the reference allele is made of letters", line=row.line, expected=letters, got=repr(row.ref)
+            path, "the reference allele is not made of letters", line=row.line, expected=letters, got=repr(row.ref)
         )
     if not alternate or set(alternate) - set(letters):
         raise FileError(
             path,
-            "the alternate allele is made of letters (no symbolic alleles)",
+            "the alternate allele is not made of letters (symbolic alleles are not scored)",
             line=row.line,
             expected=letters,
             got=repr(alternate),
         )
     if alternate == reference:
-        raise FileError(path, "the alternate allele differs from the reference", line=row.line, got=alternate)
+        raise FileError(path, "the alternate allele equals the reference", line=row.line, got=alternate)
     return Variant(row.chrom, position - 1, row.name, reference, alternate, row.line)

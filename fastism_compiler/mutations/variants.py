@@ -14,6 +14,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters, Tokens
 from fastism_compiler.mutations.replacements import cast_held
+from fastism_compiler.mutations.spelling import code_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,30 @@ def _check_place(number: int, sequence: int, position: int, width: int, x: Array
         )
 
 
+def _spelt_alternate(alt: str, letters: Letters, alphabet: str, dtype: Any) -> Array:
+    """An alternate as letters of the alphabet; unknown ones are all zeros.
+
+    Raises:
+        ReplacementError: none (a deletion moves what follows), other letters, or a token for an unknown one.
+    """
+    if not alt:
+        raise ReplacementError(
+            "a deletion moves everything behind it, and a sequence keeps its length",
+            expected="a substitution; scan_variants takes deletions, and fills up from the genome",
+            got=repr(alt),
+        )
+    known = code_table(alphabet)
+    codes = [known.get(letter) for letter in alt]
+    unknown = min((code for code in codes if code is not None), default=0) < 0
+    if None in codes or len(alphabet) != letters.count or (unknown and isinstance(letters, Tokens)):
+        raise ReplacementError(
+            "an alternate is spelt in the alphabet",
+            expected=f"letters of {alphabet!r}, one per channel ({letters.count})",
+            got=repr(alt),
+        )
+    return np.concatenate([letters.alone(dtype), np.zeros((1, letters.columns), dtype)])[codes]
+
+
 def read_alternate(alt: Any, letters: Letters, alphabet: str, dtype: Any) -> Array:
     """An alternate as `[w, columns]`: from a letter, a string, a letter's index, or an array `[w, C]` (tokens: `[w]`).
 
@@ -117,14 +142,7 @@ def read_alternate(alt: Any, letters: Letters, alphabet: str, dtype: Any) -> Arr
     """
     alone, count = letters.alone(dtype), letters.count
     if isinstance(alt, str):
-        unknown = sorted(set(alt) - set(alphabet))
-        if unknown or not alt or len(alphabet) != count:
-            raise ReplacementError(
-                "an alternate is spelt in the alphabet",
-                expected=f"letters of {alphabet!r}, one per channel ({count})",
-                got=repr(alt),
-            )
-        return alone[[alphabet.index(c) for c in alt]]
+        return _spelt_alternate(alt, letters, alphabet, dtype)
     if isinstance(alt, int | np.integer):
         if not 0 <= alt < count:
             raise ReplacementError("an alternate's index must name a letter", expected=f"0 .. {count - 1}", got=alt)

@@ -18,6 +18,7 @@ from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.letters import Letters, Tokens
 from fastism_compiler.mutations.replacements import read_replacement
+from fastism_compiler.mutations.spelling import spelt
 from fastism_compiler.mutations.variants import place_variants
 from fastism_compiler.planning.memory import check_result_fits
 from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
@@ -155,7 +156,8 @@ class Program:
         Args:
             x: the model's inputs.
             variants: `(sequence, position, alt)`; position 0-based, `alt` a
-                letter, a string over `alphabet`, a letter's index, or `[w, C]`.
+                letter, a text over `alphabet` (in either case; `N` is all zeros),
+                a letter's index, or `[w, C]`.
             delta: return mutant - reference.
 
         Returns:
@@ -283,7 +285,7 @@ class Program:
             InputError, InputTypeError: see `InputSpec.read`.
         """
         self._get_ready()
-        return self.inputs.read(x)
+        return self.inputs.read(spelt(x, self.inputs, self.letters, self.alphabet))
 
     def _get_ready(self) -> None:
         """What comes before anything is computed.

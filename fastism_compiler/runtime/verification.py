@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.arguments import number, whole
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.errors import UnsupportedError, VerificationError
+from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
@@ -60,6 +61,10 @@ class Verifiable(TakesInputs, Protocol):
     @property
     def naive(self) -> WholeScorer:
         """The model itself, on whole sequences."""
+
+    @property
+    def selection(self) -> Packer:
+        """Which outputs are returned, and their names."""
 
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
         """Replacements as a table `[B, R, w, columns]`."""
@@ -134,10 +139,10 @@ def verify_program(
         ours, naive = program.scorer.score_jobs(arrays, jobs), program.scorer.score_jobs_naively(arrays, jobs)
     exact: list[Array] | None = None
     again: list[list[Array]] | None = None
-    outputs = []
+    outputs, names = [], program.selection.names
     for k, (y, z) in enumerate(zip(ours, naive, strict=True)):
         share = EFFECT_SHARE[program.precision]
-        result = _compare(f"output {k}", y, z, atol, rtol, share)
+        result = _compare(names[k], y, z, atol, rtol, share)
         if not result.passed and result.same_non_finite:
             exact = exact_scores(program, arrays, jobs) if exact is None else exact
             result = _judge(result, y, z, exact[k]) if exact else result

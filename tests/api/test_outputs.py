@@ -157,3 +157,45 @@ def test_inputs_in_an_ordered_dict_keep_their_names() -> None:
     # Keras itself takes inputs in the order of the dict it is given, whatever their names
     expected = model(OrderedDict([("z", changed), ("a", a)]), training=False)
     np.testing.assert_allclose(program({"a": a, "z": z})[:, 4], expected, rtol=1e-5, atol=1e-6)
+
+
+def heads_of(kind: str) -> Any:
+    x = keras.Input((8, 4))
+    h = keras.layers.Conv1D(3, 3)(x)
+    profile = keras.layers.Conv1D(2, 1, name="profile")(h)
+    counts = keras.layers.Dense(1, name="counts")(keras.layers.Flatten()(h))
+    return keras.Model(x, {"profile": profile, "counts": counts} if kind == "dict" else [profile, counts])
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_outputs_by_name_alone(kind: str) -> None:
+    model, x = heads_of(kind), np.eye(4, dtype="float32")[[[0, 1, 2, 3] * 2]]
+    whole = fc.compile(model, jit=False, verify=False)(x)
+    profile = whole["profile"] if kind == "dict" else whole[0]
+    for outputs in ("profile", ["profile"], {"profile": None}):
+        chosen = fc.compile(model, outputs=outputs, jit=False, verify=False)(x)
+        np.testing.assert_array_equal(chosen["profile"] if kind == "dict" else chosen, profile)
+    with pytest.raises(fc.OptionError, match=r"one of \['?(counts|0)") as error:
+        fc.compile(model, outputs="profil")
+    assert str(error.value).count("counts") == 1
+    with pytest.raises(fc.OptionError, match="outputs= has another kind"):
+        fc.compile(model, outputs=3.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reduce", "cause"),
+    [
+        ("dict", lambda y: y["profil"], "KeyError: 'profil'"),
+        ("list", lambda y: y["profile"], "TypeError"),
+        ("dict", lambda y: np.sum(y["profile"]), "NotImplementedError"),
+    ],
+)
+def test_a_reduction_that_fails_is_refused_at_once(kind: str, reduce: Any, cause: str) -> None:
+    expected = "keys" if kind == "dict" else "a function of list"
+    with pytest.raises(fc.OptionError, match=f"reduce= failed[^$]*{expected}[^$]*{cause}"):
+        fc.compile(heads_of(kind), reduce=reduce)
+
+
+def test_a_report_names_the_outputs() -> None:
+    report = fc.compile(heads_of("dict"), jit=False, verify=False).verify()
+    assert [output.name for output in report.outputs] == ["counts", "profile"]

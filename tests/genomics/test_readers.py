@@ -113,11 +113,11 @@ def test_what_is_left_out_is_counted_by_the_rule_it_broke(tmp_path: Path) -> Non
     refusals = Refusals(skip=True)
     assert [(v.position, v.alt) for v in read_variants(path, "ACGT", refusals)] == [(0, "C"), (1, "G")]
     assert refusals.counts == {
-        "a position is a whole number": 2,
-        "the alternate allele is made of letters (no symbolic alleles)": 1,
+        "a position is not a whole number": 2,
+        "the alternate allele is not made of letters (symbolic alleles are not scored)": 1,
         "a variant has at least four columns, between tabs": 1,
     }
-    assert refusals.first["a position is a whole number"].startswith(f"{path}:2: ")
+    assert refusals.first["a position is not a whole number"].startswith(f"{path}:2: ")
 
 
 def test_file_errors_travel_between_processes() -> None:

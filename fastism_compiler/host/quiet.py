@@ -1,0 +1,88 @@
+"""Quiet: what TensorFlow's native code says of its build, of absent GPUs and of XLA is nothing to a command's user."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+_LEVEL, _NOTHING = "TF_CPP_MIN_LOG_LEVEL", "3"
+_SPEAKS = ("tensorflow", "keras")
+"""Packages whose import writes to standard error before any level is read."""
+_LOG = re.compile(rb"(WARNING: All log messages before absl::|[IWE]\d{4} |To enable the following instructions:)")
+
+
+def quieten() -> None:
+    """From now on, TensorFlow and XLA say nothing below what ends the process.
+
+    A user who has set `TF_CPP_MIN_LOG_LEVEL` to less than 3 hears what that asks for.
+    """
+    if os.environ.setdefault(_LEVEL, _NOTHING) == _NOTHING:
+        sys.meta_path[:0] = [_QuietImport(name) for name in _SPEAKS if name not in sys.modules]
+
+
+class _QuietImport(MetaPathFinder):
+    """Finds one package as others do, once, and lets its import write no log lines.
+
+    Args:
+        name: of the package.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of the package, with a quiet loader; None for every other name."""
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _QuietLoader(spec.loader)
+        return spec
+
+
+class _QuietLoader(Loader):
+    """Runs a module as its own loader does, and keeps log lines from standard error."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As its own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """As its own loader does, but for log lines."""
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader  # resources are found by the loader
+        with _without_logs():
+            self._loader.exec_module(module)
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Inside, what native code writes to standard error waits; log lines are dropped from it in the end."""
+    sys.stderr.flush()
+    outside = os.dup(2)
+    with tempfile.TemporaryFile() as waiting:
+        os.dup2(waiting.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(outside, 2)
+            os.close(outside)
+            waiting.seek(0)
+            kept = [line for line in waiting if not _LOG.match(line)]
+            os.write(2, b"".join(kept)) if kept else None
