@@ -19,10 +19,19 @@ from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.host.files import beside
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.left_out import left_out_path
 from fastism_compiler.runs.run import Progress, Summary
 from fastism_compiler.runs.scores import SCORES
 from fastism_compiler.runs.settings import REDUCTIONS
 
+_NO_STORES = frozenset(
+    (
+        ".bed", ".bedgraph", ".bigwig", ".bw", ".csv", ".fa", ".fasta", ".gz", ".h5", ".hdf5", ".html", ".json",
+        ".keras", ".npy", ".npz", ".pdf", ".png", ".svg", ".tsv", ".txt", ".vcf",
+    )
+)  # fmt: skip
+"""Endings of files, which no store is called by."""
 FORMATS = tuple(sorted(formats.FORMATS))
 _SUFFIXES = {
     "bedgraph": ".bedgraph",
@@ -68,8 +77,16 @@ class RunOptions:
             kind: one of those in `formats.HELD`.
 
         Raises:
-            OptionError: a further format would replace what no run has written, or does not hold this kind of store.
+            OptionError: an output that is called like a file; a further format that would replace what no run has
+                written, or does not hold this kind of store.
         """
+        ending = Path(output).suffix.lower()
+        if ending in _NO_STORES:
+            raise OptionError(
+                "OUTPUT is a zarr store; --to writes other formats beside it",
+                expected=f"such as {Path(output).stem}.zarr --to tsv",
+                got=output,
+            )
         formats.check_wanted(kind, [(name, converted_path(Path(output), name)) for name in self.to])
 
     def finish(self, summary: Summary) -> None:
@@ -77,6 +94,8 @@ class RunOptions:
         if summary.complete:
             for name in self.to:
                 fc.convert(summary.output, converted_path(Path(summary.output), name), name, self.track)
+        for warning in () if self.quiet else summary.warnings:
+            click.echo(f"Warning: {warning}", err=True)
         if self.as_json:
             click.echo(json.dumps(summary.to_json(), indent=2))
         elif not self.quiet:
@@ -123,6 +142,7 @@ _SCORING = (
     "pseudocount",
     "rc",
     "pad",
+    "aliases",
     "skip",
     "batch_size",
 )
@@ -155,6 +175,11 @@ _OPTIONS = (
     click.option("--pseudocount", type=float, default=1.0, show_default=True, help="Added to both sides of log2fc."),
     click.option("--rc", is_flag=True, help="Average with the scan of the reverse complement."),
     click.option("--pad", is_flag=True, help="Fill up with N beyond the ends of chromosomes, and short records."),
+    click.option(
+        "--aliases",
+        metavar="auto|FILE",
+        help="Other names of chromosomes: auto (chr1 is 1, chrM is MT), or a file with two names in each line.",
+    ),
     click.option("--skip", is_flag=True, help="Leave out, and count, what cannot be scored (default: stop there)."),
     click.option("--batch-size", type=click.IntRange(1), help="Sequences per call (default: by memory)."),
     click.option(
@@ -203,6 +228,8 @@ def _told(summary: Summary, verbose: bool) -> str:
     if summary.mended:
         lines.append(f"  damaged or missing files, made anew: {summary.mended}")
     lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
+    if summary.complete and summary.messages:
+        lines.append(f"  every record left out: {left_out_path(Path(summary.output))}")
     lines += [f"  first left out: {message}" for message in summary.messages if verbose]
     return "\n".join(lines)
 

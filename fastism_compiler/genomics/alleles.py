@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastism_compiler.errors import InputError
@@ -55,11 +55,28 @@ def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusal
         FileError: unless variants may be skipped, one that is malformed, does
             not match the genome, or does not fit the model's window.
     """
-    for variant in read_variants(path, windows.encoding.alphabet.letters, refuse):
+    contigs: dict[str, int] = {}
+    checked = False
+    for variant in read_variants(path, windows.encoding.alphabet.letters, refuse, contigs):
+        if not checked:
+            _check_assembly(contigs, windows, refuse)
+            checked = True
         try:
             yield place(variant, windows)
         except FileError as error:
             refuse(error)
+
+
+def _check_assembly(contigs: Mapping[str, int], windows: Windows, refuse: Refusals) -> None:
+    """Warn where the file was made with another assembly, whose bases may be the same by chance."""
+    lengths = windows.genome.lengths
+    other = [name for name, length in contigs.items() if lengths.get(name, length) != length]
+    if other:
+        refuse.warnings.append(
+            f"{windows.path}: its header says that {other[0]} has {contigs[other[0]]} bases; "
+            f"{windows.genome.path} has {lengths[other[0]]}: is this another assembly? "
+            f"({len(other)} of {len(contigs)} chromosomes differ)"
+        )
 
 
 def place(variant: Variant, windows: Windows) -> Alleles:

@@ -58,12 +58,16 @@ class Refusals:
     Attributes:
         counts: records left out, by the rule they broke.
         first: the first message of each rule.
+        warnings: what is scored, but may be a mistake.
+        left_out: every record left out: file, line, rule, and what stands there.
     """
 
     def __init__(self, skip: bool = False) -> None:
         self.skip = skip
         self.counts: Counter[str] = Counter()
         self.first: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self.left_out: list[tuple[str, str, str, str]] = []
 
     def __call__(self, error: FileError) -> None:
         """Raise `error`, or count it.
@@ -75,3 +79,4 @@ class Refusals:
             raise error
         self.counts[error.fault] += 1
         self.first.setdefault(error.fault, str(error).replace("\n", "; "))
+        self.left_out.append((error.path, str(error.line or ""), error.fault, str(error.got or "")))

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fastism_compiler.genomics.aliases import aliases_of
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.genomics.genome_lines import check_lines
@@ -29,16 +30,17 @@ class Genome:
 
     Args:
         path: plain or bgzip FASTA; a source that is open stays so.
+        aliases: other names of its chromosomes (see `aliases_of`).
 
     Attributes:
-        lengths: bases of each chromosome.
+        lengths: bases of each chromosome, by every name that it has.
 
     Raises:
         FileError: a missing, damaged or gzipped (not bgzipped) file, or an index that was made for another.
         OptionError: pyfaidx is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], aliases: str | None = None) -> None:
         self._files = ExitStack()
         self._source = self._files.enter_context(opened(path))
         self.path = self._source.path
@@ -49,6 +51,8 @@ class Genome:
         self.lengths: dict[str, int] = {name: len(record) for name, record in self._fasta.items()}
         if not self.lengths:
             raise FileError(self.path, "the genome holds no chromosome")
+        self._names = aliases_of(self.lengths, aliases)
+        self.lengths |= {alias: self.lengths[name] for alias, name in self._names.items()}
 
     def fetch(self, chrom: str, start: int, end: int, fill: str = "N") -> str:
         """Bases `[start, end)` of a chromosome, `fill` where that lies outside of it."""
@@ -76,7 +80,7 @@ class Genome:
 
     def _read(self, chrom: str, start: int, end: int) -> str:
         try:
-            return str(self._fasta[chrom][start:end])
+            return str(self._fasta[self._names.get(chrom, chrom)][start:end])
         except Exception as error:  # pyfaidx and the bgzip reader raise many kinds
             raise FileError(self.path, "the genome is damaged", expected=f"{chrom}:{start}-{end}", got=error) from error
 

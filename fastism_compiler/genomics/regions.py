@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastism_compiler.errors import InputError
+from fastism_compiler.genomics.aliases import SPELLINGS, hint
 from fastism_compiler.genomics.bed import Region, read_bed
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import FileError, Refusals
@@ -54,10 +55,11 @@ class Windows:
             FileError: it is not in the genome.
         """
         if chrom not in self.genome.lengths:
-            known = ", ".join(list(self.genome.lengths)[:5])
-            raise FileError(
-                self.path, "the genome has no such chromosome", line=line, expected=f"such as {known}", got=chrom
+            spelt, known = hint(chrom, self.genome.lengths), ", ".join(list(self.genome.lengths)[:5])
+            expected = (
+                f"such as {known}" if spelt is None else f"{spelt}; aliases={SPELLINGS!r} (--aliases auto) maps it"
             )
+            raise FileError(self.path, "the genome has no such chromosome", line=line, expected=expected, got=chrom)
         return self.genome.lengths[chrom]
 
     def check_known(self, text: str, line: int | str) -> None:
@@ -102,10 +104,10 @@ def read_regions(bed: str | os.PathLike[str], windows: Windows, refuse: Refusals
 def _record(region: Region, windows: Windows) -> Record:
     length, alphabet = windows.encoding.length, windows.encoding.alphabet
     chromosome = windows.length_of(region.chrom, region.line)
-    if region.end > chromosome:
+    if region.end > chromosome and not windows.pad:
         raise FileError(
             windows.path,
-            "a region lies beyond the end of its chromosome",
+            "a region lies beyond the end of its chromosome (pad or skip it)",
             line=region.line,
             expected=f"end <= {chromosome} ({region.chrom})",
             got=region.end,

@@ -7,6 +7,7 @@ to name the line. BCF goes through cyvcf2, and its records are counted.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from fastism_compiler.genomics.text import read_lines
 
 _HEADER = ("#CHROM", "POS", "ID", "REF", "ALT")
 _TSV = ("chrom", "pos", "ref", "alt")
+_CONTIG = re.compile(r"^##contig=<(?:.*,)?ID=([^,>]+),(?:.*,)?length=(\d{1,18})[,>]")
 _VCF_NAMES = (".vcf", ".vcf.gz", ".vcf.bgz")
 _VCF_BEGINS, _BCF_BEGINS = b"##fileformat=VCF", b"BCF\x02"
 
@@ -55,7 +57,9 @@ class _Row:
     line: int | str
 
 
-def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) -> Iterator[Variant]:
+def read_variants(
+    path: str | os.PathLike[str], letters: str, refuse: Refusals, contigs: dict[str, int] | None = None
+) -> Iterator[Variant]:
     """The variants of a VCF, BCF or tab-separated file; lines with several alternates are split.
 
     What a file is its name says (.vcf, .vcf.gz, .vcf.bgz, .bcf), or else how
@@ -67,6 +71,7 @@ def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) 
         path: the file, or an open `Source`.
         letters: of the alphabet; alleles are made of them.
         refuse: called with each alternate that is no substitution, insertion or deletion.
+        contigs: takes the lengths of chromosomes that the header of a VCF states, before the first variant.
 
     Raises:
         FileError: a file that cannot be read or holds no variant; and, unless
@@ -74,15 +79,22 @@ def read_variants(path: str | os.PathLike[str], letters: str, refuse: Refusals) 
         OptionError: a BCF file, and cyvcf2 is not installed.
     """
     with opened(path) as source:
-        yield from _alternates(source, _rows(source), letters, refuse)
+        rows = _rows(source, {} if contigs is None else contigs)
+        yield from _alternates(source, rows, letters, refuse)
 
 
-def _rows(source: Source) -> Iterator[_Row | FileError]:
+def is_variant_file(source: Source) -> bool:
+    """Whether a file is VCF or BCF, by its name or how it begins."""
+    name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
+    return name.endswith((".bcf", *_VCF_NAMES)) or begins == _VCF_BEGINS or begins.startswith(_BCF_BEGINS)
+
+
+def _rows(source: Source, contigs: dict[str, int]) -> Iterator[_Row | FileError]:
     name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
     if name.endswith(".bcf") or begins.startswith(_BCF_BEGINS):
         return _bcf_rows(source)
     if name.endswith(_VCF_NAMES) or begins == _VCF_BEGINS:
-        return _vcf_rows(source)
+        return _vcf_rows(source, contigs)
     return _tsv_rows(source)
 
 
@@ -102,12 +114,13 @@ def _alternates(path: Source, rows: Iterator[_Row | FileError], letters: str, re
         raise FileError(path, "the file holds no variant")
 
 
-def _vcf_rows(path: Source) -> Iterator[_Row | FileError]:
+def _vcf_rows(path: Source, contigs: dict[str, int]) -> Iterator[_Row | FileError]:
     header = False
     for number, line in read_lines(path):
         if number == 1 and not line.startswith("##fileformat=VCF"):
             raise FileError(path, "not a VCF file", line=1, expected="##fileformat=VCF...", got=line[:40])
         if line.startswith("##") or not line.strip():
+            contigs.update((name, int(length)) for name, length in _CONTIG.findall(line))
             continue
         columns = line.split("\t")
         if line.startswith("#"):

@@ -13,7 +13,10 @@ from fastism_compiler.ir.arithmetic import naive_total, whole_multiply_adds
 from fastism_compiler.ir.facts import Facts
 from fastism_compiler.passes.cost.rows import delta_ops, op_work, row_work
 from fastism_compiler.planning.memory import predict_bytes
+from fastism_compiler.results.html import table
 from fastism_compiler.runtime.engine import Engine
+
+_HEAD = ("layer", "op", "class", "window", "kernel", "naive", "ours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,16 @@ class Plan:
         return self.naive_multiply_adds / max(self.multiply_adds, 1.0)
 
     def __str__(self) -> str:
-        head = ("layer", "op", "class", "window", "kernel", "naive", "ours")
-        rows = [head, *[_cells(layer) for layer in self.layers]]
-        widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
+        rows = [_HEAD, *[_cells(layer) for layer in self.layers]]
+        widths = [max(len(r[i]) for r in rows) for i in range(len(_HEAD))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
         lines.insert(1, "  ".join("-" * w for w in widths))
         lines += ["", *self._summary()]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return table(_HEAD, map(_cells, self.layers), self._summary())
 
     def _summary(self) -> list[str]:
         lines = [

@@ -20,7 +20,7 @@ from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.outputs import numbered
 from fastism_compiler.runs.store import META
 
-FORMAT, VERSION = "fastism-scan", 1
+FORMAT, VARIANTS, VERSION = "fastism-scan", "fastism-variants", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
 
 
@@ -357,6 +357,12 @@ def read_scan(group: Any, path: str = "") -> Scan:
     found = (attributes.get("format"), attributes.get("version"))
     if found != (FORMAT, VERSION):
         expected = f"format {FORMAT!r}, version {VERSION}"
+        if found[0] == VARIANTS:
+            raise InputError(
+                "a store of variants, where one of a scan is needed",
+                expected="what `scan` has written (`convert --to tsv` shows variants)",
+                got=path,
+            )
         raise InputError(
             "not a store of scores", expected=expected, got=f"{path}: format {found[0]!r}, version {found[1]}"
         )

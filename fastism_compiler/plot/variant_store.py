@@ -13,8 +13,6 @@ from fastism_compiler.plot.scanned import Choice
 from fastism_compiler.plot.variants import lollipop_figure
 from fastism_compiler.runs.outputs import numbered
 
-FORMAT = "fastism-variants"
-
 
 def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
     """A lollipop per variant of one chromosome.

@@ -44,6 +44,7 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
         counts=counts if counts is not None else dict(found.counts),
         messages=[found.refusals.first[rule] for rule in sorted(found.refusals.first)],
         mended=mended,
+        warnings=found.refusals.warnings,
     )
 
 

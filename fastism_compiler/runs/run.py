@@ -18,6 +18,7 @@ from fastism_compiler.runs.errors import RunError, StoreError
 from fastism_compiler.runs.jobs import VERSION, Input, Job, Scorer, format_of, scorer_of, scorer_with, settings_of
 from fastism_compiler.runs.journal import total_counts
 from fastism_compiler.runs.layout import rows_per_task
+from fastism_compiler.runs.left_out import write_left_out
 from fastism_compiler.runs.manifest import manifest_path, read_manifest, versions, write_manifest
 from fastism_compiler.runs.mend import mend, restore_root
 from fastism_compiler.runs.settings import Settings
@@ -43,6 +44,7 @@ class Summary:
         counts: rows by kind, what was left out by reason, scores that are no numbers, rows scored by the model.
         messages: the first refusal of each kind.
         mended: files of the store that were damaged or missing, and are made anew.
+        warnings: what was scored, but may be a mistake.
     """
 
     output: str
@@ -52,6 +54,7 @@ class Summary:
     counts: dict[str, int]
     messages: list[str] = field(default_factory=list)
     mended: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -259,6 +262,7 @@ def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusal
         "complete": True,
     }
     with writing(store.path):
+        write_left_out(store.path, refusals)
         # the attributes stand in the manifest first, so that they can come back from there
         write_manifest(store.path, _manifest({**store.attributes, **end}, job, refusals))
         store.finish(end)

@@ -17,6 +17,7 @@ from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.records import Record
 from fastism_compiler.genomics.regions import Windows, read_regions
 from fastism_compiler.genomics.sources import Source
+from fastism_compiler.genomics.vcf import is_variant_file
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
@@ -72,6 +73,8 @@ class ScanJob:
             name = programs.forward.inputs.names[programs.forward.inputs.sequence]
             yield from read_arrays(source, encoding, found.refusals, name, programs.other_inputs)
             return
+        if is_variant_file(source):
+            raise OptionError("a scan takes sequences or regions", expected="scan_variants (variants)", got=source.path)
         if programs.other_inputs:
             raise OptionError(
                 "the model has more inputs than a sequence, which only an npz file can hold",
@@ -83,7 +86,7 @@ class ScanJob:
                 raise OptionError("regions lie on a genome", expected="--genome GENOME.fa", got="none")
             yield from read_fasta(source, encoding, found.refusals, pad=pad)
             return
-        with Genome(self.genome) as genome:
+        with Genome(self.genome, self.settings.aliases) as genome:
             windows = Windows(genome, encoding, source.path, pad)
             for record in read_regions(source, windows, found.refusals):
                 found.chromosomes.setdefault(record.chrom, genome.lengths[record.chrom])

@@ -35,6 +35,8 @@ class Settings:
         pseudocount: added to both sides of `log2fc`.
         rc: average with the reverse complement.
         pad: unknown letters beyond the ends of chromosomes and around short records.
+        aliases: other names of the genome's chromosomes: `auto` (`chr1` is `1`, `chrM` is `MT`), or a file with two
+            names in each line.
         skip: leave out and count what cannot be scored, instead of stopping there.
         batch_size: sequences per block; None: by memory.
         imports: modules of the user that register layers, imported before a model file is loaded.
@@ -54,6 +56,7 @@ class Settings:
     pseudocount: float = 1.0
     rc: bool = False
     pad: bool = False
+    aliases: str | None = None
     skip: bool = False
     batch_size: int | None = None
     imports: tuple[str, ...] = ()
@@ -173,6 +176,7 @@ _KINDS: Mapping[str, Kind] = MappingProxyType(
         "unknown_token": or_none(whole),
         "outputs": several(text),
         "reduce": or_none(text),
+        "aliases": or_none(text),
         "score": text,
         "pseudocount": lambda name, value: number(name, value, 0),
         **dict.fromkeys(("rc", "pad", "skip", "safe_mode"), flag),

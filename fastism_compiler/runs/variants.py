@@ -58,7 +58,7 @@ class VariantJob:
                 expected="one input",
                 got=list(programs.forward.inputs.names),
             )
-        with Genome(self.genome) as genome:
+        with Genome(self.genome, self.settings.aliases) as genome:
             windows = Windows(genome, programs.encoding, self.variants.path, self.settings.pad)
             for alleles in read_alleles(self.variants, windows, found.refusals):
                 variant = alleles.variant

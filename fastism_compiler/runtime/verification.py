@@ -17,6 +17,7 @@ from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Channels, Letters
+from fastism_compiler.results.html import table
 from fastism_compiler.runtime.naive import WholeScorer
 from fastism_compiler.runtime.scoring import Scorer
 
@@ -113,13 +114,26 @@ class VerificationReport:
         return all(o.passed for o in self.outputs)
 
     def __str__(self) -> str:
-        lines = [f"compared {self.ranges} ranges of {self.sequences} sequences with naive ISM"]
-        for o in self.outputs:
-            verdict = "ok" if o.passed else "DIFFERS"
-            extra = f", {o.non_finite} non-finite" if o.non_finite else ""
-            extra += f"; rounding alone changes the model's results by {o.amplified:.1e}" if o.amplified else ""
-            lines.append(f"  {o.name}: max error {o.max_error:.2e} (tolerance {o.tolerance:.2e}{extra}) {verdict}")
-        return "\n".join(lines)
+        lines = [f"  {o.name}: max error {o.max_error:.2e} (tolerance {_told(o)}) {_verdict(o)}" for o in self.outputs]
+        return "\n".join([self._summary(), *lines])
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        rows = [(o.name, f"{o.max_error:.2e}", _told(o), _verdict(o)) for o in self.outputs]
+        return table(("output", "max error", "tolerance", ""), rows, [self._summary()])
+
+    def _summary(self) -> str:
+        return f"compared {self.ranges} ranges of {self.sequences} sequences with naive ISM"
+
+
+def _verdict(output: OutputError) -> str:
+    return "ok" if output.passed else "DIFFERS"
+
+
+def _told(output: OutputError) -> str:
+    extra = f", {output.non_finite} non-finite" if output.non_finite else ""
+    amplified = f"; rounding alone changes the model's results by {output.amplified:.1e}" if output.amplified else ""
+    return f"{output.tolerance:.2e}{extra}{amplified}"
 
 
 def verify_program(

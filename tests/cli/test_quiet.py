@@ -25,7 +25,7 @@ def test_a_command_says_nothing_but_its_result(tmp_path: Path) -> None:
     assert "max error" in done.stdout
 
 
-QUIET = "from fastism_compiler.host.quiet import quieten; quieten(); import tensorflow; assert tensorflow.__spec__.loader"
+QUIET = "from fastism_compiler.host.quiet import quieten; quieten(); import tensorflow"
 
 
 def test_errors_of_an_import_are_passed_on(tmp_path: Path) -> None:
