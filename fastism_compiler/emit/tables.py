@@ -63,8 +63,8 @@ class Tables:
                 width = rows.carrier.width if rows.has_window else rows.type.extent(1)
                 arranged[node] = KERNELS[str(node.facts.kernel)].prepare(node, values[weights], width)
             if node.op in COMBINATIONS:
-                tables = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
-                running[node] = tuple(tuple(_part(x, node.facts.kept, 1) for x in state) for state in tables)
+                before, after = running_tables(node, values[node.operands[1]], node.operands[0].window.axis)
+                running[node] = _kept_states(node, before), _kept_states(node, after)
             read.update((o, _kept(o, values[o])) for o in operands_read(node) if not o.in_tile)
         parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
         return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
@@ -136,6 +136,11 @@ def _kept(node: Node, value: Tensor) -> Tensor:
     """What is kept of a reference value."""
     kept = node.facts.kept
     return value if kept is None else _part(value, kept, kept.axis)
+
+
+def _kept_states(node: Node, state: State) -> State:
+    """What is kept of the running tables of an aggregation, whose positions come first."""
+    return tuple(_part(x, node.facts.kept, 1) for x in state)
 
 
 def _part(x: Tensor, kept: Kept | None, axis: int) -> Tensor:

@@ -123,9 +123,9 @@ def _spelt_alternate(alt: str, letters: Letters, alphabet: str, dtype: Any) -> A
             got=repr(alt),
         )
     known = code_table(alphabet)
-    codes = [known.get(letter) for letter in alt]
-    unknown = min((code for code in codes if code is not None), default=0) < 0
-    if None in codes or len(alphabet) != letters.count or (unknown and isinstance(letters, Tokens)):
+    codes = [known[letter] for letter in alt if letter in known]
+    unknown = isinstance(letters, Tokens) and min(codes, default=0) < 0
+    if len(codes) < len(alt) or len(alphabet) != letters.count or unknown:
         raise ReplacementError(
             "an alternate is spelt in the alphabet",
             expected=f"letters of {alphabet!r}, one per channel ({letters.count})",
