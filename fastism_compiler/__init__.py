@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fastism_compiler.export.load import load
     from fastism_compiler.formats import convert
     from fastism_compiler.formats.view import open_scan
+    from fastism_compiler.frontend.around import around
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.mutations.spelling import one_hot
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "CompiledISM": "compiled",
     "ScoreBlock": "results.blocks",
+    "around": "frontend.around",
     "SparseDeltas": "results.blocks",
     "load": "export.load",
     "Execution": "runs.settings",
@@ -134,6 +136,7 @@ __all__ = [
     "VariantSettings",
     "VerificationError",
     "__version__",
+    "around",
     "check_store",
     "compile",
     "convert",

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from fastism_compiler.arguments import path as path_argument
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.keras_layer import ISMLayer
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.write import export_program
@@ -89,11 +90,12 @@ class CompiledISM(EngineProgram):
 
         Raises:
             ArtifactError: a target that exists or cannot be written.
-            UnsupportedError: a layer that the format cannot express, by name.
+            UnsupportedError: a layer that the format cannot express, by name; positions around the change.
             VerificationError: ONNX Runtime makes something else of an `onnx` file (a bug; nothing is left behind).
             OptionError: no such format.
         """
         target = path_argument("path", path)
+        self._check_whole("an artifact")
         self.refresh()
         return export_program(self, target, format, **options)
 
@@ -102,8 +104,20 @@ class CompiledISM(EngineProgram):
 
         Use it inside a model or a training loop; see `export.keras_layer.ISMLayer`.
         """
+        self._check_whole("a layer")
         self.refresh()
         return ISMLayer(self, self._changed)
+
+    def _check_whole(self, what: str) -> None:
+        """Refuse positions around the change where results are whole outputs.
+
+        Raises:
+            UnsupportedError: outputs that `fc.around` picks.
+        """
+        if any(frame is not None for frame in self.selection.frames):
+            raise UnsupportedError(
+                f"{what} returns whole outputs", expected="outputs= without fc.around", got=self.selection.names
+            )
 
 
 def _frames_of_this_package() -> int:

@@ -66,7 +66,8 @@ def compile(
         stop_at: layer name(s) from which on everything is recomputed.
         outputs: which outputs to return: a dict key, output-layer name or
             number, or several; or a dict of these, with numpy indices into one
-            output (None: all of it), e.g. `{"head": [3, 7]}`.
+            output (None: all of it), e.g. `{"head": [3, 7]}`, or `fc.around(50)`:
+            the positions within 50 of each change.
         reduce: callable on the selected outputs (same nest, leading axis
             rows), traced into the program.
         length: sequence length where the model leaves it open.

@@ -22,10 +22,12 @@ from fastism_compiler.ir.queries import (
     is_linear,
     kernel_of,
     map_of,
+    needed_near,
     needed_positions,
     read_in_place,
     rule_of,
     states_read,
+    wanted,
 )
 from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Constant, Full, Window
 
@@ -74,6 +76,18 @@ def stop_has_reason(node: Node) -> str | None:
 def has_demand(node: Node) -> str | None:
     """Where there are positions, those that the outputs need are known."""
     return "a node with positions has no demand" if node.facts.axis is not None and node.facts.demand is None else None
+
+
+def operands_are_wanted(node: Node) -> str | None:
+    """Around each change, whatever positions a node needs of an operand are among those wanted of the operand."""
+    for i, operand in enumerate(node.operands):
+        near, axis = operand.facts.near, operand.facts.axis
+        if near is None or axis is None or i in rule_of(node).shape_only:
+            continue
+        needed = needed_near(node, i, axis)
+        if needed is None or not near.contains(needed):
+            return f"more of %{operand.name} is needed around a change than is wanted of it"
+    return None
 
 
 def operands_are_demanded(node: Node) -> str | None:
@@ -134,7 +148,7 @@ def _holds(node: Node, arriving: ChangeRanges | None, what: str) -> str | None:
     if arriving is None:
         return None
     carrier = node.facts.carrier
-    arriving = arriving.clip(*(node.facts.demand or (0, node.window.length)))
+    arriving = wanted(node, arriving.clip(0, node.window.length))
     if carrier is not None and rule_of(node).any_carrier:
         arriving = arriving.cut(carrier.start, carrier.stop)
     ranges = node.window.ranges

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fastism_compiler.ir.ranges import Carrier, Kept, State
+from fastism_compiler.ir.ranges import Carrier, ChangeRanges, Kept, State
 
 
 class Section(StrEnum):
@@ -50,6 +50,8 @@ class Facts:
     """Axis that holds sequence positions; None where there is none."""
     demand: tuple[int, int] | None = None
     """Positions on `axis` that the outputs need."""
+    near: ChangeRanges | None = None
+    """For each change, the positions on `axis` that outputs around it need; None: all those of `demand`."""
     state: State | None = None
     segment: int | None = None
     form: Form | None = None

@@ -6,7 +6,8 @@ Grammar (facts that no pass has recorded yet are left out):
     prediction := "predicted" speed_up naive
     section:= ("reference:" | "tile:") node*
     node   := "%" name ":" type "users=" n "=" op "(" operands ")" attr* fact*
-    fact   := layer | class | demand | range | segment | form | carrier | kernel parts? | kept | ops | stops | resumes
+    fact   := layer | class | demand | near | range | segment | form | carrier | kernel parts? | kept | ops
+              | stops | resumes
 """
 
 from __future__ import annotations
@@ -67,8 +68,7 @@ def _facts(node: Node) -> list[str]:
     parts = []
     if facts.layer_class is not None:
         parts.append(f"class={facts.layer_class}")
-    if facts.demand is not None and not node.in_tile:  # that of the model's node it stands for
-        parts.append(f"demand=[{facts.demand[0]}, {facts.demand[1]})")
+    parts += _wanted(node)
     if facts.state is not None and not isinstance(facts.state, Constant):
         parts.append(f"range={facts.state}")
     if facts.segment is not None:
@@ -85,3 +85,12 @@ def _facts(node: Node) -> list[str]:
         parts.append("ops=(" + ", ".join(f"%{name}" for name in facts.ops) + ")")
     reasons = {"stops": facts.stops, "resumes": facts.resumes}
     return parts + [f'{what}="{why}"' for what, why in reasons.items() if why is not None]
+
+
+def _wanted(node: Node) -> list[str]:
+    """What outputs need of a node; in the tile, that of the model's node it stands for."""
+    demand, near = node.facts.demand, node.facts.near
+    if node.in_tile:
+        return []
+    parts = [] if demand is None else [f"demand=[{demand[0]}, {demand[1]})"]
+    return parts if near is None else [*parts, f"near={near.describe()}"]

@@ -12,7 +12,7 @@ from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import COMPOSER_OPS, RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
-from fastism_compiler.ir.ranges import Kept
+from fastism_compiler.ir.ranges import ChangeRanges, Kept
 
 
 def rule_of(node: Node) -> OpRule:
@@ -48,6 +48,30 @@ def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
     if isinstance(effect, Moves) and node.facts.axis is not None and node.facts.demand is not None:
         return effect.map.needed(*node.facts.demand)
     return 0, node.operands[operand].type.extent(axis)
+
+
+def frame_of(node: Node, ranges: ChangeRanges) -> ChangeRanges:
+    """The positions of an output around each change that are wanted of it, where they exist."""
+    reach, stride, offset = (int(node.attrs[name]) for name in ("reach", "stride", "offset"))
+    first, last = (ranges.lo - offset) // stride, (ranges.hi - 1 - offset) // stride
+    return ChangeRanges(first - reach, last + 1 + reach).clip(0, node.type.extent(node.attrs["axis"]))
+
+
+def needed_near(node: Node, operand: int, axis: int) -> ChangeRanges | None:
+    """The positions of an operand that `node` reads for those that are wanted around each change; None: any."""
+    effect, near = effect_on(node, operand, axis), node.facts.near
+    if near is None or not isinstance(effect, Moves):
+        return None
+    lo, hi = effect.map.backward(near.lo, near.hi)
+    lo, hi = (np.where(near.widths == 0, 0, end) for end in (lo, hi))
+    return ChangeRanges(lo, hi).clip(0, node.operands[operand].type.extent(axis))
+
+
+def wanted(node: Node, ranges: ChangeRanges) -> ChangeRanges:
+    """The part of each change of a node that some output needs."""
+    near, demand = node.facts.near, node.facts.demand
+    ranges = ranges if demand is None else ranges.clip(*demand)
+    return ranges if near is None else ranges.cut(near.lo, near.hi)
 
 
 def read_in_place(node: Node, operand: int) -> Kept | None:

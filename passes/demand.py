@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
-from fastism_compiler.ir.checks import has_demand, operands_are_demanded, outputs_are_demanded
+from fastism_compiler.ir.checks import has_demand, operands_are_demanded, operands_are_wanted, outputs_are_demanded
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import needed_positions
+from fastism_compiler.ir.queries import frame_of, needed_near, needed_positions, rule_of
+from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
 
@@ -18,14 +20,15 @@ class DemandPass(Pass):
     """Walk backward from the outputs; a crop or `valid` edge needs no change outside it.
 
     A node's demand is the hull over its users. Outputs, and whatever a stop
-    or an aggregation reads, are needed whole.
+    or an aggregation reads, are needed whole. Where all outputs behind a node
+    are wanted around the change only, so is the node, for each change range.
     """
 
     name: ClassVar[str] = "demand"
     kind: ClassVar[Kind] = Kind.ANALYSIS
     requires: ClassVar[tuple[str, ...]] = ("classify-layers",)
     ensures: ClassVar[StageSpec] = StageSpec(
-        reference=(has_demand, operands_are_demanded), graph=(outputs_are_demanded,)
+        reference=(has_demand, operands_are_demanded, operands_are_wanted), graph=(outputs_are_demanded,)
     )
 
     def run(self, graph: Graph, context: Context) -> None:
@@ -39,6 +42,19 @@ class DemandPass(Pass):
                 needs += [needed_positions(user, i, axis) for i in _positions(user, node)]
             needs = [n for n in needs if n[0] < n[1]]
             node.facts.demand = (min(n[0] for n in needs), max(n[1] for n in needs)) if needs else (0, 0)
+            node.facts.near = _near(node, graph, context.ranges)
+
+
+def _near(node: Node, graph: Graph, ranges: ChangeRanges) -> ChangeRanges | None:
+    """Of each change, the hull of what is wanted around it; None where something reads more."""
+    if rule_of(node).framed:
+        return frame_of(node, ranges)
+    axis = node.facts.axis
+    if axis is None or node in graph.outputs or not node.users:
+        return None
+    parts = [needed_near(user, i, axis) for user in node.users for i in _positions(user, node)]
+    known = [part for part in parts if part is not None]
+    return reduce(ChangeRanges.union, known) if len(known) == len(parts) else None
 
 
 def _positions(user: Node, node: Node) -> list[int]:

@@ -34,7 +34,7 @@ from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import RULES
 from fastism_compiler.ir.ops.rule import DeltaLowering
-from fastism_compiler.ir.queries import map_of, rule_of
+from fastism_compiler.ir.queries import map_of, rule_of, wanted
 from fastism_compiler.ir.ranges import Full, State, Window
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
@@ -51,7 +51,7 @@ class InsertSliceAssignPass(Pass):
     4. Constants with positions, or one per sequence, are read through a window.
     5. A recurrence resumes from the table of the reference's states.
     6. Each output ends as a whole value per row; in a sparse program, one with
-       positions ends as a window of deltas.
+       positions ends as a window of deltas; one around the change as a window of values.
 
     Reference nodes that nothing reads any more are left to dead code removal.
     """
@@ -77,11 +77,7 @@ class InsertSliceAssignPass(Pass):
         for node in graph.nodes(Section.REFERENCE):
             if node.changes:
                 tile.lower(node)
-        windows = [context.sparse and n.has_window for n in graph.outputs]
-        graph.tile_outputs = [
-            tile.window(n, Form.DELTA) if window else tile.whole(n, Form.VALUE)
-            for n, window in zip(graph.outputs, windows, strict=True)
-        ]
+        graph.tile_outputs = [tile.output(n, context.sparse) for n in graph.outputs]
         graph.prune()
 
 
@@ -182,7 +178,7 @@ class _TileBuilder:
         made = shifted[0]
         for term in shifted[1:]:
             # a part of the sum changes where its own terms do
-            ranges = made.window.ranges.union(term.window.ranges).clip(*(node.facts.demand or (0, state.length)))
+            ranges = wanted(node, made.window.ranges.union(term.window.ranges))
             partial = Window(state.axis, ranges, state.length)
             made = self._add(node, "add", [made, term], form=Form.DELTA, state=partial)
         return made
@@ -214,6 +210,12 @@ class _TileBuilder:
 
     def _rows(self, node: Node, form: Form, whole: bool) -> Node:
         return self.whole(node, form) if whole else self.window(node, form)
+
+    def output(self, node: Node, sparse: bool) -> Node:
+        """The rows of an output as they are returned."""
+        if node.has_window and rule_of(node).framed:
+            return self.window(node, Form.VALUE)
+        return self.window(node, Form.DELTA) if node.has_window and sparse else self.whole(node, Form.VALUE)
 
     def window(self, node: Node, form: Form) -> Node:
         """The rows of a changed node in `form`, converted if they have the other one."""
@@ -335,6 +337,7 @@ class _TileBuilder:
         if made.has_window:
             axis = made.facts.axis = made.window.axis
             made.facts.demand = node.facts.demand or (0, made.type.extent(axis))
+            made.facts.near = node.facts.near
         return made
 
 

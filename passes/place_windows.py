@@ -130,8 +130,8 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
 
 
 def _output_inside(graph: Graph, node: Node) -> Node:
-    """An output of a sparse program, stored within its positions, as narrow as its changes."""
-    if not node.has_window:
+    """An output of a sparse program, stored within its positions, as narrow as its changes; values stay in place."""
+    if not node.has_window or node.facts.form is not Form.DELTA:
         return node
     state = node.window
     inside = Carrier.inside(state.length, max(state.ranges.max_width, 1), state.ranges)
@@ -163,7 +163,8 @@ def _insert_realign(
     """Put a `realign` of `rows` onto `carrier` between it and `users`."""
     made = graph.add("realign", [rows], layer=rows.layer, section=Section.TILE, name=rows.name)
     source, facts = rows.facts, made.facts
-    facts.form, facts.state, facts.axis, facts.demand = source.form, source.state, source.axis, source.demand
+    facts.form, facts.state, facts.axis = source.form, source.state, source.axis
+    facts.demand, facts.near = source.demand, source.near
     facts.segment, facts.layer_class = source.segment, source.layer_class
     facts.carrier, facts.shared_start = carrier, shared
     for user in users:

@@ -10,7 +10,7 @@ from fastism_compiler.ir.checks import has_range, knows_ranges, range_holds_what
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
-from fastism_compiler.ir.queries import map_of
+from fastism_compiler.ir.queries import map_of, wanted
 from fastism_compiler.ir.ranges import ChangeRanges, Constant, Full, State, Window
 from fastism_compiler.ir.verifier import StageSpec
 from fastism_compiler.passes.base import Context, Kind, Pass
@@ -44,7 +44,7 @@ def _state(node: Node, ranges: ChangeRanges) -> State:
         return Full()
     if facts.layer_class is not LayerClass.INPUT:
         ranges = reduce(ChangeRanges.union, _arriving(node))
-    return Window(facts.axis, ranges.clip(*facts.demand), node.type.extent(facts.axis))
+    return Window(facts.axis, wanted(node, ranges), node.type.extent(facts.axis))
 
 
 def _arriving(node: Node) -> list[ChangeRanges]:

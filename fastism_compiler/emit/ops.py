@@ -268,5 +268,6 @@ OPS: dict[str, Emitter] = {
     "reshape": _reshape,
     "broadcast": _broadcast,
     "identity": lambda node, x: x,
+    "around": lambda node, x: x,
 }
 """Op kind -> function on whole tensors. Leaves and `keras_call` are bound by `Values`."""

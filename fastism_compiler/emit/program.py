@@ -13,10 +13,11 @@ from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.emit.reference import LEAVES, Finish, call_keras, whole
 from fastism_compiler.emit.rows import Rows, stored
+from fastism_compiler.emit.running import from_front, to_front
 from fastism_compiler.emit.tables import Layout, Tables
 from fastism_compiler.emit.tile import Step
 from fastism_compiler.frontend.bindings import Bindings
-from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir import Form, Graph, Node
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.types import effect_dtype
 
@@ -85,11 +86,11 @@ class Reference:
 
     @property
     def windows(self) -> Mapping[int, Node]:
-        """The outputs that a sparse program returns as windows of deltas, by number."""
+        """The outputs that are returned as windows, by number: of deltas in a sparse program, else of values."""
         return {k: n for k, n in enumerate(self.graph.tile_outputs) if n.has_window}
 
     def row_shape(self, output: int) -> list[int]:
-        """The shape of one row of a result: a whole output, or its window of deltas."""
+        """The shape of one row of a result: a whole output, or its window."""
         shape = list(self.outputs[output].shape[1:])
         node = self.windows.get(output)
         if node is not None:
@@ -109,9 +110,18 @@ class Reference:
         outputs = finished
         for lost in step.lost:
             trusted = trusted & (unchanged | ~lost)
-        windows = self.windows
-        own = [tf.zeros_like(outputs[k]) if k in windows else rows.whole(r) for k, r in enumerate(self.outputs)]
+        own = [self._own(k, rows, y) for k, y in enumerate(outputs)]
         return Scores(outputs, own, unchanged, trusted)
+
+    def _own(self, output: int, rows: Rows, y: Tensor) -> Tensor:
+        """What the rows' own sequences have of an output: all of it, or a window."""
+        node, reference = self.windows.get(output), self.outputs[output]
+        if node is None:
+            return rows.whole(reference)
+        if node.facts.form is Form.DELTA:
+            return tf.zeros_like(y)
+        axis = node.window.axis
+        return from_front(rows.window(to_front(reference, axis), node.carrier, node.window.length), axis)
 
 
 class BlockProgram:

@@ -128,6 +128,7 @@ class LoadedPacker:
     def __init__(self, nest: Any, outputs: Sequence[TensorInfo]) -> None:
         self.names = [t.source for t in outputs]
         self.samples = [np.zeros((1, *t.shape), t.dtype) for t in outputs]
+        self.frames = [None] * len(outputs)
         self.nest = pack_nest(nest, range(len(outputs)))
 
     def __call__(self, flat: list[Any]) -> list[Any]:

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.frontend.around import Around
 from fastism_compiler.frontend.nest import keys_of, numbered, pack, unpack
 from fastism_compiler.frontend.source import FlatFunction, SourceModel
 from fastism_compiler.ir import Graph, Node
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.results.frames import Frame
 
 
 class Packer(Protocol):
@@ -22,11 +25,13 @@ class Packer(Protocol):
         nest: the nest of the results, around their numbers in flat order.
         samples: flat results of one sequence, `[1, *out]` each.
         names: flat names of the results.
+        frames: of each result, which positions around the change it holds; None: all of them.
     """
 
     nest: Any
     samples: list[Any]
     names: list[str]
+    frames: Sequence[Frame | None]
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
@@ -105,7 +110,10 @@ class Selection:
         selected = [_index(zeros[i], index) for i, index in self._chosen]
         self._reduce = None if reduce is None else _on_flat(reduce, self._selected)
         self.nest, self.samples = self._selected, selected
+        self.frames: list[Frame | None] = [None] * len(selected)
         if reduce is not None:
+            if any(isinstance(index, Around) for _, index in self._chosen):
+                raise OptionError("reduce= takes whole outputs, not positions around the change", got="fc.around")
             self.nest, self.samples = numbered(_tried(reduce, pack(self._selected, selected)))
         self.names = self._result_names(source.output_names)
 
@@ -121,6 +129,10 @@ class Selection:
         """
         graph = source.graph.copy()
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
+        for k, (node, _) in enumerate(narrowed):
+            if rule_of(node).framed:
+                self.frames[k] = frame = Frame.of(node)
+                self.samples[k] = np.zeros((1, frame.width(1), *node.type.shape[2:]), node.type.dtype)
         graph.outputs = [node for node, _ in narrowed]
         indices = tuple(index for _, index in narrowed)
         if self._reduce is not None and Remainder(indices).nothing:
@@ -208,8 +220,8 @@ def _check_lists(index: Any) -> None:
 
 
 def _items(index: Any) -> tuple[Any, ...]:
-    """One integer, slice or list per axis from 1 on."""
-    if index is None:
+    """One integer, slice or list per axis from 1 on; nothing of an output around the change, which comes whole."""
+    if index is None or isinstance(index, Around):
         return ()
     return index if isinstance(index, tuple) else (index,)
 
@@ -233,6 +245,8 @@ def _picked(item: Any, extent: int) -> Any:
 
 def _narrow(graph: Graph, node: Node, index: Any) -> tuple[Node, Any]:
     """Slice `node` to the hull of what `index` picks; the index that is left (None: all of it)."""
+    if isinstance(index, Around):
+        return index.on(graph, node), None
     left: list[Any] = []
     for axis, item in enumerate(_items(index), start=1):
         extent = node.type.extent(axis)

@@ -15,6 +15,7 @@ from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters, Tokens
 from fastism_compiler.mutations.replacements import cast_held
 from fastism_compiler.mutations.spelling import code_table
+from fastism_compiler.results.frames import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ class PlacedVariants:
         inside = (self.sequence >= first) & (self.sequence < last)
         for width in np.unique(widths[inside]):
             yield int(width), np.flatnonzero(inside & (widths == width))
+
+    def changes(self, members: Array) -> Changes:
+        """Where some of them lie."""
+        widths = np.array([len(self.alternates[m]) for m in members])
+        cover = max(len(alternate) for alternate in self.alternates)
+        return Changes(self.position[members], self.position[members] + widths, cover)
 
     def jobs(self, members: Array, first: int, width: int, x: Array) -> Jobs:
         """Jobs for an engine whose range number `i` is `[i, i + width)`; `x` is the block."""

@@ -13,7 +13,7 @@ from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.errors import RangeError
+from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.letters import Letters, Tokens
@@ -178,7 +178,8 @@ class Program:
         for first, block in self._blocks(arrays):
             for width, members in placed.by_width(first, first + len(block[0])):
                 jobs = placed.jobs(members, first, width, block[self.inputs.sequence])
-                for rows, outputs in self.scorer.score_of_width(width, block, jobs, delta):
+                changes = placed.changes(members)
+                for rows, outputs in self.scorer.score_of_width(width, block, jobs, delta, changes):
                     if results is None:
                         results = [np.zeros((len(variants), *y.shape[1:]), y.dtype) for y in outputs]
                     for result, y in zip(results, outputs, strict=True):
@@ -324,11 +325,13 @@ class Program:
                 if sparse:
                     yield rows, span, scorer.fill_windows(block, placed, shape)
                 else:
-                    yield rows, span, scorer.fill(block, placed, shape, delta)
+                    yield rows, span, scorer.fill(block, placed, shape, delta, span)
 
     def _scorer(self, sparse: bool) -> Scorer:
         if not sparse:
             return self.scorer
+        if any(frame is not None for frame in self.selection.frames):
+            raise OptionError("fc.around picks windows already", expected="sparse=False", got="sparse=True")
         with self._lock:
             self._sparse = self._sparse or self._scorer_for(True)
             return self._sparse

@@ -12,11 +12,13 @@ import tensorflow as tf
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.frontend.selection import Packer
 from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.types import effect_dtype
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.results.blocks import SparseDeltas
 from fastism_compiler.results.effects import effect, no_effect
+from fastism_compiler.results.frames import Changes
 from fastism_compiler.runtime.blocks import Block
 from fastism_compiler.runtime.engine import AnyEngine
 from fastism_compiler.runtime.naive import WholeScorer, mutated
@@ -87,6 +89,7 @@ class Scorer:
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
         self.ranges, self.letters = parts.ranges, parts.letters
+        self.frames = parts.selection.frames
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
         self.engines = list(engines)
@@ -105,18 +108,34 @@ class Scorer:
 
     # Jobs of one engine
 
-    def score(self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool) -> Block:
-        """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster."""
+    def score(
+        self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool, changes: Changes | None = None
+    ) -> Block:
+        """Run the engine; let the model itself score what cannot be trusted, or all of it where that is faster.
+
+        Args:
+            engine: what runs.
+            block: its inputs.
+            jobs: what it runs.
+            delta: return effects.
+            changes: where the jobs lie, for frames around them (default: in their change ranges).
+        """
+        if changes is None:
+            ranges = engine.ranges
+            changes = Changes(ranges.lo[jobs.change], ranges.hi[jobs.change], self.ranges.max_width)
         if len(jobs) == 0:
             references = self.references(block)
-            return Block([y[:0] for y in references], np.ones(0, bool), references)
+            outputs = self._framed([y[:0] for y in references], changes)
+            return Block(outputs, np.ones(0, bool), references)
         if engine.naive:
-            return self._score_whole(engine, block, jobs, delta)
-        scored = engine.run(block, jobs, delta=delta)
+            return self._score_whole(engine, block, jobs, delta, changes)
+        scored = self._frames_of_windows(engine, engine.run(block, jobs, delta=delta), jobs, delta, changes)
         doubtful = np.flatnonzero(~scored.trusted)
         if len(doubtful):
-            exact = self._score_whole(engine, block, jobs.take(doubtful), delta, self.naive.step_by_step)
-            for y, better, window in zip(scored.outputs, exact.outputs, engine.windows, strict=True):
+            there = Changes(changes.lo[doubtful], changes.hi[doubtful], changes.cover)
+            exact = self._score_whole(engine, block, jobs.take(doubtful), delta, there, self.naive.step_by_step)
+            windows = [w if f is None else None for w, f in zip(engine.windows, self.frames, strict=True)]
+            for y, better, window in zip(scored.outputs, exact.outputs, windows, strict=True):
                 y[doubtful] = better if window is None else window.cut(better, jobs.change[doubtful])
             sequences = np.unique(jobs.sequence[doubtful])  # their references may be as doubtful
             for y, better in zip(scored.references, exact.references, strict=True):
@@ -125,8 +144,35 @@ class Scorer:
                 self.rescored += len(doubtful)
         return scored
 
+    def _framed(self, whole: list[Array], changes: Changes) -> list[Array]:
+        """Frames of whole rows, of the outputs that have some."""
+        return [y if f is None else f.cut(y, changes) for y, f in zip(whole, self.frames, strict=True)]
+
+    def _frames_of_windows(self, engine: AnyEngine, scored: Block, jobs: Jobs, delta: bool, changes: Changes) -> Block:
+        """Frames of an engine's results: windows, or whole rows where everything may change."""
+        for k, (frame, window) in enumerate(zip(self.frames, engine.windows, strict=True)):
+            y, reference = scored.outputs[k], scored.references[k]
+            if frame is None:
+                continue
+            if window is None:
+                scored.outputs[k] = frame.cut(y, changes)
+                continue
+            differences = delta and effect_dtype(reference.dtype.name) == reference.dtype.name
+            beside = no_effect(reference.shape, reference) if differences else reference
+            beside = frame.cut_shared(beside, jobs.sequence, changes)
+            scored.outputs[k] = frame.place(y, window.start[jobs.change], changes, beside)
+            if delta and not differences:  # the dtype does not hold every difference: the loop returns values
+                scored.outputs[k] = effect(scored.outputs[k], frame.cut_shared(reference, jobs.sequence, changes))
+        return scored
+
     def _score_whole(
-        self, engine: AnyEngine, block: list[Array], jobs: Jobs, delta: bool, naive: Whole | None = None
+        self,
+        engine: AnyEngine,
+        block: list[Array],
+        jobs: Jobs,
+        delta: bool,
+        changes: Changes,
+        naive: Whole | None = None,
     ) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
         naive = naive or self.naive
@@ -138,7 +184,7 @@ class Scorer:
             if delta:
                 outputs[k] = effect(outputs[k], reference[jobs.sequence])
                 outputs[k][unchanged] = 0
-        return Block(outputs, np.ones(len(jobs), bool), references)
+        return Block(self._framed(outputs, changes), np.ones(len(jobs), bool), references)
 
     def _unchanged_rows(self, engine: AnyEngine, x: Array, jobs: Jobs) -> Array:
         """Which jobs replace a sequence by itself: `[n]` bool."""
@@ -180,18 +226,36 @@ class Scorer:
                 engine, Jobs(sequence, chosen[which], alone[letter][:, None]), (sequence, places[which], letter)
             )
 
-    def fill(self, block: list[Array], placed: Iterable[Placed], shape: tuple[int, ...], delta: bool) -> list[Array]:
-        """Score jobs into flat `[b, *shape, *out]`; where there is no job, nothing is replaced."""
+    def fill(
+        self, block: list[Array], placed: Iterable[Placed], shape: tuple[int, ...], delta: bool, span: slice
+    ) -> list[Array]:
+        """Score jobs in the ranges of `span` into flat `[b, *shape, *out]`; where there is no job, nothing changes."""
         results: list[Array] | None = None
         for part in placed:
             scored = self.score(part.engine, block, part.jobs, delta)
             if part.fills((len(block[0]), *shape)):
                 return [y.reshape(len(block[0]), *shape, *y.shape[1:]) for y in scored.outputs]
             if results is None:
-                results = [_unchanged(y, shape, delta) for y in scored.references]
+                results = self._unchanged(scored.references, shape, delta, span)
             for result, y in zip(results, scored.outputs, strict=True):
                 result[part.at] = y
         return results or []
+
+    def _unchanged(self, references: list[Array], shape: tuple[int, ...], delta: bool, span: slice) -> list[Array]:
+        """The results where nothing is replaced: the reference, or no effect."""
+        batch, results = len(references[0]), []
+        for reference, frame in zip(references, self.frames, strict=True):
+            nothing = no_effect(reference.shape, reference) if delta else reference
+            if frame is None:
+                rows = nothing.reshape(batch, *[1] * len(shape), *nothing.shape[1:])
+            else:  # what is seen of it differs from range to range
+                here = self.ranges.subset(np.arange(span.start, span.stop))
+                sequence, which = _pairs(batch, here.count)
+                seen = Changes(here.lo[which], here.hi[which], self.ranges.max_width)
+                cut = frame.cut_shared(nothing, sequence, seen)
+                rows = cut.reshape(batch, here.count, *[1] * (len(shape) - 1), *cut.shape[1:])
+            results.append(np.broadcast_to(rows, (batch, *shape, *rows.shape[1 + len(shape) :])).copy())
+        return results
 
     def fill_windows(self, block: list[Array], placed: Iterable[Placed], shape: tuple[int, ...]) -> list[SparseDeltas]:
         """The same for engines that return windows of deltas: what changes, and from where on."""
@@ -227,12 +291,13 @@ class Scorer:
     # Single jobs, for variants and for verification
 
     def score_of_width(
-        self, width: int, block: list[Array], jobs: Jobs, delta: bool
+        self, width: int, block: list[Array], jobs: Jobs, delta: bool, changes: Changes
     ) -> Iterator[tuple[Array, list[Array]]]:
         """Score jobs whose change range `i` is `[i, i + width)`: numbers of jobs, and their flat results."""
         for engine, rows, change in _shared_out(self._shares_of_width(width), jobs.change):
             chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows])
-            yield rows, self.score(engine, block, chosen, delta).outputs
+            there = Changes(changes.lo[rows], changes.hi[rows], changes.cover)
+            yield rows, self.score(engine, block, chosen, delta, there).outputs
 
     def _shares_of_width(self, width: int) -> Sequence[Share]:
         """Engines for every position at one width."""
@@ -265,12 +330,17 @@ class Scorer:
 
     def score_jobs_naively(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """The same by the model itself."""
-        return self._naive_rows(self.naive, self.ranges, arrays, jobs)
+        return self._framed(self._naive_rows(self.naive, self.ranges, arrays, jobs), self._changes(jobs))
 
     def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """The same by the model in float64; nothing where there is none."""
         exact = self.naive.in_float64()
-        return [] if exact is None else self._naive_rows(exact, self.ranges, arrays, jobs)
+        if exact is None:
+            return []
+        return self._framed(self._naive_rows(exact, self.ranges, arrays, jobs), self._changes(jobs))
+
+    def _changes(self, jobs: Jobs) -> Changes:
+        return Changes(self.ranges.lo[jobs.change], self.ranges.hi[jobs.change], self.ranges.max_width)
 
 
 def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
@@ -281,14 +351,6 @@ def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEng
         rows = np.flatnonzero(place[change] >= 0)
         if len(rows):
             yield engine, rows, place[change[rows]].astype(np.int32)
-
-
-def _unchanged(reference: Array, shape: tuple[int, ...], delta: bool) -> Array:
-    """The result where nothing is replaced: the reference, or no effect."""
-    batch, out = len(reference), reference.shape[1:]
-    if delta:
-        return no_effect((batch, *shape, *out), reference)
-    return np.broadcast_to(reference.reshape(batch, *[1] * len(shape), *out), (batch, *shape, *out)).copy()
 
 
 def _slices(count: int) -> Iterator[Array]:

@@ -209,6 +209,7 @@ WHOLE: dict[str, Evaluator] = {
     "log_softmax": _log_softmax,
     "batch_norm": _batch_norm,
     "slice": _slice,
+    "around": lambda node, x: x,
     "pad": lambda node, x: _padded(x, node.attrs["left"], node.attrs["right"], axis=node.attrs["axis"]),
     "flip": lambda node, x: np.flip(x, node.attrs["axis"]),
     "upsample": lambda node, x: np.repeat(x, node.attrs["size"], axis=node.attrs["axis"]),

@@ -137,6 +137,7 @@ class OpRule:
         shape_only: operands of which only the place and the shape are read.
         in_place: operands of the reference section that are read where its own rows are stored, and nowhere else.
         runs_on: aggregates its first operand with running tables of its second.
+        framed: of its positions, those near the change alone are wanted; as an output, it ends as a window.
         plumbing: moves rows between forms and places, without arithmetic of the model.
         any_carrier: reads rows wherever they are stored.
         regroups: puts elements of several axes together, or apart.
@@ -173,6 +174,7 @@ class OpRule:
     shape_only: tuple[int, ...] = ()
     in_place: tuple[int, ...] = ()
     runs_on: bool = False
+    framed: bool = False
     plumbing: bool = False
     any_carrier: bool = False
     regroups: bool = False

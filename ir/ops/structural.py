@@ -7,6 +7,7 @@ concat:    attrs axis                      transpose: attrs perm
 reshape:   attrs shape (batch axis left out)
 broadcast: attrs shape (batch axis left out)
 identity:  inference no-ops such as Dropout; `canonicalize` drops it
+around:    attrs axis, reach, stride, offset: all positions, of which only those near a change are wanted
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ def _rule(kind: str, infer: Infer, track: Track, **options: Any) -> OpRule:
 
 RULES = (
     _rule("identity", _same, _track_same),
+    _rule("around", _same, _track_same, framed=True),
     _rule("slice", _slice, _track_cut, keeps_tokens=True),
     _rule("pad", _pad, _track_cut, delta_only=True),
     _rule("flip", _same, _track_flip, keeps_tokens=True),

@@ -1,0 +1,103 @@
+"""`around`: of an output with positions, those near each change alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastism_compiler.arguments import or_none, whole
+from fastism_compiler.ir import Graph, Node
+from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.ir.ops.rule import Moves
+from fastism_compiler.ir.queries import effect_on
+
+_STEPS = 5040
+"""Positions further on, where an output is asked again what it depends on: that tells how far each moves. A multiple
+of all small numbers, as positions of an output that was sampled up move several at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Positions around a change, as an index in `outputs=` (see `around`).
+
+    Attributes:
+        reach: positions on either side.
+        stride: letters per position of the output; None: found by the lengths.
+        offset: letters in front of its first position; None: found by the lengths.
+    """
+
+    reach: int
+    stride: int | None = None
+    offset: int | None = None
+
+    def on(self, graph: Graph, node: Node) -> Node:
+        """The node that stands for the positions of an output around each change.
+
+        Raises:
+            OptionError: an output without positions, or one whose positions are not found by the lengths.
+        """
+        if graph.sequence is None or node.type.rank < 2 or not node.type.batched:
+            raise OptionError("around() picks positions, and this output has none", got=node.layer)
+        stride, offset = self.stride, self.offset
+        if stride is None or offset is None:
+            found = _place(graph, graph.sequence, node)
+            stride, offset = stride or found[0], found[1] if offset is None else offset
+        attrs = {"axis": 1, "reach": self.reach, "stride": stride, "offset": offset}
+        return graph.add("around", (node,), attrs, layer=node.layer, name=node.name)
+
+
+def _place(graph: Graph, sequence: Node, output: Node) -> tuple[int, int]:
+    """Letters per position of an output, and the letter in the middle of what its position 0 reads.
+
+    Raises:
+        OptionError: its positions do not follow those of the sequence.
+    """
+    middle = output.type.extent(1) // 2
+    here, further = (_letters_read(graph, sequence, output, middle + k) for k in (0, _STEPS))
+    moved = None if here is None or further is None else further[0] - here[0]
+    if here is None or not moved or moved < 0 or moved % _STEPS:
+        raise OptionError(
+            "around() needs to know which letters a position of the output stands for",
+            expected="around(reach, stride=letters per position, offset=letters in front of the first)",
+            got=f"output {output.layer!r}, whose positions do not follow those of the sequence",
+        )
+    stride = moved // _STEPS
+    return stride, (here[0] + here[1] - stride) // 2 - middle * stride
+
+
+def _letters_read(graph: Graph, sequence: Node, output: Node, position: int) -> tuple[int, int] | None:
+    """The letters that a position of an output depends on, where each op keeps positions; other ways do not count."""
+    reads: dict[Node, dict[int, tuple[int, int]]] = {output: {1: (position, position + 1)}}
+    for node in reversed(graph.nodes()):
+        for axis, (lo, hi) in reads.get(node, {}).items() if node is not sequence else ():
+            for i, operand in enumerate(node.operands):
+                for source in range(int(operand.type.batched), operand.type.rank):
+                    effect = effect_on(node, i, source)
+                    if not isinstance(effect, Moves) or effect.axis != axis:
+                        continue
+                    first, stop = effect.map.backward(lo, hi)
+                    known = reads.setdefault(operand, {}).get(source, (first, stop))
+                    reads[operand][source] = min(known[0], first), max(known[1], stop)
+    return reads.get(sequence, {}).get(1)
+
+
+def around(reach: int, stride: int | None = None, offset: int | None = None) -> Around:
+    """Of an output with positions, those within `reach` of each change: `outputs={"head": fc.around(50)}`.
+
+    What lies further away is neither computed nor returned. A result has `w + 2 reach` positions, where w is how many
+    the widest change range covers; its first one lies `reach` in front of the change. Positions that the output does
+    not have are NaN, and 0 in effects.
+
+    Args:
+        reach: positions of the output on either side of the change.
+        stride: letters per position of the output (default: what convolutions, pools and crops make of it).
+        offset: the letter that its position 0 stands for, or the first of them (default: the middle of those that it
+            depends on).
+
+    Raises:
+        OptionError: a reach or an offset below 0, or a stride below 1.
+    """
+    return Around(
+        whole("reach", reach, 0),
+        or_none(lambda name, value: whole(name, value, 1))("stride", stride),
+        or_none(lambda name, value: whole(name, value, 0))("offset", offset),
+    )
