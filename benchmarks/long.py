@@ -3,6 +3,8 @@
 Each model runs in a process of its own, whose resident memory is sampled. The
 model itself scores a few mutants, in the best of its settings, and the time
 for all of them is extrapolated: naive ISM of these models takes up to an hour.
+`spliceai_gene` returns what is within 50 of each change, against a pair of
+windows, reference and alternate, for each mutant, as SpliceAI is used.
 
 python -m benchmarks.long                               # the table; some 40 minutes on two cores
 python -m benchmarks.long --models enformer --json out.json
@@ -34,12 +36,17 @@ class Case:
         build: its arguments.
         positions: change ranges, one central position each.
         naive_batches: whole mutants per call of the model itself that are tried.
+        reach: positions of the output around the change; None: all.
+        pair: length of the window that is scored twice per mutant otherwise, with the reference and with the
+            alternate; None: the mutants of the whole sequence are scored.
     """
 
     model: str
     build: dict[str, Any] = field(default_factory=dict)
     positions: int = 100
     naive_batches: tuple[int, ...] = (1,)
+    reach: int | None = None
+    pair: int | None = None
 
 
 CASES = {
@@ -47,6 +54,7 @@ CASES = {
     "borzoi": Case("borzoi"),
     "basenji2": Case("basenji2", naive_batches=(1, 4)),
     "spliceai": Case("spliceai", {"length": 10_101, "crop": 5000}, 101, (1, 8, 32)),
+    "spliceai_gene": Case("spliceai", {"length": 15_000, "crop": 5000}, 101, (1, 8, 32), reach=50, pair=10_101),
     "promoterai": Case("promoterai"),
 }
 _LONG = 60.0
@@ -82,11 +90,17 @@ def run_case(name: str, positions: int | None = None) -> Result:
     first = (length - count) // 2
     x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (1, length))]
     ranges = [(p, p + 1) for p in range(first, first + count)]
+    options: dict[str, Any] = {} if case.reach is None else {"outputs": {0: fc.around(case.reach)}}
     with PeakResident() as memory:
-        compile_s, program = _timed(lambda: fc.compile(model, ranges=ranges, batch_size=1, verify=False))
+        compile_s, program = _timed(lambda: fc.compile(model, ranges=ranges, batch_size=1, verify=False, **options))
         first_s, _ = _timed(lambda: program(x))
     ours = first_s if first_s > _LONG else min(_timed(lambda: program(x))[0] for _ in range(3))
-    naive, setting = _best_naive(model, x, first, case.naive_batches)
+    if case.pair is None:
+        naive, setting = _best_naive(model, x, first, case.naive_batches)
+    else:
+        other = getattr(fc.models, case.model)(**{**case.build, "length": case.pair})
+        naive, setting = _best_naive(other, x[:, : case.pair], case.pair // 2 - 50, case.naive_batches)
+        naive, setting = 2 * naive, f"pairs of {case.pair:,} letters, {setting}"
     return Result(
         model=name,
         length=length,

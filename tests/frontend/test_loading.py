@@ -42,6 +42,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "enformer": {"length": 512, "scale": 0.01, "attention": 1, "tracks": 1, "crop": 1},
     "factorized_basset": {"length": 200},
     "optimus_5prime": {},
+    "promoterai": {"length": 60, "tracks": 2, "blocks": 4, "channels": 2, "crop": 10},
     "scbasset": {"length": 160, "scale": 0.02, "cells": 2},
     "sei": {"length": 64, "scale": 0.01, "bases": 4, "outputs": 2},
     "spliceai": {"length": 60, "filters": 2, "blocks": 1},
@@ -236,7 +237,7 @@ def test_another_backend_is_refused_before_keras_is_imported(source: str, tmp_pa
     code = """
 import sys, fastism_compiler as fc
 from fastism_compiler.cli import main
-for use in (lambda: fc.compile, lambda: fc.FastISM, lambda: fc.load, lambda: fc.scan("m.keras", sys.argv[1], "out")):
+for use in (lambda: fc.compile, lambda: fc.FastISM, lambda: fc.load, lambda: fc.scan("m.keras", *sys.argv[1:])):
     try:
         use()
     except fc.ModelError as error:
@@ -255,7 +256,8 @@ assert not {"keras", "tensorflow", "jax"} & set(sys.modules)
         (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
         environment["KERAS_BACKEND"] = "jax"
     root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", code, str(write_fasta(tmp_path / "a.fa", {"one": "ACGT"}))]
+    paths = [str(write_fasta(tmp_path / "a.fa", {"one": "ACGT"})), str(tmp_path / "out.zarr")]
+    command = [sys.executable, "-c", code, *paths]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "KERAS_BACKEND=tensorflow" in done.stderr
