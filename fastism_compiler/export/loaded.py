@@ -19,6 +19,7 @@ from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.tiling import padded_cost
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.results.frames import Frame
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
 from fastism_compiler.runtime.naive import in_batches
 
@@ -122,13 +123,13 @@ class LoadedPacker:
         outputs: the outputs in flat order.
 
     Attributes:
-        nest, samples, names: as in `Packer`.
+        nest, samples, names, frames: as in `Packer`.
     """
 
     def __init__(self, nest: Any, outputs: Sequence[TensorInfo]) -> None:
         self.names = [t.source for t in outputs]
         self.samples = [np.zeros((1, *t.shape), t.dtype) for t in outputs]
-        self.frames = [None] * len(outputs)
+        self.frames: list[Frame | None] = [None] * len(outputs)
         self.nest = pack_nest(nest, range(len(outputs)))
 
     def __call__(self, flat: list[Any]) -> list[Any]:

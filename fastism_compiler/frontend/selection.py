@@ -31,7 +31,7 @@ class Packer(Protocol):
     nest: Any
     samples: list[Any]
     names: list[str]
-    frames: Sequence[Frame | None]
+    frames: list[Frame | None]
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
@@ -132,7 +132,8 @@ class Selection:
         for k, (node, _) in enumerate(narrowed):
             if rule_of(node).framed:
                 self.frames[k] = frame = Frame.of(node)
-                self.samples[k] = np.zeros((1, frame.width(1), *node.type.shape[2:]), node.type.dtype)
+                further = [node.type.extent(i) for i in range(2, node.type.rank)]
+                self.samples[k] = np.zeros((1, frame.width(1), *further), node.type.dtype)
         graph.outputs = [node for node, _ in narrowed]
         indices = tuple(index for _, index in narrowed)
         if self._reduce is not None and Remainder(indices).nothing:
