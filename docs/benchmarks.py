@@ -9,6 +9,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ measured, for the models of the table and four transformers: `python -m benchmar
     "tiles": """Seconds per sequence with tiles of as many rows as were chosen and of others, in turn; for dense kernels
 that are read in parts, with other parts: `python -m benchmarks.tiles`.""",
     "growth": """Streamed scans of longer and of more sequences, against naive ISM: `python -m benchmarks.growth`.""",
+    "long": """Long models at full size: one sequence, central positions, against the model itself, whose time for all
+of them is extrapolated from a few; memory besides what the model takes, compiling included:
+`python -m benchmarks.long`.""",
     "memory": """Blocks planned for a budget, and what XLA sets aside for them: `python -m benchmarks.memory`.""",
     "artifacts": """Exported programs, each run by a process that imports its own runtime alone: largest error relative
 to the largest output; ONNX Runtime's speed on one thread; what exporting a full-size model takes:
@@ -76,10 +80,14 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _compare(rows: list[dict[str, Any]]) -> str:
-    from benchmarks.compare import Result, table
+def _as_printed(name: str) -> Callable[[Any], str]:
+    """The table that a benchmark prints itself."""
 
-    return table([Result(**row) for row in rows])
+    def render(rows: list[dict[str, Any]]) -> str:
+        benchmark = import_module(f"benchmarks.{name}")
+        return str(benchmark.table([benchmark.Result(**row) for row in rows]))
+
+    return render
 
 
 def _facts(rows: Any) -> str:
@@ -119,7 +127,12 @@ def _growth(content: dict[str, list[dict[str, Any]]]) -> str:
     return "\n\n".join([*pictures, _sections(content)])
 
 
-_RENDERERS: dict[str, Callable[[Any], str]] = {"compare": _compare, "growth": _growth, "artifacts": _sections}
+_RENDERERS: dict[str, Callable[[Any], str]] = {
+    "compare": _as_printed("compare"),
+    "long": _as_printed("long"),
+    "growth": _growth,
+    "artifacts": _sections,
+}
 
 
 def write(folder: Path) -> None:
