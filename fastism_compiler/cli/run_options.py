@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ _NO_STORES = frozenset(
     )
 )  # fmt: skip
 """Endings of files, which no store is called by."""
+_MOST_FILES = 64
+"""Files that one `--to` writes; of more numbers, `--track` has to choose."""
 FORMATS = tuple(sorted(formats.FORMATS))
 _SUFFIXES = {
     "bedgraph": ".bedgraph",
@@ -93,7 +96,7 @@ class RunOptions:
         """Write the other formats, and say what was done."""
         if summary.complete:
             for name in self.to:
-                fc.convert(summary.output, converted_path(Path(summary.output), name), name, self.track)
+                self._convert(Path(summary.output), name)
         for warning in () if self.quiet else summary.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if self.as_json:
@@ -101,10 +104,21 @@ class RunOptions:
         elif not self.quiet:
             click.echo(_told(summary, self.verbose))
 
+    def _convert(self, store: Path, name: str) -> None:
+        """Write a further format: a file for each number per cell, where it holds one and no `--track` says which."""
+        single = self.track is None and formats.FORMATS[name].single
+        tracks = formats.Source(store).single_tracks if single else []
+        if not 1 < len(tracks) <= _MOST_FILES:
+            fc.convert(store, converted_path(store, name), name, self.track)
+            return
+        for track in tracks:
+            fc.convert(store, converted_path(store, name, track), name, track)
 
-def converted_path(store: Path, name: str) -> Path:
-    """Where `--to` writes: beside the store, by the ending of the format."""
-    return beside(store, store.name.removesuffix(".zarr") + _SUFFIXES[name])
+
+def converted_path(store: Path, name: str, track: str | None = None) -> Path:
+    """Where `--to` writes: beside the store, by the ending of the format; with the track where there are several."""
+    suffix = "" if track is None else "." + re.sub(r"[^A-Za-z0-9_.-]", ".", track)
+    return beside(store, store.name.removesuffix(".zarr") + suffix + _SUFFIXES[name])
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,7 +207,11 @@ _OPTIONS = (
     click.option("--join", is_flag=True, help="Share the work with another run of this command."),
     click.option("--verify/--no-verify", default=True, show_default=True, help="Compare with naive ISM first."),
     click.option("--to", multiple=True, type=click.Choice(FORMATS), help="Write this format too (repeatable)."),
-    click.option("--track", metavar="NAME[:INDEX]", help="The output that --to holds, where there are several."),
+    click.option(
+        "--track",
+        metavar="NAME[:INDEX]",
+        help="The output that --to holds (default: all; of formats with one number per cell, a file for each).",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
     click.option("--verbose", is_flag=True, help="Print the first record of each kind that was left out."),

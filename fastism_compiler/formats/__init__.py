@@ -37,6 +37,7 @@ class Format:
         size: `(store, track)`: bytes that it takes at least. None: not known before.
         files: names of the files, where the result is a folder.
         apart: whether the library may crash, so that a child process writes.
+        single: it holds one number per cell, so that every number of every output is a file of its own.
     """
 
     write: Callable[[Source, Path, str | None], None]
@@ -44,14 +45,15 @@ class Format:
     size: Callable[[Source, str | None], int] | None = None
     files: tuple[str, ...] = ()
     apart: bool = False
+    single: bool = False
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "bedgraph": Format(write_bedgraph),
-        "bigwig": Format(write_bigwig, check_bigwig, bigwig_size, apart=True),
+        "bedgraph": Format(write_bedgraph, single=True),
+        "bigwig": Format(write_bigwig, check_bigwig, bigwig_size, apart=True, single=True),
         "hdf5": Format(write_hdf5, check_hdf5, hdf5_size, apart=True),
-        "modisco": Format(write_modisco, check_modisco, files=FILES),
+        "modisco": Format(write_modisco, check_modisco, files=FILES, single=True),
         "tsv": Format(write_tsv),
         "vcf": Format(write_vcf),
     }

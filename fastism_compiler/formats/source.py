@@ -82,6 +82,12 @@ class Source:
         """Every number of an output: what to call it, in the model's numbers, and its index here."""
         return [(name + (f"[{','.join(map(str, n))}]" if n else ""), i) for n, i in self._numbered(name).items()]
 
+    @property
+    def single_tracks(self) -> list[str]:
+        """Every number of every output, as `track` takes it."""
+        numbers = [(name, n) for name in self.outputs for n in self._numbered(name)]
+        return [name + (f":{','.join(map(str, n))}" if n else "") for name, n in numbers]
+
     def track(self, wanted: str | None) -> tuple[str, tuple[int, ...]]:
         """One number per cell: an output, and an index into its axes.
 
