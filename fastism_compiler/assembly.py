@@ -86,8 +86,9 @@ class Assembly:
         except MemoryBudgetError as error:
             if self._budget.given:
                 raise
-            self.notes.append(f"the model itself scores every mutant: windows take {error.expected} of memory")
+            self.notes = [f"the model itself scores every mutant: windows take {error.expected} of memory"]
             self._factory, self._made = self._factory.of_whole_mutants(), {}
+            self.buckets = split_by_width(self._parts.ranges)
             return 1
 
     def _bytes(self, engine: Engine) -> int:

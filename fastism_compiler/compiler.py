@@ -134,7 +134,8 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     """
     options.check_model(source.graph)
     selection = Selection(source, options.selected, options.reduce)
-    narrowed = selection.narrow(source)
+    ranges = ChangeRanges.of(options.ranges, sequence_type(source.graph).extent(1))
+    narrowed = selection.narrow(source, ranges.max_width)
     graph = narrowed.source.graph
     budget, machine = Budget.of(options.memory_budget), options.machine
     lanes = 1 if machine.gpu else default_lanes()
@@ -157,7 +158,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         inputs=source.inputs,
         selection=selection,
         naive=source.origin.oracle(naive_rows(graph, budget.bytes, machine)),
-        ranges=ChangeRanges.of(options.ranges, sequence_type(graph).extent(1)),
+        ranges=ranges,
         letters=factory.letters,
     )
     if options.autotune:

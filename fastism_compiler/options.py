@@ -87,7 +87,11 @@ class CompileOptions:
         """The outputs to return, with what to pick of each (None: all of it)."""
         if self.outputs is None or isinstance(self.outputs, Mapping):
             return self.outputs
-        return dict.fromkeys([self.outputs] if isinstance(self.outputs, str | int) else self.outputs)
+        names = [self.outputs] if isinstance(self.outputs, str | int) else self.outputs
+        for name in names:
+            if list(names).count(name) > 1:
+                raise OptionError("an output can be selected once", got=repr(name))
+        return dict.fromkeys(names)
 
     def check_model(self, graph: Graph) -> None:
         """Check what depends on the model.
@@ -146,7 +150,8 @@ class CompileOptions:
 def _names_outputs(outputs: Any) -> bool:
     several = isinstance(outputs, list | tuple)
     names = outputs if several else [outputs]
-    return outputs is None or isinstance(outputs, Mapping) or all(isinstance(name, str | int) for name in names)
+    known = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
+    return outputs is None or isinstance(outputs, Mapping) or known
 
 
 def _distinct(letters: str) -> bool:

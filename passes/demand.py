@@ -7,6 +7,7 @@ from functools import reduce
 from typing import ClassVar
 
 from fastism_compiler.ir.checks import has_demand, operands_are_demanded, operands_are_wanted, outputs_are_demanded
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.queries import frame_of, needed_near, needed_positions, rule_of
@@ -47,9 +48,11 @@ class DemandPass(Pass):
 
 def _near(node: Node, graph: Graph, ranges: ChangeRanges) -> ChangeRanges | None:
     """Of each change, the hull of what is wanted around it; None where something reads more."""
-    if rule_of(node).framed:
-        return frame_of(node, ranges)
     axis = node.facts.axis
+    if rule_of(node).framed:
+        if axis not in (None, node.attrs["axis"]):
+            raise OptionError("around() takes positions on axis 1 of an output", got=f"axis {axis}", node=node)
+        return frame_of(node, ranges)
     if axis is None or node in graph.outputs or not node.users:
         return None
     parts = [needed_near(user, i, axis) for user in node.users for i in _positions(user, node)]

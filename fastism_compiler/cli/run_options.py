@@ -246,8 +246,8 @@ def _told(summary: Summary, verbose: bool) -> str:
     if summary.mended:
         lines.append(f"  damaged or missing files, made anew: {summary.mended}")
     lines += [f"  {name}: {count}" for name, count in summary.counts.items() if count]
-    if summary.complete and summary.messages:
-        lines.append(f"  every record left out: {left_out_path(Path(summary.output))}")
+    table = left_out_path(Path(summary.output))
+    lines += [f"  every record left out: {table}"] if summary.messages and table.is_file() else []
     lines += [f"  first left out: {message}" for message in summary.messages if verbose]
     return "\n".join(lines)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fastism_compiler.arguments import or_none, whole
 from fastism_compiler.ir import Graph, Node
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.ir.ops.rule import Moves
-from fastism_compiler.ir.queries import effect_on
+from fastism_compiler.ir.ops.rule import DeltaLowering, Moves
+from fastism_compiler.ir.queries import effect_on, rule_of
 
 _STEPS = 5040
 """Positions further on, where an output is asked again what it depends on: that tells how far each moves. A multiple
@@ -74,6 +74,8 @@ def _letters_read(graph: Graph, sequence: Node, output: Node, position: int) -> 
                     effect = effect_on(node, i, source)
                     if not isinstance(effect, Moves) or effect.axis != axis:
                         continue
+                    if rule_of(node).delta_lowering is DeltaLowering.CONCAT and node.attrs["axis"] == axis:
+                        return None  # a position is of one operand or the other
                     first, stop = effect.map.backward(lo, hi)
                     known = reads.setdefault(operand, {}).get(source, (first, stop))
                     reads[operand][source] = min(known[0], first), max(known[1], stop)
@@ -85,7 +87,7 @@ def around(reach: int, stride: int | None = None, offset: int | None = None) -> 
 
     What lies further away is neither computed nor returned. A result has `w + 2 reach` positions, where w is how many
     the widest change range covers; its first one lies `reach` in front of the change. Positions that the output does
-    not have are NaN, and 0 in effects.
+    not have, or that lie further from a narrower range, are NaN.
 
     Args:
         reach: positions of the output on either side of the change.

@@ -110,22 +110,26 @@ class Selection:
         selected = [_index(zeros[i], index) for i, index in self._chosen]
         self._reduce = None if reduce is None else _on_flat(reduce, self._selected)
         self.nest, self.samples = self._selected, selected
-        self.frames: list[Frame | None] = [None] * len(selected)
         if reduce is not None:
             if any(isinstance(index, Around) for _, index in self._chosen):
                 raise OptionError("reduce= takes whole outputs, not positions around the change", got="fc.around")
             self.nest, self.samples = numbered(_tried(reduce, pack(self._selected, selected)))
         self.names = self._result_names(source.output_names)
+        self.frames: list[Frame | None] = [None] * len(self.samples)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
         """Flat selected and reduced outputs."""
         selected = [_index(flat[i], index) for i, index in self._chosen]
         return selected if self._reduce is None else self._reduce(selected)
 
-    def narrow(self, source: SourceModel) -> Narrowed:
+    def narrow(self, source: SourceModel, cover: int = 1) -> Narrowed:
         """Let the graph compute only what is selected: other outputs go, positions outside are cut off.
 
         A reduction of known operations becomes part of the graph. `source` stays as it is.
+
+        Args:
+            source: the model.
+            cover: letters of the widest change range, which frames are as wide as.
         """
         graph = source.graph.copy()
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
@@ -133,7 +137,7 @@ class Selection:
             if rule_of(node).framed:
                 self.frames[k] = frame = Frame.of(node)
                 further = [node.type.extent(i) for i in range(2, node.type.rank)]
-                self.samples[k] = np.zeros((1, frame.width(1), *further), node.type.dtype)
+                self.samples[k] = np.zeros((1, frame.width(cover), *further), node.type.dtype)
         graph.outputs = [node for node, _ in narrowed]
         indices = tuple(index for _, index in narrowed)
         if self._reduce is not None and Remainder(indices).nothing:

@@ -39,7 +39,14 @@ def aliases_of(names: Iterable[str], option: str | None) -> dict[str, str]:
     if option is None:
         return {}
     if option == SPELLINGS:
-        return {spelt: name for name in known for spelt in spellings(name) if spelt not in known}
+        claims: dict[str, list[tuple[int, str]]] = {}
+        for name in known:
+            for further, spelt in enumerate(spellings(name)):
+                if spelt not in known:
+                    claims.setdefault(spelt, []).append((min(further, 1), name))
+        # the same letters with or without the prefix come before M for MT; what two names may mean, neither does
+        nearest = {spelt: [n for rank, n in found if rank == min(found)[0]] for spelt, found in claims.items()}
+        return {spelt: names[0] for spelt, names in nearest.items() if len(names) == 1}
     return _read(Path(option), set(known))
 
 

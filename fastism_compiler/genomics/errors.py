@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from fastism_compiler.errors import InputError
 
+_IN_MEMORY = 1 << 20
+"""Bytes of the table of what was left out that are held in memory."""
 _LONGEST = 200
 """Characters of what a file holds that a message shows."""
 
@@ -59,7 +62,8 @@ class Refusals:
         counts: records left out, by the rule they broke.
         first: the first message of each rule.
         warnings: what is scored, but may be a mistake.
-        left_out: every record left out: file, line, rule, and what stands there.
+        left_out: a line for every record left out, between tabs: file, line, rule, and what stands there; on disk,
+            once there are many.
     """
 
     def __init__(self, skip: bool = False) -> None:
@@ -67,7 +71,9 @@ class Refusals:
         self.counts: Counter[str] = Counter()
         self.first: dict[str, str] = {}
         self.warnings: list[str] = []
-        self.left_out: list[tuple[str, str, str, str]] = []
+        self.left_out: Any = SpooledTemporaryFile(  # noqa: SIM115 (it is there as long as this is)
+            _IN_MEMORY, "w+", encoding="utf-8", errors="backslashreplace"
+        )
 
     def __call__(self, error: FileError) -> None:
         """Raise `error`, or count it.
@@ -79,4 +85,5 @@ class Refusals:
             raise error
         self.counts[error.fault] += 1
         self.first.setdefault(error.fault, str(error).replace("\n", "; "))
-        self.left_out.append((error.path, str(error.line or ""), error.fault, str(error.got or "")))
+        cells = (error.path, error.line or "", error.fault, error.got or "")
+        self.left_out.write("\t".join(" ".join(str(cell).split()) for cell in cells) + "\n")

@@ -104,7 +104,7 @@ def read_regions(bed: str | os.PathLike[str], windows: Windows, refuse: Refusals
 def _record(region: Region, windows: Windows) -> Record:
     length, alphabet = windows.encoding.length, windows.encoding.alphabet
     chromosome = windows.length_of(region.chrom, region.line)
-    if region.end > chromosome and not windows.pad:
+    if region.start >= chromosome or (region.end > chromosome and not windows.pad):
         raise FileError(
             windows.path,
             "a region lies beyond the end of its chromosome (pad or skip it)",

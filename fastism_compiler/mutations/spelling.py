@@ -83,21 +83,22 @@ def spelt(x: Any, inputs: InputSpec, letters: Letters, alphabet: str) -> Any:
     Raises:
         InputError: letters that the model does not know, or tokens without one for an unknown letter.
     """
-    if _is_text(x):
+    place = inputs.sequence
+    if len(inputs.names) == 1 and _is_text(x):
         return _array(x, inputs, letters, alphabet)
     if isinstance(x, Mapping):
-        return {
-            name: _array(value, inputs, letters, alphabet) if _is_text(value) else value for name, value in x.items()
-        }
-    if isinstance(x, list | tuple):
-        return [_array(value, inputs, letters, alphabet) if _is_text(value) else value for value in x]
+        names = {inputs.names[place], *((inputs.keys[place],) if inputs.keys is not None else ())}
+        return {n: _array(v, inputs, letters, alphabet) if n in names and _is_text(v) else v for n, v in x.items()}
+    if isinstance(x, list | tuple) and len(x) == len(inputs.names) and _is_text(x[place]):
+        return [*x[:place], _array(x[place], inputs, letters, alphabet), *x[place + 1 :]]
     return x
 
 
 def _is_text(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind == "U"
-    return isinstance(value, str) or (isinstance(value, list | tuple) and bool(value) and isinstance(value[0], str))
+    several = isinstance(value, list | tuple) and bool(value)
+    return isinstance(value, str) or (several and all(isinstance(text, str) for text in value))
 
 
 def _array(value: Any, inputs: InputSpec, letters: Letters, alphabet: str) -> Array:

@@ -112,3 +112,8 @@ class OutputWindow:
         rows = np.moveaxis(whole, self.axis, 1)
         positions = self.start[change][:, None] + np.arange(self.width)
         return np.moveaxis(rows[np.arange(len(rows))[:, None], positions], 1, self.axis)
+
+
+def window_of(windows: Sequence[OutputWindow | None], output: int) -> OutputWindow | None:
+    """The window of a result; what a reduction has made of the outputs is whole, however many results it makes."""
+    return windows[output] if output < len(windows) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fastism_compiler.genomics.errors import Refusals
@@ -22,13 +23,13 @@ def write_left_out(output: Path, refusals: Refusals) -> None:
         OSError: it cannot be written.
     """
     path = left_out_path(output)
-    if refusals.left_out:
-        rows = [_HEADER, *refusals.left_out]
-        write_text(path, ("\t".join(_cell(cell) for cell in row) + "\n" for row in rows))
+    if refusals.counts:
+        write_text(path, _lines(refusals))
     elif path.is_file() and path.read_text(errors="replace").startswith("\t".join(_HEADER)):
         path.unlink()
 
 
-def _cell(text: str) -> str:
-    """What a file holds may be anything; a cell is one line without tabs."""
-    return " ".join(text.split())
+def _lines(refusals: Refusals) -> Iterator[str]:
+    yield "\t".join(_HEADER) + "\n"
+    refusals.left_out.seek(0)
+    yield from refusals.left_out

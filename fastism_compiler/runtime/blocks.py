@@ -22,7 +22,7 @@ from fastism_compiler.ir.position_map import Table
 from fastism_compiler.ir.types import effect_dtype
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs, cut_tiles, jobs_of_groups
-from fastism_compiler.results.blocks import OutputWindow
+from fastism_compiler.results.blocks import OutputWindow, window_of
 from fastism_compiler.results.effects import effect
 from fastism_compiler.runtime.threads import side_by_side
 
@@ -159,7 +159,7 @@ class _Results:
 def _subtract(block: Block, jobs: Jobs, windows: Sequence[OutputWindow | None]) -> None:
     """Effects of outputs whose dtype does not hold every difference; the loop has done the others."""
     for k, (y, reference) in enumerate(zip(block.outputs, block.references, strict=True)):
-        if windows[k] is None and effect_dtype(y.dtype.name) != y.dtype.name:
+        if window_of(windows, k) is None and effect_dtype(y.dtype.name) != y.dtype.name:
             block.outputs[k] = effect(y, reference[jobs.sequence])
 
 

@@ -286,6 +286,14 @@ class Program:
             InputError, InputTypeError: see `InputSpec.read`.
         """
         self._get_ready()
+        return self.read_inputs(x)
+
+    def read_inputs(self, x: Any) -> list[Array]:
+        """The model's inputs as flat arrays, checked; texts are spelt in the alphabet.
+
+        Raises:
+            InputError, InputTypeError: see `InputSpec.read`.
+        """
         return self.inputs.read(spelt(x, self.inputs, self.letters, self.alphabet))
 
     def _get_ready(self) -> None:

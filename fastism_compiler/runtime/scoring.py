@@ -16,7 +16,7 @@ from fastism_compiler.ir.types import effect_dtype
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
-from fastism_compiler.results.blocks import SparseDeltas
+from fastism_compiler.results.blocks import SparseDeltas, window_of
 from fastism_compiler.results.effects import effect, no_effect
 from fastism_compiler.results.frames import Changes
 from fastism_compiler.runtime.blocks import Block
@@ -134,8 +134,8 @@ class Scorer:
         if len(doubtful):
             there = Changes(changes.lo[doubtful], changes.hi[doubtful], changes.cover)
             exact = self._score_whole(engine, block, jobs.take(doubtful), delta, there, self.naive.step_by_step)
-            windows = [w if f is None else None for w, f in zip(engine.windows, self.frames, strict=True)]
-            for y, better, window in zip(scored.outputs, exact.outputs, windows, strict=True):
+            for k, (y, better) in enumerate(zip(scored.outputs, exact.outputs, strict=True)):
+                window = window_of(engine.windows, k) if self.frames[k] is None else None
                 y[doubtful] = better if window is None else window.cut(better, jobs.change[doubtful])
             sequences = np.unique(jobs.sequence[doubtful])  # their references may be as doubtful
             for y, better in zip(scored.references, exact.references, strict=True):
@@ -150,6 +150,8 @@ class Scorer:
 
     def _frames_of_windows(self, engine: AnyEngine, scored: Block, jobs: Jobs, delta: bool, changes: Changes) -> Block:
         """Frames of an engine's results: windows, or whole rows where everything may change."""
+        if not any(self.frames):
+            return scored
         for k, (frame, window) in enumerate(zip(self.frames, engine.windows, strict=True)):
             y, reference = scored.outputs[k], scored.references[k]
             if frame is None:

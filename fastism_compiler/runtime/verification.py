@@ -67,6 +67,9 @@ class Verifiable(TakesInputs, Protocol):
     def selection(self) -> Packer:
         """Which outputs are returned, and their names."""
 
+    def read_inputs(self, x: Any) -> list[Array]:
+        """Inputs as flat arrays, checked."""
+
     def read_replacement(self, replace_with: Any, batch: int) -> Array:
         """Replacements as a table `[B, R, w, columns]`."""
 
@@ -142,7 +145,7 @@ def verify_program(
     """See `Program.verify`."""
     ranges = whole("ranges", ranges, 1)
     atol, rtol = number("atol", atol, 0), number("rtol", rtol, 0)
-    arrays = program.inputs.read(x) if x is not None else random_inputs(program)
+    arrays = random_inputs(program) if x is None else program.read_inputs(x)
     chosen = _spread(program.ranges.count, ranges)
     table = program.read_replacement(replace_with, len(arrays[program.inputs.sequence]))
     pairs = [(b, int(r)) for b in range(len(arrays[0])) for r in chosen]

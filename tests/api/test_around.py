@@ -133,6 +133,23 @@ def test_models_of_other_kinds(name: str) -> None:
         np.testing.assert_allclose(around(x), wanted, atol=1e-9)
 
 
+def test_places_that_are_not_one_letters(x: Any) -> None:
+    """A position of a concatenation belongs to one part or the other; so the option asks."""
+    inputs = L.Input((LENGTH, 4))
+    y = L.Concatenate(axis=1)([L.Conv1D(2, 3)(inputs), L.Conv1D(2, 5)(inputs)])
+    model = float64_clone(randomize(keras.Model(inputs, y)))
+    with pytest.raises(fc.OptionError, match="letters per position"):
+        fc.compile(model, outputs={0: fc.around(2)})
+    across = float64_clone(randomize(keras.Model(inputs, L.Permute((2, 1))(L.Conv1D(2, 3)(inputs)))))
+    with pytest.raises(fc.PassError, match="axis 1 of an output"):
+        fc.compile(across, outputs={0: fc.around(2, stride=1, offset=0)})
+
+
+def test_memory_counts_frames_as_wide_as_they_are(model: Any) -> None:
+    program = fc.compile(model, ranges=[(3, 23)], outputs={"cropped": fc.around(4)}, jit=False, verify=False)
+    assert program.selection.samples[0].shape == (1, 28, 3)
+
+
 def test_what_around_cannot_do(model: Any, x: Any, tmp_path: Path) -> None:
     options = {"jit": False, "verify": False}
     with pytest.raises(fc.OptionError, match="letters a position"):

@@ -9,12 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import fastism_compiler as fc
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from tests.api.models import model64
 from tests.oracle import make_inputs
+from tests.programs import compile_tiles
 
 L = keras.layers
 
@@ -199,3 +201,27 @@ def test_a_reduction_that_fails_is_refused_at_once(kind: str, reduce: Any, cause
 def test_a_report_names_the_outputs() -> None:
     report = fc.compile(heads_of("dict"), jit=False, verify=False).verify()
     assert [output.name for output in report.outputs] == ["counts", "profile"]
+
+
+@pytest.mark.parametrize("absorbed", [True, False])
+def test_a_reduction_makes_as_many_results_as_it_likes(absorbed: bool) -> None:
+    """Of two outputs three, or one; whether it becomes part of the graph or not."""
+    ops = keras.ops if absorbed else tf
+    reducers = {
+        3: lambda y: [y["profile"], y["counts"], ops.abs(y["counts"])],
+        1: lambda y: ops.abs(y["counts"]),
+    }
+    model, x = heads_of("dict"), np.eye(4, dtype="float32")[[[0, 1, 2, 3] * 2]]
+    for count, reduce in reducers.items():
+        program = compile_tiles(model, reduce=reduce, jit=False, verify=False)
+        results = program(x)
+        assert len(results if isinstance(results, list) else [results]) == count
+        program.saturate(x, delta=True)
+        assert program.verify(x)
+
+
+def test_an_output_is_selected_once() -> None:
+    with pytest.raises(fc.OptionError, match="selected once"):
+        fc.compile(heads_of("dict"), outputs=["counts", "counts"])
+    with pytest.raises(fc.OptionError, match="another kind"):
+        fc.compile(heads_of("dict"), outputs=True)

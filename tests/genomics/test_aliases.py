@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def test_spellings() -> None:
 def test_aliases_never_hide_a_name_of_the_genome(tmp_path: Path) -> None:
     assert aliases_of(["1", "chr1"], "auto") == {}
     assert aliases_of(["1"], None) == {}
+    assert aliases_of(["chrM", "chrMT"], "auto") == {"M": "chrM", "MT": "chrMT"}
+    assert aliases_of(["chrX", "X", "M"], "auto") == {"chrM": "M", "MT": "M", "chrMT": "M"}
     path = tmp_path / "names.txt"
     path.write_text("# theirs and ours\nNC_000001.11\t1\n2 NC_000002.12\nNC_000023.11 chrX\n")
     assert aliases_of(GENOME, str(path)) == {"NC_000001.11": "1", "NC_000023.11": "chrX"}
@@ -77,6 +80,18 @@ def test_a_region_beyond_its_chromosome_is_filled_up(model: str, genome: str, tm
     summary, _ = scan(model, genome, tmp_path, bed, pad=True)
     assert summary.counts["sequences"] == 1
     assert summary.counts["unknown letters"] == L  # its middle lies 20 bases behind the end
+
+
+def test_a_region_that_lies_wholly_beyond_its_chromosome_is_refused(model: str, genome: str, tmp_path: Path) -> None:
+    with pytest.raises(fc.InputError, match="beyond the end"):
+        scan(model, genome, tmp_path, "1\t200\t260\n", pad=True)
+
+
+def test_a_file_name_that_is_no_text_stands_in_the_table(model: str, genome: str, tmp_path: Path) -> None:
+    bed = tmp_path / os.fsdecode(b"in\xff.bed")
+    bed.write_text("1\t50\t60\n2\t50\t60\n")
+    fc.scan(model, bed, tmp_path / "out.zarr", genome=genome, settings=fc.ScanSettings(skip=True))
+    assert "in\\udcff.bed\t2" in (tmp_path / "out.zarr.left_out.tsv").read_text()
 
 
 def test_what_is_left_out_stands_in_a_table(model: str, genome: str, tmp_path: Path) -> None:

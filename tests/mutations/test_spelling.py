@@ -84,6 +84,22 @@ def test_models_of_channels_first_and_of_tokens() -> None:
         program.variants("ACGT", [(0, 1, "N")])
 
 
+def test_models_of_several_inputs() -> None:
+    x, other = L.Input((10, 4), name="seq"), L.Input((3,), name="other")
+    y = L.Concatenate()([L.Flatten()(x), other])
+    program = fc.compile(keras.Model([x, other], L.Dense(1)(y)), seq_input="seq", jit=False, verify=False)
+    numbers = np.ones((1, 3), "float32")
+    expected = program([fc.one_hot(TEXTS[0]), numbers])
+    for inputs in ([TEXTS[0], numbers], [[TEXTS[0]], numbers], {"seq": TEXTS[0], "other": numbers}):
+        np.testing.assert_array_equal(program(inputs), expected)
+    with pytest.raises(fc.InputTypeError, match="other"):
+        program([TEXTS[0], TEXTS[1]])
+
+
+def test_verification_takes_texts(program: fc.CompiledISM) -> None:
+    assert program.verify(TEXTS)
+
+
 def test_arrays_stay_as_they_are(program: fc.CompiledISM) -> None:
     arrays = random_inputs(program)
     assert spelt(arrays[0], program.inputs, program.letters, "ACGT") is arrays[0]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from fastism_compiler.ir import ChangeRanges, Graph, to_text
-from fastism_compiler.ir.errors import IRError
+from fastism_compiler.ir.errors import IRError, PassError
 from fastism_compiler.ir.verifier import verify
 
 from tests.conftest import Golden
@@ -64,3 +64,11 @@ def test_a_change_far_from_the_output_is_not_followed() -> None:
     graph = t.finish(t.op("around", t.conv(t.x, 3), axis=1, reach=1, stride=1, offset=40))
     graph = run_until(graph, "propagate-ranges", ranges=[(0, 1), (23, 24)])
     assert [n.window.ranges.max_width for n in graph if n.op == "conv"] == [0]
+
+
+def test_positions_on_another_axis_are_refused() -> None:
+    t = Tiny()
+    across = t.op("transpose", t.conv(t.x, 3), perm=(0, 2, 1))
+    graph = t.finish(t.op("around", across, axis=1, reach=1, stride=1, offset=0))
+    with pytest.raises(PassError, match="axis 1 of an output"):
+        run_until(graph, "demand")
