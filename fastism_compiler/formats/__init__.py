@@ -227,4 +227,4 @@ def _is_as_written(output: Path, file: Path) -> bool:
         return False
 
 
-__all__ = ["FORMATS", "HELD", "LETTERS", "RANGES", "VARIANTS", "Format", "check_wanted", "convert"]
+__all__ = ["FORMATS", "HELD", "LETTERS", "RANGES", "VARIANTS", "Format", "Source", "check_wanted", "convert"]
