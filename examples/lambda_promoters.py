@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import fastism_compiler as fc
+from fastism_compiler.host.quiet import quieten
 
 LETTERS = "ACGT"
 LENGTH = 200
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="where results go (default: out)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    quieten()  # TensorFlow is imported with the first layer
     model = train(options.seed)
     scan_and_report(model, options.out)
 
