@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.markdown import markdown
 from benchmarks.timing import seconds
 
 
@@ -146,9 +147,8 @@ def table(results: list[Result]) -> str:
         "| model | batch | best naive s/seq | ours s/seq | speed-up (plan) | floor s/seq | ours/floor "
         "| shape floor s/seq | ours/shape floor | memory plan / measured MB | compile s | max error / max abs. value |"
     )
-    lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
-    for r in results:
-        cells = (
+    rows = [
+        (
             r.model,
             r.batch,
             f"{r.naive_s:.3g} ({r.naive_setting})",
@@ -162,8 +162,9 @@ def table(results: list[Result]) -> str:
             f"{r.compile_s:.1f}",
             f"{r.error:.1e}",
         )
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+        for r in results
+    ]
+    return markdown(head, rows)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import markdown
 from benchmarks.memory import PeakResident
 
 
@@ -147,9 +148,8 @@ def table(results: list[Result]) -> str:
         "| model | letters | positions | the model itself, s | ours, s | speed-up (plan) | compile, s "
         "| memory plan / measured, GiB | max error / max abs. value |"
     )
-    lines = [head, "|" + "---|" * (head.count("|") - 1)]
-    for r in results:
-        cells = (
+    rows = [
+        (
             r.model,
             f"{r.length:,}",
             r.positions,
@@ -160,8 +160,9 @@ def table(results: list[Result]) -> str:
             f"{r.planned_gib:.1f} / {r.measured_gib:.1f}",
             f"{r.error:.1e}",
         )
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+        for r in results
+    ]
+    return markdown(head, rows)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -37,7 +37,7 @@ class Assembly:
 
     def __init__(self, factory: EngineFactory, parts: Parts, most_sequences: int, budget: Budget) -> None:
         self._factory, self._parts, self._budget = factory, parts, budget
-        self._made: dict[tuple[bytes, int, bool], Engine] = {}
+        self._made: dict[tuple[bytes, bytes, int, bool], Engine] = {}
         self.notes: list[str] = []
         self.buckets = self._by_cost(most_sequences)
         try:
@@ -47,34 +47,34 @@ class Assembly:
 
     def scorer(self, sparse: bool) -> Scorer:
         """What scores with these engines."""
-        engines = [self._engine(b, self.batch_size, sparse) for b in self.buckets]
+        engines = [self._bucket(b, self.batch_size, sparse) for b in self.buckets]
         return Scorer(self._parts, self.buckets, engines, self._specialised, self.batch_size)
 
     def _by_cost(self, sequences: int) -> list[Array]:
         ranges, inputs = self._parts.ranges, self._parts.inputs
         buckets = split_by_width(ranges)
-        if any(self._engine(b, sequences).naive for b in buckets):
+        if any(self._bucket(b, sequences).naive for b in buckets):
             return buckets
 
         def cost(members: Array) -> float:
-            engine = self._engine(members, sequences)
+            engine = self._bucket(members, sequences)
             return scan_cost(engine.graph, engine.context)
 
         def cut(members: Array) -> Sequence[Array]:
-            return cut_pairs(self._engine(members, sequences).graph)
+            return cut_pairs(self._bucket(members, sequences).graph)
 
         return split_by_edge(ranges, inputs.types[inputs.sequence].extent(1), buckets, cost, cut)
 
     def _fitting(self, most: int, budget: int) -> int:
         return choose_batch_size(
-            lambda n: [self._engine(b, n) for b in self.buckets], self._parts.selection, most, budget
+            lambda n: [self._bucket(b, n) for b in self.buckets], self._parts.selection, most, budget
         )
 
     def _within_memory(self) -> int:
         """Blocks of one sequence, whose ranges need not fit together; or the model itself, if nobody set the budget."""
         together = len(self.buckets)
         self.buckets = split_by_memory(
-            self._parts.ranges, self.buckets, lambda b: self._bytes(self._engine(b, 1)), self._budget.bytes
+            self._parts.ranges, self.buckets, lambda b: self._bytes(self._bucket(b, 1)), self._budget.bytes
         )
         if len(self.buckets) > together:
             self.notes.append(
@@ -94,24 +94,23 @@ class Assembly:
     def _bytes(self, engine: Engine) -> int:
         return bytes_within(engine, self._parts.selection, engine.context.batch_size, self._budget.bytes)
 
-    def _engine(self, members: Array, sequences: int, sparse: bool = False) -> Engine:
+    def _bucket(self, members: Array, sequences: int, sparse: bool = False) -> Engine:
+        """The engine of some of the program's ranges."""
+        return self._engine(self._parts.ranges.subset(members), sequences, sparse)
+
+    def _engine(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
         """The engine of these ranges, made once."""
-        key = (members.tobytes(), sequences, sparse)
+        key = (ranges.lo.tobytes(), ranges.hi.tobytes(), sequences, sparse)
         if key not in self._made:
-            self._made[key] = self._factory(self._parts.ranges.subset(members), sequences, sparse)
+            self._made[key] = self._factory(ranges, sequences, sparse)
         return self._made[key]
 
     def _specialised(self, ranges: ChangeRanges) -> list[Share]:
         """Engines for other ranges, in groups that fit the budget."""
-        size = self.batch_size
-        made: dict[bytes, Engine] = {}
 
         def engine(members: Array) -> Engine:
-            if members.tobytes() not in made:
-                made[members.tobytes()] = self._factory(ranges.subset(members), size)
-            return made[members.tobytes()]
+            return self._engine(ranges.subset(members), self.batch_size)
 
-        everywhere = split_by_memory(
-            ranges, [np.arange(ranges.count)], lambda b: self._bytes(engine(b)), self._budget.bytes
-        )
-        return [(members, engine(members)) for members in everywhere]
+        every = [np.arange(ranges.count)]
+        groups = split_by_memory(ranges, every, lambda b: self._bytes(engine(b)), self._budget.bytes)
+        return [(members, engine(members)) for members in groups]

@@ -12,7 +12,7 @@ from fastism_compiler.ir.node import GraphView, Node
 from fastism_compiler.ir.ops import COMPOSER_OPS, RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
-from fastism_compiler.ir.ranges import ChangeRanges, Kept
+from fastism_compiler.ir.ranges import ChangeRanges, Kept, around
 
 
 def rule_of(node: Node) -> OpRule:
@@ -53,8 +53,7 @@ def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
 def frame_of(node: Node, ranges: ChangeRanges) -> ChangeRanges:
     """The positions of an output around each change that are wanted of it, where they exist."""
     reach, stride, offset = (int(node.attrs[name]) for name in ("reach", "stride", "offset"))
-    first, last = (ranges.lo - offset) // stride, (ranges.hi - 1 - offset) // stride
-    return ChangeRanges(first - reach, last + 1 + reach).clip(0, node.type.extent(node.attrs["axis"]))
+    return around(ranges, reach, stride, offset).clip(0, node.type.extent(node.attrs["axis"]))
 
 
 def needed_near(node: Node, operand: int, axis: int) -> ChangeRanges | None:

@@ -132,6 +132,12 @@ class ChangeRanges:
         return f"[{self.lo[middle]}, {self.hi[middle]})@{middle} w<={self.max_width}"
 
 
+def around(changes: ChangeRanges, reach: int, stride: int, offset: int) -> ChangeRanges:
+    """Positions within `reach` of each change, where position p stands for letters from `offset + p * stride` on."""
+    first, last = (changes.lo - offset) // stride, (changes.hi - 1 - offset) // stride
+    return ChangeRanges(first - reach, last + 1 + reach)
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """The same for every mutation: a parameter, or a value of an unmutated input."""

@@ -44,10 +44,11 @@ def plot(
     """  # noqa: D301 (click reads the character)
     # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot import save
-    from fastism_compiler.plot.scan import VARIANTS, open_store, read_scan
+    from fastism_compiler.plot.scan import open_store, read_scan
     from fastism_compiler.plot.scanned import Choice, draw
     from fastism_compiler.plot.style import check_target
     from fastism_compiler.plot.variant_store import draw_variants
+    from fastism_compiler.runs.jobs import VARIANTS
 
     check_target(output_file, overwrite=overwrite)
     choice, store = Choice(sequence, output, _window(positions), method, top), open_store(scores)

@@ -21,8 +21,8 @@ class Around:
 
     Attributes:
         reach: positions on either side.
-        stride: letters per position of the output; None: found by the lengths.
-        offset: letters in front of its first position; None: found by the lengths.
+        stride: letters per position of the output; None: as its position depends on the sequence.
+        offset: the letter that its position 0 stands for, or the first of them; None: as it depends on the sequence.
     """
 
     reach: int
@@ -33,7 +33,7 @@ class Around:
         """The node that stands for the positions of an output around each change.
 
         Raises:
-            OptionError: an output without positions, or one whose positions are not found by the lengths.
+            OptionError: an output without positions, or one whose positions do not follow the letters.
         """
         if graph.sequence is None or node.type.rank < 2 or not node.type.batched:
             raise OptionError("around() picks positions, and this output has none", got=node.layer)

@@ -83,9 +83,8 @@ class Origin(ABC):
         """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
         return {}
 
-    def rehearse(self) -> bool:
-        """Let calls of the model write what they write in attributes of a user's own layers; whether there are such."""
-        return False
+    def rehearse(self) -> None:  # noqa: B027 (most frameworks have nothing to do)
+        """Let calls of the model write what they write in attributes of a user's own layers, if there are such."""
 
     def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of fingerprints before and after the model was used: what its use does not change."""

@@ -104,10 +104,12 @@ def read_regions(bed: str | os.PathLike[str], windows: Windows, refuse: Refusals
 def _record(region: Region, windows: Windows) -> Record:
     length, alphabet = windows.encoding.length, windows.encoding.alphabet
     chromosome = windows.length_of(region.chrom, region.line)
-    if region.start >= chromosome or (region.end > chromosome and not windows.pad):
+    beyond = region.start >= chromosome
+    if beyond or (region.end > chromosome and not windows.pad):
+        advice = "" if beyond else " (pad or skip it)"
         raise FileError(
             windows.path,
-            "a region lies beyond the end of its chromosome (pad or skip it)",
+            f"a region lies beyond the end of its chromosome{advice}",
             line=region.line,
             expected=f"end <= {chromosome} ({region.chrom})",
             got=region.end,

@@ -85,17 +85,22 @@ def read_variants(
 
 def is_variant_file(source: Source) -> bool:
     """Whether a file is VCF or BCF, by its name or how it begins."""
+    return _kind_of(source) is not None
+
+
+def _kind_of(source: Source) -> str | None:
+    """`bcf` or `vcf`; None for anything else."""
     name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
-    return name.endswith((".bcf", *_VCF_NAMES)) or begins == _VCF_BEGINS or begins.startswith(_BCF_BEGINS)
+    if name.endswith(".bcf") or begins.startswith(_BCF_BEGINS):
+        return "bcf"
+    return "vcf" if name.endswith(_VCF_NAMES) or begins == _VCF_BEGINS else None
 
 
 def _rows(source: Source, contigs: dict[str, int]) -> Iterator[_Row | FileError]:
-    name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
-    if name.endswith(".bcf") or begins.startswith(_BCF_BEGINS):
+    kind = _kind_of(source)
+    if kind == "bcf":
         return _bcf_rows(source)
-    if name.endswith(_VCF_NAMES) or begins == _VCF_BEGINS:
-        return _vcf_rows(source, contigs)
-    return _tsv_rows(source)
+    return _vcf_rows(source, contigs) if kind == "vcf" else _tsv_rows(source)
 
 
 def _alternates(path: Source, rows: Iterator[_Row | FileError], letters: str, refuse: Refusals) -> Iterator[Variant]:

@@ -17,10 +17,10 @@ from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.style import missing
 from fastism_compiler.runs.damage import readable
+from fastism_compiler.runs.jobs import SCAN, VARIANTS, VERSION
 from fastism_compiler.runs.outputs import numbered
 from fastism_compiler.runs.store import META
 
-FORMAT, VARIANTS, VERSION = "fastism-scan", "fastism-variants", 1
 _COLUMNS = ("name", "chrom", "start", "end", "strand")
 
 
@@ -355,8 +355,8 @@ def read_scan(group: Any, path: str = "") -> Scan:
     """The same of an opened store."""
     attributes = dict(group.attrs)
     found = (attributes.get("format"), attributes.get("version"))
-    if found != (FORMAT, VERSION):
-        expected = f"format {FORMAT!r}, version {VERSION}"
+    if found != (SCAN, VERSION):
+        expected = f"format {SCAN!r}, version {VERSION}"
         if found[0] == VARIANTS:
             raise InputError(
                 "a store of variants, where one of a scan is needed",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastism_compiler.ir import Node
+from fastism_compiler.ir import ChangeRanges, Node
+from fastism_compiler.ir.ranges import around
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -53,16 +54,13 @@ class Frame:
 
     def positions(self, changes: Changes) -> tuple[Array, Array]:
         """Positions of the output in each frame, `[n, width]`, and whether they exist and lie within reach."""
-        first = (changes.lo - self.offset) // self.stride - self.reach
-        last = (changes.hi - 1 - self.offset) // self.stride + self.reach
-        places = first[:, None] + np.arange(self.width(changes.cover))
-        return places, (places >= 0) & (places < self.length) & (places <= last[:, None])
+        near = around(ChangeRanges(changes.lo, changes.hi), self.reach, self.stride, self.offset)
+        places = near.lo[:, None] + np.arange(self.width(changes.cover))
+        return places, (places >= 0) & (places < self.length) & (places < near.hi[:, None])
 
     def cut(self, whole: Array, changes: Changes) -> Array:
         """Frames `[n, width, ...]` of whole rows `[n, length, ...]`; NaN where there is nothing to see."""
-        places, known = self.positions(changes)
-        rows = np.arange(len(whole))[:, None]
-        return _where(known, whole[rows, np.clip(places, 0, self.length - 1)])
+        return self.cut_shared(whole, np.arange(len(whole)), changes)
 
     def cut_shared(self, whole: Array, row: Array, changes: Changes) -> Array:
         """The same of rows `row [n]` of a table."""

@@ -50,16 +50,14 @@ class KerasOrigin(Origin):
         """Which layers compute what (see `fingerprint`)."""
         return fingerprint(self.model)
 
-    def rehearse(self) -> bool:
+    def rehearse(self) -> None:
         """Trace the model, where there are layers that Keras has not written.
 
         One that cannot be traced shows nothing: what its calls write then counts as a change, and costs a compilation.
         """
-        own = any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)])
-        if own:
+        if any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)]):
             with suppress(Exception):  # whatever a user's code raises
                 self.oracle(rows=1).trace()
-        return own
 
     def steady(self, one: Fingerprint, other: Fingerprint) -> Fingerprint:
         """What calls of the model do not write themselves."""
