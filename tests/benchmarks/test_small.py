@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import chains, growth, precision, predictions, tiles
+from benchmarks import chains, growth, long, precision, predictions, tiles
 
 
 def test_precision() -> None:
@@ -41,3 +41,13 @@ def test_chains() -> None:
     row = chains.measure(length=120, filters=(32,), batch=1, rounds=1)
     assert (row.filters, row.length, row.batch) == ("32", 120, 1)
     assert min(row.predicted, row.measured, row.cpu) > 0
+
+
+def test_long_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"length": 160, "filters": 2, "blocks": 1, "crop": 50}
+    monkeypatch.setitem(long.CASES, "spliceai_gene", long.Case("spliceai", small, 5, (1,), reach=3, pair=140))
+    row = long.run_case("spliceai_gene")
+    assert (row.length, row.positions) == (160, 5)
+    assert row.naive_setting.startswith("pairs of 140 letters")
+    assert row.error < 1e-3 and min(row.naive_s, row.ours_s, row.speed_up) > 0
+    assert long.table([row]).splitlines()[-1].startswith("| spliceai_gene | 160 | 5 |")
