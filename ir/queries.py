@@ -13,6 +13,7 @@ from fastism_compiler.ir.ops import COMPOSER_OPS, RULES
 from fastism_compiler.ir.ops.rule import Call, Effect, Moves, OpRule
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.ranges import ChangeRanges, Kept, around
+from fastism_compiler.ir.types import FLOATS
 
 
 def rule_of(node: Node) -> OpRule:
@@ -145,17 +146,23 @@ def composed_maps(node: Node) -> Iterator[tuple[PositionMap, PositionMap, tuple[
         weights, length, demand = kernels[0], between, second.needed(*demand)
 
 
-def hiding_nan(graph: GraphView, section: Section) -> list[Node]:
-    """Nodes that leave NaN out of their result, behind an op of their section that may make one.
+def hiding_faults(graph: GraphView, section: Section) -> list[Node]:
+    """Nodes whose result shows neither a NaN nor a number beyond its range.
 
-    Whether their result can be trusted shows in their first operand only.
+    Whether their result can be trusted shows in their first operand only. NaN can only come from an op of their
+    section that may make one.
     """
     suspect: set[Node] = set()
     hiding = []
     for node in graph.nodes(section):
         rule = rule_of(node)
-        if any(o in suspect for o in node.operands) or rule.makes_non_finite:
+        may_be_nan = any(o in suspect for o in node.operands) or rule.makes_non_finite
+        if may_be_nan:
             suspect.add(node)
-            if rule.drops_nan:
-                hiding.append(node)
+        if (may_be_nan and rule.drops_nan) or (rule.whole_range and _to_whole_numbers(node)):
+            hiding.append(node)
     return hiding
+
+
+def _to_whole_numbers(node: Node) -> bool:
+    return node.operands[0].type.dtype in FLOATS and node.type.dtype not in FLOATS

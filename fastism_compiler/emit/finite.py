@@ -19,3 +19,13 @@ def all_finite(tensors: Sequence[Tensor]) -> Tensor:
         finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
         result = finite if result is None else result & finite
     return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
+
+
+def shows_all(x: Tensor, dtype: str) -> Tensor:
+    """Which leading entries of `x` a result of `dtype` shows in full: finite, and whole numbers within their range."""
+    whole = tf.as_dtype(dtype)
+    if not (whole.is_integer and x.dtype.is_floating):
+        return all_finite([x])
+    # the truncated value is within the range; NaN compares false
+    inside = (x > float(whole.min) - 1.0) & (x < float(whole.max) + 1.0)
+    return tf.reduce_all(inside, axis=list(range(1, len(x.shape))))

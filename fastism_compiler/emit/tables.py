@@ -13,13 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from fastism_compiler.emit.finite import all_finite
+from fastism_compiler.emit.finite import all_finite, shows_all
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.table import KERNELS
 from fastism_compiler.emit.running import COMBINATIONS, State, running_tables
 from fastism_compiler.ir import Graph, Kept, Node, Section
 from fastism_compiler.ir.ops import COMPOSER_OPS
-from fastism_compiler.ir.queries import hiding_nan, rule_of, weights_of
+from fastism_compiler.ir.queries import hiding_faults, rule_of, weights_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,9 +158,9 @@ def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor
     None, where a composed kernel overflows: its infinity would be NaN times a difference of 0, in whatever row.
     """
     finite = tf.ones([sequences], tf.bool)
-    for node in hiding_nan(graph, Section.REFERENCE):
+    for node in hiding_faults(graph, Section.REFERENCE):
         source = node.operands[0]
-        finite = finite & (all_finite([values[source]]) if source.type.batched else True)
+        finite = finite & (shows_all(values[source], node.type.dtype) if source.type.batched else True)
     for node in graph.nodes(Section.REFERENCE):
         if node.op in COMPOSER_OPS:
             finite = finite & tf.reduce_all(all_finite([values[node]]))

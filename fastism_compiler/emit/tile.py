@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from fastism_compiler.emit.finite import all_finite
+from fastism_compiler.emit.finite import shows_all
 from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS
 from fastism_compiler.emit.ops import OPS, max_pool, sum_pool
@@ -16,7 +16,7 @@ from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, aggregated_axes, at, from_front, masked_state, to_front
 from fastism_compiler.emit.tables import Tables, operands_read
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, geometry_of, hiding_nan, kernel_of, rule_of
+from fastism_compiler.ir.queries import call_of, geometry_of, hiding_faults, kernel_of, rule_of
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
@@ -80,7 +80,7 @@ class Step:
         self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
         self.rows, self.replacement, self.letters = rows, replacement, letters
         self.guarded = _after_ill_conditioned_ops(graph)
-        self.hiding = set(hiding_nan(graph, Section.TILE))
+        self.hiding = set(hiding_faults(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
@@ -100,7 +100,7 @@ class Step:
         emit = TILE.get(node.op)
         operands = [self._operand(o) for o in operands_read(node)]
         if node in self.hiding:
-            self.lost.append(~all_finite([operands[0]]))
+            self.lost.append(~shows_all(operands[0], node.type.dtype))
         if node in self.tables.arranged:
             return self._contraction(node, operands[0])
         if emit is not None:

@@ -7,10 +7,12 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
 
+@checked_sizes
 def deepstarr(length: int = 249, seed: int = 0) -> Any:
     """DeepSTARR (de Almeida et al. 2022): developmental and housekeeping enhancer activity.
 
@@ -32,6 +34,7 @@ def deepstarr(length: int = 249, seed: int = 0) -> Any:
     return randomize(keras.Model(inputs, outputs, name="deepstarr"), seed)
 
 
+@checked_sizes
 def danq(length: int = 1000, outputs: int = 919, scale: float = 1.0, seed: int = 0) -> Any:
     """DanQ (Quang and Xie 2016): one convolution, a bidirectional LSTM, two Dense layers.
 
@@ -53,6 +56,7 @@ def danq(length: int = 1000, outputs: int = 919, scale: float = 1.0, seed: int =
     return randomize(keras.Model(inputs, L.Dense(outputs, activation="sigmoid")(x), name="danq"), seed)
 
 
+@checked_sizes
 def scbasset(length: int = 1344, cells: int = 2000, scale: float = 1.0, seed: int = 0) -> Any:
     """scBasset (Yuan and Kelley 2022): norm and GELU before each convolution, a bottleneck, one output a cell.
 
@@ -80,6 +84,7 @@ def scbasset(length: int = 1344, cells: int = 2000, scale: float = 1.0, seed: in
     return randomize(keras.Model(inputs, x, name="scbasset"), seed)
 
 
+@checked_sizes
 def optimus_5prime(length: int = 50, seed: int = 0) -> Any:
     """Optimus 5-prime (Sample et al. 2019): ribosome load of a 5' UTR; even kernels.
 

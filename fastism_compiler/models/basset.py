@@ -7,10 +7,12 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
 
+@checked_sizes
 def basset(length: int = 1000, channels: int = 4, outputs: int = 1, seed: int = 0) -> Any:
     """Basset (Kelley et al. 2016): three wide convolutions, two hidden Dense layers.
 
@@ -31,6 +33,7 @@ def basset(length: int = 1000, channels: int = 4, outputs: int = 1, seed: int = 
     return randomize(keras.Model(inputs, _head(x, outputs), name="basset"), seed)
 
 
+@checked_sizes
 def factorized_basset(length: int = 1000, channels: int = 4, outputs: int = 1, seed: int = 0) -> Any:
     """Factorized Basset (Nair et al. 2019): Basset with its wide convolutions split up.
 

@@ -7,10 +7,12 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
 
+@checked_sizes
 def beluga(length: int = 2000, outputs: int = 2002, scale: float = 1.0, seed: int = 0) -> Any:
     """Six `valid` convolutions of width 8 in three pairs, two Dense layers.
 

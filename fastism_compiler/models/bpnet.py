@@ -7,10 +7,12 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
 
+@checked_sizes
 def bpnet(length: int = 1000, filters: int = 64, dilated: int = 9, tasks: int = 1, seed: int = 0) -> Any:
     """BPNet (Avsec et al. 2021), as in the model zoo of kundajelab/fastISM.
 
@@ -38,6 +40,7 @@ def bpnet(length: int = 1000, filters: int = 64, dilated: int = 9, tasks: int = 
     return randomize(keras.Model(inputs, outputs, name="bpnet"), seed)
 
 
+@checked_sizes
 def bpnet_control_tracks(
     length: int = 1346, filters: int = 64, dilated: int = 6, tasks: int = 1, profile: int = 1000, seed: int = 0
 ) -> Any:

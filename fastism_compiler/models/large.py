@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
@@ -21,6 +22,7 @@ def _conv_block(x: Any, filters: int, width: int, *, activation: str = "gelu", *
     return L.Conv1D(filters, width, padding="same", **options)(x)
 
 
+@checked_sizes
 def basenji2(length: int = 131_072, tracks: int = 5313, scale: float = 1.0, crop: int = 64, seed: int = 0) -> Any:
     """Basenji2 (Kelley 2020): a pooled tower, eleven dilated residual blocks, per-position Dense.
 
@@ -49,6 +51,7 @@ def basenji2(length: int = 131_072, tracks: int = 5313, scale: float = 1.0, crop
     return randomize(keras.Model(inputs, x, name="basenji2"), seed)
 
 
+@checked_sizes
 def spliceai(length: int = 15_000, filters: int = 32, blocks: int = 4, crop: int | None = None, seed: int = 0) -> Any:
     """SpliceAI-10k (Jaganathan et al. 2019): dilated pre-activation residual blocks, summed skips, a crop.
 
@@ -115,6 +118,7 @@ def _transformer(x: Any, channels: int, heads: int) -> Any:
     return L.Add()([x, L.Dense(channels)(L.Dropout(0.4)(y))])
 
 
+@checked_sizes
 def enformer(
     length: int = 196_608, tracks: int = 5313, scale: float = 1.0, attention: int = 11, crop: int = 320, seed: int = 0
 ) -> Any:
@@ -145,6 +149,7 @@ def enformer(
     return randomize(keras.Model(inputs, x, name="enformer"), seed)
 
 
+@checked_sizes
 def promoterai(
     length: int = 20_480,
     tracks: int = 1024,
@@ -183,6 +188,7 @@ def promoterai(
     return randomize(keras.Model(inputs, outputs, name="promoterai"), seed)
 
 
+@checked_sizes
 def borzoi(
     length: int = 524_288, tracks: int = 7611, scale: float = 1.0, attention: int = 8, crop: int = 5120, seed: int = 0
 ) -> Any:

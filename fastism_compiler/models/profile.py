@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
@@ -24,6 +25,7 @@ def _tower(length: int, profile: int, filters: int, dilated: int, name: str) -> 
     return keras.Model(inputs, [heads, L.Dense(1)(L.GlobalAveragePooling1D()(x))], name=name)
 
 
+@checked_sizes
 def chrombpnet(
     length: int = 2114,
     profile: int = 1000,
@@ -55,6 +57,7 @@ def chrombpnet(
     return randomize(keras.Model(inputs, outputs, name="chrombpnet"), seed)
 
 
+@checked_sizes
 def dilated_cnn(length: int = 2114, classes: int = 19, filters: int = 512, dilated: int = 8, seed: int = 0) -> Any:
     """CREsted's dilated CNN (aertslab/CREsted): batch norm, GELU, then ReLU residuals without bias.
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.models.sizes import checked_sizes
 
 L = keras.layers
 
 
+@checked_sizes
 def sei(length: int = 4096, outputs: int = 21_907, scale: float = 1.0, bases: int = 16, seed: int = 0) -> Any:
     """Pairs of linear convolutions beside nonlinear ones, dilated residual blocks, B-splines over positions, two Dense.
 

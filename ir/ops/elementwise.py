@@ -130,6 +130,7 @@ RULES = (
         _float_to_float,
         elementwise=True,
         drops_nan=True,  # whole numbers have none: TensorFlow makes the lowest of it, and XLA 0
+        whole_range=True,
         keeps_tokens=True,
     ),
 )

@@ -120,6 +120,8 @@ class OpRule:
         makes_non_finite: makes NaN or infinity of ordinary numbers.
         drops_nan: XLA leaves NaN out of its result on a CPU, or makes another number of it than the model does; so
             whether there was one shows in the operand only.
+        whole_range: makes whole numbers of floats. TensorFlow and XLA differ on floats beyond the range of the
+            whole numbers, and that there was one shows in the operand only.
 
     How passes and the emitter treat it:
 
@@ -161,6 +163,7 @@ class OpRule:
     ill_conditioned: bool = False
     makes_non_finite: bool = False
     drops_nan: bool = False
+    whole_range: bool = False
     declared: bool = False
     leaf: bool = False
     opaque: bool = False

@@ -67,3 +67,17 @@ def test_a_reference_with_a_dropped_nan_is_the_models_own() -> None:
     for b, r, c in np.argwhere(here):
         if x[b, RANGES[r][0]].sum() == 1:
             np.testing.assert_array_equal(np.isnan(letters[b, r, c]), np.isnan(own[b]))
+
+
+@pytest.mark.parametrize("beyond", ["mutants", "references too"])
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64"])  # of fewer bits, TensorFlow's own results vary
+def test_whole_numbers_beyond_their_range_are_the_models_own(dtype: str, beyond: str) -> None:
+    limit = float(np.iinfo(dtype).max)
+    inputs = L.Input((23, 4), name="seq")
+    sums = L.Conv1D(1, 3, padding="same", use_bias=False, kernel_initializer="ones")(inputs)
+    scale = limit / 8 if beyond == "mutants" else limit * 0.75  # a sum is 3, of a mutant up to 2 + 9
+    built = keras.Model(inputs, ops.cast(ops.cast(sums * scale, dtype), "float32"))
+    x = make_inputs(built, 2)["seq"]
+    naive = naive_scan(built, {"seq": x}, RANGES, lambda r: [0, 0, 9, 0])[0]
+    ours = np.asarray(compile_tiles(built, ranges=RANGES, verify=False)(x, replace_with=[0, 0, 9, 0]))
+    np.testing.assert_array_equal(ours, naive)

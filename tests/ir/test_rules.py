@@ -7,7 +7,7 @@ from fastism_compiler.ir import BATCH, Graph, Node, PositionMap, Section, Tensor
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.ops import RULES, Call, Effect, Moves, Resumes, Stops, infer_type
 from fastism_compiler.ir.ops.leaves import RULES as LEAVES
-from fastism_compiler.ir.queries import hiding_nan, map_of
+from fastism_compiler.ir.queries import hiding_faults, map_of
 
 
 def f32(*shape: int | None) -> TensorType:
@@ -118,6 +118,16 @@ def test_nan_may_hide_behind_a_maximum_of_what_makes_it() -> None:
     log = graph.add("log", [x])
     behind = graph.add("reduce_max", [graph.add("relu", [log])], over)
     mean = graph.add("reduce_mean", [log], over)
-    assert hiding_nan(graph, Section.REFERENCE) == [behind]
-    assert hiding_nan(graph, Section.TILE) == []
+    assert hiding_faults(graph, Section.REFERENCE) == [behind]
+    assert hiding_faults(graph, Section.TILE) == []
     assert {plain, mean} <= set(graph)
+
+
+def test_whole_numbers_hide_that_a_float_was_beyond_their_range() -> None:
+    graph = Graph()
+    x = graph.add("input", type=X, name="x")
+    whole = graph.add("cast", [x], {"dtype": "int32"})
+    back = graph.add("cast", [whole], {"dtype": "float32"})
+    double = graph.add("cast", [x], {"dtype": "float64"})
+    assert hiding_faults(graph, Section.REFERENCE) == [whole]
+    assert {back, double} <= set(graph)
