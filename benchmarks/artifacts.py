@@ -48,7 +48,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "enformer": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 1},
     "borzoi": {"length": 512, "scale": 0.02, "attention": 1, "tracks": 3, "crop": 2},
 }
-"""Every model of `fc.models`; the large ones as small copies of the same structure."""
+"""Models of `fc.models` (not Sei and PromoterAI); the large ones as small copies of the same structure."""
 
 
 def export_model(
@@ -56,7 +56,7 @@ def export_model(
 ) -> None:
     """Export one model in every format, with inputs to run and the program's own results beside them.
 
-    Without `jit` these results are made without XLA, which has fewer programs to compile then; artifacts are the same.
+    Without `jit` the program's own results are computed without XLA, which is faster for tests; artifacts are the same.
     """
     model = getattr(fc.models, name)(**build)
     program = fc.compile(model, batch_size=max(batches), verify=False)
@@ -97,8 +97,8 @@ def run_elsewhere(runtime: str, folder: Path) -> None:
 def worst_error(folder: Path, runtime: str, batches: Sequence[int] = BATCHES) -> float:
     """Largest error of one model in one runtime; infinite where shapes differ.
 
-    Relative to the largest value of the output in any case: a single sequence
-    may score next to nothing, which is rounded like the terms that cancel in it.
+    Relative to the largest value of the output over all cases: the score of a
+    single sequence may cancel to nearly 0, with the rounding of larger terms.
     """
     errors: dict[str, float] = {}
     largest: dict[str, float] = {}
@@ -183,7 +183,7 @@ def agreement(name: str) -> dict[str, Any]:
 
 
 def speeds(name: str) -> dict[str, Any]:
-    """ONNX Runtime's seconds a sequence, and how many times sooner that is than the naive loop."""
+    """ONNX Runtime's seconds per sequence for the program and for its naive loop, and their ratio."""
     ours, naive = onnx_speeds(name, MODELS[name])
     found = {"model": name, "onnxruntime_s": ours, "naive_loop_s": naive, "speed_up": naive / ours}
     print(found, flush=True)
@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--no-speed", action="store_true", help="leave out ONNX Runtime against its naive loop")
-    parser.add_argument("--peak", metavar="MODEL", help="memory that exporting this full-size model takes, no more")
+    parser.add_argument("--peak", metavar="MODEL", help="measure only the memory of exporting this full-size model")
     parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument("--child", nargs=2, metavar=("MODEL", "FORMAT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Linear chains: how Sei begins, with and without `compose-convolutions`, in turn in one process.
+"""Linear chains: the first layers of Sei, with and without `compose-convolutions`, in turn in one process.
 
 Sei has pairs of linear convolutions, each beside a nonlinear pair that reads it and is added to it; between them pools
 of four. Both programs are the default pipeline's, the one without the pass. Processor time is that of all threads:
@@ -43,7 +43,7 @@ class Chain:
 
 
 def front(length: int, filters: Sequence[int]) -> Any:
-    """How Sei begins: one level per entry of `filters`; then a maximum over positions and a Dense."""
+    """The first layers of Sei, one level per entry of `filters`; then a maximum over positions and a Dense."""
     import keras
 
     from fastism_compiler.models.randomize import randomize
@@ -76,7 +76,7 @@ def measure(length: int, filters: Sequence[int], batch: int, rounds: int = _ROUN
         fc.compile(model, batch_size=batch, verify=False, pipeline=p)
         for p in (passes, passes.remove("compose-convolutions"))
     ]
-    results = [np.asarray(program(x)) for program in programs]  # and XLA compiles them
+    results = [np.asarray(program(x)) for program in programs]  # also the warm-up: XLA compiles
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
     taken = [[_timed(program, x) for program in programs] for _ in range(rounds)]
     (wall, cpu), (wall_without, cpu_without) = np.min(taken, axis=0)

@@ -1,4 +1,4 @@
-"""What a second dask worker gives: one scan by one worker and by two, each with one thread, in turn.
+"""Speed-up by a second dask worker: one scan by one worker and by two, each with one thread, in turn.
 
 The clock covers all of a scan: reading, compiling (here and on every worker),
 scoring, the store. Every store is compared, bit by bit, with that of a process
@@ -53,7 +53,7 @@ def measure(folder: Path, name: str, count: int) -> dict[str, Any]:
 
 
 def contents(store: Path) -> dict[str, bytes]:
-    """Every file of a store; the manifest, which tells the time, stands beside it."""
+    """Bytes of every file of a store, by path; not the manifest beside it, which holds times."""
     return {str(f.relative_to(store)): f.read_bytes() for f in store.rglob("*") if f.is_file()}
 
 

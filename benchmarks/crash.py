@@ -39,7 +39,7 @@ _POLL_S = 0.002
 
 @dataclass
 class Case:
-    """One row of the table: how often something was done to runs, and how often the result was as it should be."""
+    """One row of the table: how many runs were disturbed in one way, and how many results were as they should be."""
 
     name: str
     tries: int = 0
@@ -101,7 +101,7 @@ def kill_scans(bench: Bench, kills: int) -> Case:
         while count < kills and killed < 5:
             process = _start(bench.scan(store))
             _kill_at(process, _moment_of_scan(bench, store), bench.random.uniform(0, 0.03))
-            if process.returncode == 0:  # it was quicker
+            if process.returncode == 0:  # it ended before the kill
                 break
             count, killed = count + 1, killed + 1
         case.add(bench.ends_whole(bench.scan(store), folder, "scan.zarr"), store.name, killed)
@@ -119,7 +119,7 @@ def _moment_of_scan(bench: Bench, store: Path) -> Callable[[], bool]:
 
 
 def kill_conversions(bench: Bench, kills: int) -> Case:
-    """A kill, then the same conversion again; every second one replaces an older file."""
+    """A kill, then the same conversion again; half of them, at random, replace an older file."""
     case, count = Case("convert killed"), 0
     while count < kills:
         to = bench.random.choice(list(FORMATS))
@@ -140,7 +140,7 @@ def kill_conversions(bench: Bench, kills: int) -> Case:
 
 
 def fill_disks(bench: Bench) -> Case:
-    """Files cannot grow beyond some size: a line says so, and nothing is lost."""
+    """With a limit on file size, a command fails with a message and leaves no partial file; run again, it succeeds."""
     case, folder = Case("disk full"), bench.folder / "full"
     commands = [(name, 1, bench.convert(to, folder)) for to, name in FORMATS.items()]
     commands += [("scan.zarr", kib, bench.scan(folder / "scan.zarr")) for kib in (1, 2, 4)]
@@ -154,7 +154,7 @@ def fill_disks(bench: Bench) -> Case:
 
 
 def share(bench: Bench) -> Case:
-    """Three processes at once on one store, one of them killed; then one that is left to finish."""
+    """Three processes at once on one store, one of them killed; then one more run completes it."""
     case, folder = Case("three processes, one killed"), bench.folder / "shared"
     store = folder / "scan.zarr"
     processes = [_start(bench.scan(store, "--join")) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Faults for the fuzzer: each breaks one thing in the compiler that random models must notice."""
+"""Faults that the fuzzer must detect: each breaks one thing in the compiler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastism_compiler.frontend.keras import convolutions
 from fastism_compiler.runtime import blocks
 
 Wrong = Callable[..., Any]
-"""Called with the right function in front of its arguments."""
+"""A faulty replacement of a function; it is called with the original function, then its arguments."""
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _never(right: Any, *args: Any) -> Any:
 
 @contextmanager
 def _edges_overlooked() -> Iterator[None]:
-    """By the pass, and by the verifier."""
+    """Both the pass and the verifier see no convolution cut by an edge."""
     with _broken(compose_convolutions, "cut_by_edges", _never), _broken(checks, "cut_by_edges", _never):
         yield
 

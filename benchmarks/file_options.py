@@ -1,4 +1,4 @@
-"""Hostile options of every command: each option that click knows of, with values that nobody means."""
+"""Hostile options of every command: each option that click knows of, with senseless values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMANDS = tuple(sorted(set(main.commands) - {"demo"}))
 
 
 def write_commands(path: Path) -> list[int]:
-    """A command line that looks for a model, so that TensorFlow is there before time is taken."""
+    """Write a command line that reads a model, so that TensorFlow is imported before inputs are timed."""
     path.write_text(json.dumps(["bench", __file__]))
     return []
 

@@ -33,7 +33,7 @@ _DNA = find_alphabet("dna")
 _ENCODING = Encoding(_DNA, LENGTH, (0, 1, 2, 3))
 _VCF = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 Read = Callable[[Path, bool], Iterator[Any]]
-"""What is read from a path; whether records that cannot be scored are left out instead of refused."""
+"""`(path, skip)` -> records read; `skip`: leave out records that cannot be scored, instead of refusing the file."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Target:
     """One kind of file.
 
     Attributes:
-        name: the file's, too; in a folder, the folder's.
+        name: also the name of the file or folder.
         share: of all inputs, in thousandths.
-        write: makes the good file at a path; returns behind which byte damage leaves each record alone (none: unknown).
+        write: writes the good file; returns the end of each record: damage behind it cannot change it (empty: unknown).
         read: yields what is read from a path.
         kinds: what is done to its bytes.
-        lines: a record is a line, and lines behind the first are read one by one: those that are as they were give
-            the same records, wherever the damage is.
+        lines: a record is a line, and lines behind the first are read one by one: undamaged ones give the same
+            records, wherever the damage is.
         streams: records in front of the damage are read even where the file is refused.
         checked: it has checksums, so damage is found or without consequence.
         heavy: TensorFlow reads it.
@@ -159,7 +159,7 @@ def _write_genome(path: Path) -> list[int]:
 
 
 def _write_bcf(path: Path) -> list[int]:
-    """Packed, or (`raw.bcf`) as it is, where no checksum stands between damage and the parser."""
+    """Compressed, or (`raw.bcf`) not, so that damage reaches the parser and is not caught by a checksum."""
     import cyvcf2
 
     text = path.with_suffix(".text.vcf")

@@ -1,4 +1,4 @@
-"""What files cost: a scan from FASTA into a store, against the compiled program alone, in one process.
+"""Cost of file input and output: a scan from FASTA into a store, against the compiled program alone, in one process.
 
 python -m benchmarks.files                                  # 2,000 sequences, Basset
 python -m benchmarks.files --sequences 64 --model deepstarr

@@ -1,4 +1,4 @@
-"""The floors of design section 8: arithmetic over peak rate, and what each op's shape allows.
+"""Lower bounds on time: arithmetic over peak rate, and the same with each op at the rate its shape allows.
 
 Both count every changed position with every tap. `winograd` multiplies less, so a program may come below them.
 """

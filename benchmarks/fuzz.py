@@ -136,8 +136,8 @@ def _chunk(models: int, first: int) -> tuple[Counter[str], dict[str, Any] | None
 def check_faults(models: int, first: int) -> dict[str, bool]:
     """Which of the injected faults a run of `models` models notices.
 
-    The same models run without a fault first: only then does a failure, a
-    crash included, say that the fault was noticed.
+    The same models run without a fault first, so that any later failure, a
+    crash included, is due to the fault.
     """
     from benchmarks.faults import FAULTS
 

@@ -1,12 +1,12 @@
 """What the fuzzer demands of one case: the oracle, the verdicts, and relations that must hold of any program.
 
 - float64, traced: within 1e-9 relative of naive ISM in float64, so that any logic error shows. The program runs
-  op by op (a fifth of the time), or as a traced graph.
-- float32, jitted (by XLA, which is left out of float64): no worse than naive float32 is, measured against float64
+  op by op (which takes a fifth of the time), or as a traced graph.
+- float32, jitted (by XLA, which is not used in float64): no worse than naive float32 is, measured against float64
   (the verdict of `verify`). Naive is `model.predict` for every third case, `model(x)` for the others.
 - integers: whole-number weights and inputs; float32 is exact, and every bit must agree.
-- special: one-hot letters of which the model makes finite numbers, mutants of which it makes NaN and infinities. The
-  program runs in XLA for every other case; what is no number must be what the model makes of it op by op.
+- special: the model's outputs are finite for one-hot letters, NaN or infinite for mutants. Half of the programs, at
+  random, run in XLA; NaN and infinities must be where the model itself has them.
 - relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
   order of the sequences nor on which others are scored with them.
 """
@@ -40,8 +40,8 @@ class Checked:
 
     Attributes:
         outcome: windowed, stopped, invalid, or `refused: rule`.
-        multiply_adds: of one forward pass, in layers that do some.
-        in_windows: of these, in layers where less than everything changes.
+        multiply_adds: of one forward pass.
+        in_windows: of these, those in aggregations and in layers with a window.
     """
 
     outcome: str
@@ -111,7 +111,7 @@ def _jitted(mode: str, rng: np.random.Generator) -> bool:
 def _pipeline(rng: np.random.Generator) -> Any:
     """Passes that never leave a model to Keras, however small; most take one kernel for every convolution.
 
-    Most let convolutions in a row run as one wherever that is exact: for so few ranges it would never pay.
+    Three in four compose convolutions wherever that is exact, since for so few ranges it would never pay.
     """
     passes, step = fc.default_pipeline().remove("choose-program"), SelectKernelsPass()
     composing = ComposeConvolutionsPass(least_gain=float(rng.choice([0.0, *[-np.inf] * 3])))
@@ -157,7 +157,7 @@ def _inputs(model: Any, rng: np.random.Generator, mode: str) -> dict[str, Array]
             found["seq"] = rng.integers(0, TOKENS, shape).astype(dtype)
         else:
             letters = np.eye(shape[2])[rng.integers(0, shape[2], shape[:2])]
-            if mode != "special":  # which has to do with mutants alone
+            if mode != "special":  # in which references stay one-hot, and finite
                 letters[1, shape[1] // 2], letters[1, -1] = 0, np.arange(shape[2]) < 2
             found["seq"] = (letters * (rng.integers(1, 3, (*shape[:2], 1)) if whole else 1)).astype(dtype)
     return found

@@ -36,13 +36,13 @@ from benchmarks.file_damage import first_difference
 from benchmarks.file_targets import TARGETS, Target, damage
 
 SECONDS = 10
-"""That one input may take."""
+"""Time limit of one input."""
 MEMORY = 1 << 30
-"""Bytes that one input may take beyond what was taken before."""
+"""Bytes by which one input may raise the peak memory of the process."""
 CHUNK = 500
 """Inputs per process."""
 _LONGEST = 4000
-"""Characters of a message."""
+"""Longest error message allowed, in characters."""
 
 
 class TooSlow(BaseException):
@@ -68,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Good:
-    """The undamaged file: its bytes (none of a folder), what is read from it, and where each record ends."""
+    """The undamaged file: its bytes (empty for a folder), what is read from it, and where each record ends."""
 
     path: Path
     data: bytes
@@ -111,7 +111,7 @@ def _judge_error(error: BaseException | None) -> str | None:
 
 
 def _judge_records(target: Target, good: Good, before: int, items: list[Any], complete: bool) -> str | None:
-    """Whether records in front of the damage are as they were; `before`: how many bytes are."""
+    """What is wrong with records in front of the damage, or None; `before`: undamaged bytes at the beginning."""
     if target.checked:
         return "damage that checksums should have shown" if complete and items != good.items else None
     safe = sum(end <= before for end in good.ends)
@@ -123,9 +123,9 @@ def _judge_records(target: Target, good: Good, before: int, items: list[Any], co
 
 
 def _judge_lines(target: Target, good: Good, bad: Path, data: bytes, before: int) -> str | None:
-    """Whether lines that are as they were give the same records where others are left out."""
+    """What is wrong with records of undamaged lines where damaged lines are left out, or None."""
     head = good.data.find(b"chr1\t")
-    if before < head:  # what columns are called decides how all others are read
+    if before < head:  # a damaged header changes how all other lines are read
         return None
     items, error = _collect(target, bad, skip=True)
     if error is not None:
@@ -166,7 +166,7 @@ def run_chunk(target: Target, numbers: range, seed: int, folder: Path, kept: Pat
     good, outcome = make_good(target, folder), Outcome()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         bad = Path(scratch) / target.name
-        if target.heavy and not good.path.is_dir():  # what only a refusal imports takes no input's time
+        if target.heavy and not good.path.is_dir():  # imports that only refusals need are done before timing
             bad.write_bytes(b"damaged")
             with suppress(FastISMError):
                 list(target.read(bad, False))
@@ -214,7 +214,7 @@ def plan(inputs: int, targets: list[Target]) -> list[tuple[Target, range]]:
 
 
 def run(inputs: int, seed: int, jobs: int, targets: list[Target], kept: Path) -> dict[str, Any]:
-    """Damage and read many inputs in processes of their own, which may crash; the run as data."""
+    """Damage and read many inputs in processes of their own, which may crash; return the summary."""
     found: dict[str, Outcome] = {t.name: Outcome() for t in targets}
     with tempfile.TemporaryDirectory(prefix="fuzz-files-") as folder, ThreadPoolExecutor(jobs) as pool:
         for target in targets:  # once, before chunks share them
@@ -233,7 +233,7 @@ def run(inputs: int, seed: int, jobs: int, targets: list[Target], kept: Path) ->
 
 
 def _child(target: Target, numbers: range, seed: int, folder: Path, kept: Path) -> Outcome:
-    """Run a chunk in a new process; where that crashes, so does its outcome."""
+    """Run a chunk in a new process; a crash counts as one failure."""
     chunk = json.dumps([target.name, numbers.start, numbers.stop, seed, str(folder), str(kept)])
     command = [sys.executable, "-m", "benchmarks.fuzz_files", "--chunk", chunk]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

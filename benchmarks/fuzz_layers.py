@@ -58,7 +58,7 @@ def _apply(node, operands, made, inputs):
 
 
 def _with_side(kind, x, inputs):
-    """Meet another input: one value per position, or one per sequence."""
+    """Combine with another input: `SIDE` numbers per position, or per sequence."""
     name = f"{kind}_{len(inputs)}"
     if kind == "positions":
         inputs[name] = L.Input((x.shape[1], SIDE), name=name)
@@ -246,7 +246,7 @@ SPECIAL = {
     "root": lambda x: x * ops.sqrt(ops.sum(x, axis=-1, keepdims=True) - 1),
     "overflow": lambda x: x * ops.exp(2000 * (ops.sum(x, axis=-1, keepdims=True) - 1)),
 }
-"""Of one-hot letters, finite; of other rows, such as zeros: NaN, or infinity."""
+"""Finite for one-hot letters; NaN or infinite for some other rows, such as zeros."""
 
 HEADS = {
     "flat": lambda x: L.Dense(2)(L.Flatten()(x)),

@@ -3,8 +3,8 @@
 python -m benchmarks.fuzz_onnx --models 1000          # prints a summary; a failing model is written to a file
 
 Each is a chain of blocks as exporters write them: convolutions with channels in front of positions, transposes,
-reshapes that put axes together and apart, heads, recurrences with positions in front of sequences, constants that
-follow from the shape of the batch.
+reshapes that merge and split axes, heads, recurrences with positions in front of sequences, shapes computed from the
+batch size.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ TILES = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_
 
 @dataclass(slots=True)
 class Draft:
-    """A value `[B, channels, length]` of a graph that grows.
+    """The latest value `[B, channels, length]` of a graph under construction.
 
     Attributes:
         net: the graph.
         name: of the value.
         channels: its channels.
         length: its positions.
-        rng: draws.
+        rng: random generator.
     """
 
     net: Net
@@ -64,7 +64,7 @@ class Draft:
 
 
 Block = Callable[[Draft], None]
-"""Adds operators, and moves the draft on."""
+"""Adds operators to a draft, and updates its value."""
 
 
 def _ints(*values: int) -> Any:
@@ -217,7 +217,7 @@ def _recurrence(d: Draft) -> None:
 
 
 def _attention(d: Draft) -> None:
-    """Two heads that share an axis with the sequences, the size of which follows from the shape."""
+    """Two heads folded into the batch axis, whose size the graph computes by `Shape`."""
     turned = d.add("Transpose", perm=[2, 0, 1])
     count = d.net.add("Unsqueeze", d.net.add("Gather", d.net.add("Shape", turned), np.int64(1), axis=0), _ints(0))
     folded = d.net.add("Concat", _ints(d.length), d.net.add("Mul", count, _ints(2)), _ints(2), axis=0)

@@ -16,7 +16,7 @@ JOINS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concat
 MODES = (*["float64"] * 14, "float32", "float32", "integers", "integers", "traced", "jitted", "special")
 """How a spec is checked: mostly op by op; a traced graph or XLA takes ten times as long.
 
-Hypothesis repeats what it drew before, so that about one model in ten is jitted.
+Hypothesis often repeats earlier draws, so about one model in ten is jitted.
 """
 
 
@@ -136,7 +136,7 @@ def specs(draw: Any) -> Spec:
     chain = draw(st.sampled_from([0, 0, 0, 2, 3]))
     nodes: list[Spec] = [{**_linear(draw), "inputs": [k]} for k in range(chain)]
     for k in range(chain, chain + draw(st.integers(1, 6))):
-        # one convolution right behind the other, more often than chance would have it
+        # consecutive linear convolutions more often than by chance
         kinds = [_linear] if k and _is_linear(nodes[-1]) and draw(st.booleans()) else _KINDS
         node = draw(st.sampled_from([*kinds, *([_join] * 3 if k and kinds is _KINDS else [])]))(draw)
         if "join" in node:

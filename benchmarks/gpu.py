@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 MODELS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "basset": (8, (1024,)),  # 256 took up to 11 % longer, of the next two as well
+    "basset": (8, (1024,)),  # 256 took up to 11 % longer, for the next two models too
     "factorized_basset": (8, (1024,)),
     "bpnet": (8, (1024,)),
     "beluga": (4, (16, 64)),  # 256 did not fit into 80 GB
@@ -86,7 +86,7 @@ def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -
 
 
 def _describe(place: Path, facts: dict[str, float]) -> None:
-    """Put what `run` needs besides in the place of the weights."""
+    """Replace the weights by their shapes and the facts that `run` needs."""
     with np.load(place / "weights.npz") as arrays:
         shapes = {key: arrays[key].shape for key in arrays.files}
     (place / "sizes.json").write_text(json.dumps({"weights": shapes, **facts}))
@@ -223,7 +223,7 @@ def _runner(place: Path) -> Any:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The results, for people."""
+    """The device, and the results as a Markdown table."""
     columns = (
         "model",
         "precision",

@@ -1,7 +1,7 @@
 """How time and memory grow with length, ranges and sequences, streamed, against naive ISM; with pictures.
 
 python -m benchmarks.growth --out benchmarks/results
-python -m benchmarks.growth --lengths 500 1000 --batches 1 8 --models basset
+python -m benchmarks.growth --lengths 500 1000 --batches 1 8 --models convolutions
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 LENGTHS = (500, 1000, 2000, 4000, 8000, 16000)
 BATCHES = (1, 4, 16, 64, 256)
 RANGES = (250, 1000, 4000, 16000)
-"""Evenly over the longest sequence."""
+"""Numbers of positions, spread evenly over the longest sequence."""
 _NAIVE_ROWS = 64
 
 
@@ -28,7 +28,7 @@ _NAIVE_ROWS = 64
 class Point:
     """One measurement: seconds of a streamed scan of all sequences, one zero mutation per range of one position.
 
-    `naive_seconds` is that of 64 mutants, times the mutants of the scan over 64.
+    `naive_seconds` is extrapolated from 64 mutants to those of the scan; `peak_mb` is the growth of resident memory.
     """
 
     model: str

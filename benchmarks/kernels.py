@@ -1,4 +1,4 @@
-"""How well the cost model ranks kernels: predicted against measured, for every convolution of the published models.
+"""How well the cost model ranks kernels: predicted against measured, for convolutions of five published models.
 
 python -m benchmarks.kernels
 """
@@ -27,7 +27,7 @@ class Timed:
 
 
 def time_candidates(model: Any, limit: float = 4.0) -> list[Timed]:
-    """Every kernel that is not hopeless of every contraction on deltas that has a choice."""
+    """Time each distinct candidate: of contractions with several kernels, those within `limit` times the cheapest."""
     from fastism_compiler.ir.queries import kernels_for
     from fastism_compiler.passes.cost.kernels import candidate_for, predicted_cost
 

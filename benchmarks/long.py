@@ -33,13 +33,13 @@ class Case:
     """A long model.
 
     Attributes:
-        model: of `fastism_compiler.models`.
+        model: its name in `fastism_compiler.models`.
         build: its arguments.
         positions: change ranges, one central position each.
         naive_batches: whole mutants per call of the model itself that are tried.
         reach: positions of the output around the change; None: all.
-        pair: length of the window that is scored twice per mutant otherwise, with the reference and with the
-            alternate; None: the mutants of the whole sequence are scored.
+        pair: length of the window that the model itself scores twice per mutant, as reference and as alternate;
+            None: it scores mutants of the whole sequence.
     """
 
     model: str

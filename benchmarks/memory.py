@@ -1,10 +1,10 @@
-"""Peak memory of a program: tables, what XLA sets aside for tiles in every lane, and the results outside.
+"""Peak memory of a program: tables, what XLA allocates for tiles in every lane, and the results on the host.
 
 The growth of resident memory in a second call, which `PeakResident` samples,
-misses what TensorFlow keeps from the first (Basset: 9 MB of 59): so XLA is
-asked instead, whose reports name every buffer of a compiled program.
+misses what TensorFlow keeps from the first (Basset: 9 MB of 59). So memory is
+taken from XLA's reports, which name every buffer of a compiled program.
 
-python -m benchmarks.memory                     # every model of the README's table with a budget of 2 GiB
+python -m benchmarks.memory                     # every model of `benchmarks.compare` with a budget of 2 GiB
 python -m benchmarks.memory --models basset --budget 100MiB
 """
 
@@ -27,7 +27,7 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 @dataclass(frozen=True)
 class Peak:
-    """What one model takes within a budget: blocks of how many sequences, bytes planned, and by XLA's report."""
+    """Memory of one model within a budget: sequences per block, and MB (10^6 bytes), planned and by XLA's report."""
 
     model: str
     budget: str

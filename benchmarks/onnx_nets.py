@@ -1,4 +1,4 @@
-"""ONNX graphs for tests and for the fuzzer, a line for each operator."""
+"""ONNX graphs for tests and for the fuzzer, built with one line per operator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Net:
         return name
 
     def add(self, kind: str, *operands: Any, results: int = 1, **attributes: Any) -> Any:
-        """One operator; operands that are no names become constants."""
+        """Adds an operator; operands other than names become constants, None a missing operand."""
         names = [x if isinstance(x, str) else "" if x is None else self.weight(x) for x in operands]
         outputs = [f"t{len(self.nodes)}_{i}" for i in range(results)]
         node = helper.make_node(kind, names, outputs, name=f"{kind}_{len(self.nodes)}", **attributes)

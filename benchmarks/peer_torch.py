@@ -5,7 +5,7 @@ Runs in the environment of `benchmarks.torch_environment`, which it builds on fi
 python -m benchmarks.peer_torch
 python -m benchmarks.peer_torch --models basset --sequences 1 8 --json out.json
 
-Their fast path is forced (it is left out of jobs under 30 seconds otherwise), with the best of several batch sizes;
+Their fast path is forced (by default, jobs under 30 seconds do not use it), with the best of several batch sizes;
 their slow path, which scores every mutant whole, is timed on some positions. Ours is timed without compiling.
 """
 
@@ -34,12 +34,12 @@ class Race:
     Attributes:
         model, sequences, positions: what was scanned.
         ours_s: here, once compiled.
-        compile_s: compiling, the first call among it.
+        compile_s: seconds in all of compiling and the first call.
         fast_s: tangermeme's fast path with the best batch size.
-        batch_size: that one.
-        slow_s: tangermeme's slow path, from some positions.
+        batch_size: that batch size.
+        slow_s: tangermeme's slow path, extrapolated from some positions.
         ratio: the faster of theirs over `ours_s`.
-        difference: of attributions, at most, over the largest.
+        difference: largest difference of attributions, over the largest attribution.
     """
 
     model: str

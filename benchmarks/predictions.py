@@ -1,6 +1,6 @@
-"""How well plans predict time: of the model itself, and of one mutation; the table's models and four transformers.
+"""How well plans predict time: of a whole mutant, and of one mutation; the models of `compare`, four transformers.
 
-Programs are compiled even where the plan would leave the model as it is.
+Windows are compiled even where the plan would run the model itself.
 
 python -m benchmarks.predictions
 python -m benchmarks.predictions --models basset deepstarr --json out.json

@@ -38,7 +38,7 @@ KINDS = (
     ("Python", r"python"),
     ("fused loops", r"\[JIT\]"),
 )
-"""What a symbol, with the object it is in, is counted as: the first that matches."""
+"""Kind and pattern; a symbol (with its object file) counts as the first kind whose pattern matches."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def profile(model: str, batch: int) -> Profile:
 
 
 def run_child(name: str, batch: int) -> None:
-    """Compile and time a scan, say so, and go on for a few seconds once told to."""
+    """Compile and time a scan, print `ready`, wait for a line, scan for `_SECONDS`, and print the result."""
     import fastism_compiler as fc
     from benchmarks.compare import CASES, inputs_for
 

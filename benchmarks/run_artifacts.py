@@ -33,7 +33,7 @@ def with_tensorflow(folder: Path) -> Call:
 
 
 def with_onnxruntime(folder: Path) -> Call:
-    """The ONNX model of a scan; letters one by one make a saturation."""
+    """The ONNX model of a scan; `saturate` is one scan per letter."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -73,7 +73,7 @@ RUNTIMES: dict[str, tuple[Callable[[Path], Call], tuple[str, ...], tuple[str, ..
     "onnxruntime": (with_onnxruntime, ("scan", "saturate"), ("keras", "fastism_compiler", "jax", "tensorflow")),
     "jax": (with_jax, ("scan", "saturate", "reference"), ("keras", "fastism_compiler", "tensorflow")),
 }
-"""Runtime -> how to load an artifact, what to ask of it, what it must do without."""
+"""Runtime -> how to load an artifact, the functions to run, and modules that must not be imported."""
 
 
 def main(runtime: str, folder: Path) -> None:

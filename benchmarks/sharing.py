@@ -1,4 +1,4 @@
-"""What sequences and alternates share: batch 1 against batch 8, `saturate` against three scans of one alternate.
+"""Work shared by sequences and alternates: batch 1 against 8, `saturate` against three scans of one alternate each.
 
 Both sides of a ratio take turns, so that they see the same machine. Three scans
 repeat what `saturate` does once: the reference pass, and the reads of its windows. `bound` is what arithmetic

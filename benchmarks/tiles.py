@@ -1,4 +1,4 @@
-"""What the sizes that `plan-tiles` chooses are worth: seconds per sequence with others, run in turn.
+"""How good the tile sizes of `plan-tiles` are: seconds per sequence with them and with others, run in turn.
 
 Rows per tile are varied around the choice; where a slice of a dense kernel is read in parts, so is their size.
 

@@ -1,7 +1,7 @@
 """Timing: warm-up, repeats, the median; interleaved so that both sides see the same machine.
 
-What is timed goes on for a while, so that a call of milliseconds neither pays for
-the caches that another one has filled, nor hangs on one wake-up.
+A sample repeats short calls for `_LEAST` seconds, so that neither caches filled by
+another call nor one late wake-up of a thread decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An environment of its own for what needs PyTorch, which takes 5.8 GB and some ten minutes to install.
+"""A separate environment for what needs PyTorch: 5.8 GB, and some ten minutes to install.
 
 python -m benchmarks.torch_environment -m pytest tests/torch        # builds it, and runs Python in it
 python -m benchmarks.torch_environment -m benchmarks.torch_models   # writes the ONNX models of the tests anew

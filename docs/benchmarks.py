@@ -32,24 +32,24 @@ own shape allows. In brackets behind the speed-up: what the plan had predicted."
     "fuzz_files": """Damaged files of every kind: read or refused, and what was not damaged stayed the same:
 `python -m benchmarks.fuzz_files`.""",
     "gpu": """Naive and compiled programs as StableHLO, through JAX on one GPU; seconds per sequence, results
-left on the card: `python -m benchmarks.gpu`.""",
+left in GPU memory: `python -m benchmarks.gpu`.""",
     "profile": """Percentages of processor time by kind of work, sampled by `python -m benchmarks.profile`: products of
 matrices, arranging their operands, the fused loops between them, threads that wait, copies.""",
     "sharing": """Seconds per sequence of one sequence alone and of eight at once, and `saturate` against three scans of
 one alternate each (`bound`: what arithmetic alone allows): `python -m benchmarks.sharing`.""",
-    "chains": """How Sei begins, narrower: seconds per scan with and without `compose-convolutions`, in turn in one
-process, on a machine that had other work; `cpu` compares processor time: `python -m benchmarks.chains`.""",
+    "chains": """The first layers of Sei, narrower: seconds per scan with and without `compose-convolutions`, in turn in
+one process, on a machine that had other work; `cpu` compares processor time: `python -m benchmarks.chains`.""",
     "peer": """fastISM 0.5.1 (TensorFlow 2.15, in an environment of its own) on the same weights and sequences, in turn;
 seconds per sequence: `python -m benchmarks.peer`.""",
     "precision": """Errors of effects where products are rounded: ours rounds differences, naive ISM rounds values.
 Correlation with strict float32, and largest error over the root mean square effect:
 `python -m benchmarks.precision`.""",
-    "kernels": """Every lowering of every plain convolution of five models, predicted (multiply-adds) and measured
+    "kernels": """Kernels worth trying for each plain convolution of five models, predicted (multiply-adds) and measured
 (seconds per row): `python -m benchmarks.kernels`.""",
     "predictions": """Microseconds of a whole mutant and of a mutation in the program, as plans predict them and as
 measured, for the models of the table and four transformers: `python -m benchmarks.predictions`.""",
-    "tiles": """Seconds per sequence with tiles of as many rows as were chosen and of others, in turn; for dense kernels
-that are read in parts, with other parts: `python -m benchmarks.tiles`.""",
+    "tiles": """Seconds per sequence with the chosen number of rows per tile and with others, in turn; where a dense
+kernel is read in parts, also with other numbers of parts: `python -m benchmarks.tiles`.""",
     "growth": """Streamed scans of longer and of more sequences, against naive ISM: `python -m benchmarks.growth`.""",
     "long": """Long models at full size: one sequence, central positions, against the model itself, whose time for all
 of them is extrapolated from a few; memory besides what the model takes, compiling included:

@@ -31,12 +31,12 @@ PAGE = FOLDER / "layers.md"
 WINDOWED, AGGREGATED, RESUMED, STOPPED = "windowed", "aggregation", "resumed", "stop"
 REFUSED, NOT_APPLICABLE = "refused", "-"
 MEANING = {
-    WINDOWED: "a change stays in a window, which alone is computed",
+    WINDOWED: "a change stays in a window, and only the window is computed",
     AGGREGATED: "reads every position, and is updated by what changed",
-    RESUMED: "goes on from the reference's state in front of the change",
+    RESUMED: "continues from the reference's state just before the change",
     STOPPED: "recomputed whole, and so is what is behind it",
     REFUSED: "cannot be compiled: its result is random, or depends on other sequences or on the values for its shape",
-    NOT_APPLICABLE: "takes no values of a sequence, or needs other data than these; what it gives is a constant",
+    NOT_APPLICABLE: "does not run on the input tried here, or returns no tensor of known shape per sequence",
 }
 
 
@@ -61,7 +61,7 @@ def _weights(*shape: int) -> Any:
 
 
 def _images(layer: Any) -> Tried:
-    """A layer of two axes along one of them."""
+    """Calls a 2D layer on positions along one axis; the other has size 1."""
     return lambda x: layer(ops.reshape(x, (-1, LENGTH, 1, CHANNELS)))
 
 
@@ -224,7 +224,7 @@ def names_of_operations() -> list[str]:
 
 
 def outcome(function: Tried, *, tokens: bool = False) -> Outcome:
-    """What becomes of a function of a value with positions."""
+    """What becomes of a function applied to a convolution's output, or to the tokens themselves."""
     inputs = keras.Input((LENGTH,), dtype="int32") if tokens else keras.Input((LENGTH, 4))
     x = inputs if tokens else L.Conv1D(CHANNELS, 3, padding="same")(inputs)
     try:

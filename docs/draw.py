@@ -59,7 +59,7 @@ PROGRAMS: dict[str, Callable[[], Any]] = {"basset": basset, "residual": residual
 
 
 def draw_programs(folder: Path) -> None:
-    """Draw every program of `PROGRAMS`, lowered to windows even where the model itself would be as fast."""
+    """Draw every program of `PROGRAMS` into a folder, with windows even where the model itself is predicted faster."""
     from fastism_compiler.passes.choose_program import ChooseProgramPass
 
     import fastism_compiler as fc

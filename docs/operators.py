@@ -17,9 +17,9 @@ PAGE = FOLDER / "onnx-operators.md"
 _HEAD = """# ONNX operators
 
 What `fc.compile("model.onnx")` compiles, written by `python -m docs.operators` from the graphs of the tests, in which
-each operator stands behind the sequence. *windowed*: a change stays in a window, which alone is computed. *whole*:
-every position of its result may change, or it has none; sums, means and maxima of all positions, and products with
-them, are updated by what changed all the same. Operators that compute constants may be any that ONNX has.
+each operator is applied to the sequence. *windowed*: a change stays in a window, and only the window is computed.
+*whole*: every position of the result may change, or it has no positions; sums, means and maxima over positions, and
+products with them, are still updated by what changed. Constants may be computed by any ONNX operator.
 
 | operator | tried as | becomes |
 |---|---|---|
@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def _of_case(name: str) -> set[str]:
-    """Operators that a graph is there for: those whose name is in its own."""
+    """Operators that a test case is named after: those that are words of its name."""
     return {kind for kind in OPERATORS if kind in name.split()}
 
 

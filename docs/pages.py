@@ -28,7 +28,7 @@ class Block:
     Attributes:
         language: what stands behind the fence; may be empty.
         code: its text, without the indentation of the fence.
-        line: of its first line of code in the page, from 1.
+        line: number of its first line of code in the page, from 1.
     """
 
     language: str

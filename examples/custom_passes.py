@@ -2,9 +2,9 @@
 
     python examples/custom_passes.py
 
-A pass is a frozen dataclass with a name; its fields are its options. It goes
-into a pipeline by the name of a neighbour, and the graph is verified after
-it as after every other, with whatever the pass promises of it.
+A pass is a frozen dataclass with a name; its fields are its options. It is
+inserted into a pipeline before or after a named pass. The graph is verified
+after it as after every other, including what the pass itself promises.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class FoldPointwisePass(fc.Pass):
     """`conv(conv(x, k1), k2)` with kernels of width 1 is one convolution with `k1 @ k2`.
 
     The product is a node of the graph: it is computed once per block, from
-    the weights as they are then. A first convolution that something else
-    reads stays for it; one that has a bias is left alone. No such pair is
-    left: `ensures` says so, and the pipeline checks it after every later pass.
+    the weights as they are then. A first convolution that another op reads
+    stays; one that has a bias is left alone. `ensures` promises that no such
+    pair is left, and the pipeline checks it after every later pass.
     """
 
     name: ClassVar[str] = "fold-pointwise"

@@ -1,4 +1,4 @@
-"""Find the promoters of phage lambda by in-silico mutagenesis, from nothing, in a minute or two.
+"""Find the promoters of phage lambda by in-silico mutagenesis, starting without a model, in a minute or two.
 
 1. Train a small convolutional model to tell sequences with a bacterial sigma-70
    promoter (TTGACA, 16-18 bp, TATAAT, with realistic substitutions) from sequences without.
@@ -32,7 +32,7 @@ ELEMENT = 29
 """TTGACA, 17 bp, TATAAT."""
 BOXES = {"-35": (0, 6), "-10": (23, 29)}
 SUBSTITUTIONS = 0.15
-"""Chance that a base of a training promoter is drawn anew: about ten of twelve bases stay consensus."""
+"""Chance that a base of a training promoter is drawn anew: ten or eleven of twelve bases stay consensus."""
 console = Console()
 
 
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="where results go (default: out)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    quieten()  # TensorFlow is imported with the first layer
+    quieten()  # before `train` imports TensorFlow
     model = train(options.seed)
     scan_and_report(model, options.out)
 

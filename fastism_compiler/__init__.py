@@ -99,7 +99,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, those not yet imported among them."""
+    """The public names, including those not yet imported."""
     return __all__
 
 

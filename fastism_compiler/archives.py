@@ -1,4 +1,4 @@
-"""Zip archives that come from elsewhere: how large they may become."""
+"""Zip archives that come from elsewhere: a limit on their unpacked size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALWAYS_ALLOWED = 256 << 20
 
 
 def check_unpacked_size(archive: zipfile.ZipFile, path: Path, error: type[FastISMError]) -> None:
-    """Refuse an archive that would unpack to far more than it holds; only its directory is read.
+    """Refuse an archive that would unpack to far more than its own size; only its directory is read.
 
     Args:
         archive: the open archive.

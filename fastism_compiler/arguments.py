@@ -1,4 +1,4 @@
-"""Arguments of public functions: each of the kind that it is meant to be, or refused by its name."""
+"""Checks of the arguments of public functions; each error names the argument."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 80
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False; 1 and 0 will do.
+    """True or False; 1 and 0 are accepted too.
 
     Raises:
         OptionError: anything else.
@@ -42,7 +42,7 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
 
 
 def number(name: str, value: Any, least: float) -> float:
-    """A finite number of at least so much.
+    """A finite number, at least `least`.
 
     Raises:
         OptionError: anything else.
@@ -127,4 +127,4 @@ def path(name: str, value: Any) -> Path:
 def _wrong(name: str, value: Any, expected: str) -> OptionError:
     shown = repr(value)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-    return OptionError(f"{name}= has another kind", expected=expected, got=shown)
+    return OptionError(f"{name}= has a wrong value", expected=expected, got=shown)

@@ -22,17 +22,17 @@ class Assembly:
 
     Args:
         factory: makes them.
-        parts: what scoring needs besides.
+        parts: what scoring needs besides engines.
         most_sequences: most sequences per block.
         budget: memory that a block may take.
 
     Attributes:
         buckets: range numbers, one array for each engine.
         batch_size: sequences per block.
-        notes: what users should know of how the budget is kept.
+        notes: for users, on how the budget is kept.
 
     Raises:
-        MemoryBudgetError: a budget that somebody has set, and that not even one sequence fits.
+        MemoryBudgetError: a budget that the user has set, and that one sequence already exceeds.
     """
 
     def __init__(self, factory: EngineFactory, parts: Parts, most_sequences: int, budget: Budget) -> None:
@@ -46,7 +46,7 @@ class Assembly:
             self.batch_size = self._within_memory()
 
     def scorer(self, sparse: bool) -> Scorer:
-        """What scores with these engines."""
+        """A scorer that runs these engines."""
         engines = [self._bucket(b, self.batch_size, sparse) for b in self.buckets]
         return Scorer(self._parts, self.buckets, engines, self._specialised, self.batch_size)
 
@@ -71,7 +71,7 @@ class Assembly:
         )
 
     def _within_memory(self) -> int:
-        """Blocks of one sequence, whose ranges need not fit together; or the model itself, if nobody set the budget."""
+        """Block size 1, with ranges split until they fit; or the model itself, if the user has set no budget."""
         together = len(self.buckets)
         self.buckets = split_by_memory(
             self._parts.ranges, self.buckets, lambda b: self._bytes(self._bucket(b, 1)), self._budget.bytes

@@ -34,7 +34,7 @@ class CompiledISM(EngineProgram):
         """Let the program follow changes of its model that its variables do not show. `compile` calls this.
 
         Args:
-            changed: names of the layers that compute something else than when the program was compiled.
+            changed: names of the layers that compute something other than when the program was compiled.
             recipe: makes the same program of the model as it is now; pickles hold it in place of the program.
         """
         self._changed, self._recipe = changed, recipe
@@ -62,7 +62,7 @@ class CompiledISM(EngineProgram):
         """A program is pickled as its model and options, and compiled again where it is unpickled.
 
         Copies are made in the same way. Nothing is compared with naive ISM a second time; the block size is chosen by
-        the memory that is there. Pickles hold code: load only your own.
+        the memory that is free. Pickles hold code: load only your own.
 
         Raises:
             UnsupportedError: a program that `compile` has not made.
@@ -90,8 +90,8 @@ class CompiledISM(EngineProgram):
 
         Raises:
             ArtifactError: a target that exists or cannot be written.
-            UnsupportedError: a layer that the format cannot express, by name; positions around the change.
-            VerificationError: ONNX Runtime makes something else of an `onnx` file (a bug; nothing is left behind).
+            UnsupportedError: a layer that the format cannot express, by name; `fc.around` in `outputs=`.
+            VerificationError: ONNX Runtime computes other results from an `onnx` file (a bug; no file is left).
             OptionError: no such format.
         """
         target = path_argument("path", path)
@@ -109,7 +109,7 @@ class CompiledISM(EngineProgram):
         return ISMLayer(self, self._changed)
 
     def _check_whole(self, what: str) -> None:
-        """Refuse positions around the change where results are whole outputs.
+        """Refuse a program with `fc.around`: artifacts and layers return whole outputs.
 
         Raises:
             UnsupportedError: outputs that `fc.around` picks.
@@ -121,7 +121,7 @@ class CompiledISM(EngineProgram):
 
 
 def _frames_of_this_package() -> int:
-    """The `stacklevel` with which a warning of the caller names the line of the user's that led here."""
+    """The `stacklevel` with which a warning of the caller shows the line of user code that led here."""
     level = 1
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("fastism_compiler"):

@@ -73,7 +73,7 @@ def compile(
         length: sequence length where the model leaves it open.
         channels: channels that hold letters (default all); others stay fixed. For
             integer tokens: the token of each letter.
-        alphabet: letters in the order of `channels`, for `variants`.
+        alphabet: letters in the order of `channels`, for `variants` and for sequences given as text.
         batch_size: most sequences per block (default: by memory, up to 32).
         memory_budget: bytes, or such as `"2GiB"` (default: half of what is free).
         jit: compile with XLA (never in float64, where XLA is wrong on CPU).
@@ -89,9 +89,9 @@ def compile(
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path: classes and functions, by the names that the file has for
-            them. Those registered with Keras are known without.
-        safe_mode: for loading a model from a path: refuse files that hold Python code, or name anything but layers
-            of Keras that compute and what you gave. False: trust the file as you trust a program.
+            them. Those registered with Keras are found without it.
+        safe_mode: for loading a model from a path: refuse files that hold Python code, or name anything but
+            computing layers of Keras, registered objects and `custom_objects`. False: trust the file like a program.
 
     Returns:
         The compiled program.
@@ -100,6 +100,7 @@ def compile(
         ModelError: not a model that a frontend reads, or an unreadable file.
         UnsupportedError: a construct that cannot be compiled, by name.
         RangeError, LayerNameError, OptionError, InputError: options that do not fit the model.
+        MemoryBudgetError: a `memory_budget` that one sequence already exceeds.
         VerificationError: the program disagrees with naive ISM (a bug; nothing is returned).
     """
     options = CompileOptions(
@@ -189,7 +190,7 @@ class _Recipe:
         return compile_source(read_model(self.model, self.options.reading), self.options)
 
     def __reduce__(self) -> Any:
-        """What comes out of a pickle was compared with naive ISM where it was compiled."""
+        """Pickled without `verify`: the program was compared with naive ISM where it was compiled."""
         return _Recipe, (self.model, replace(self.options, verify=False))
 
 
@@ -230,7 +231,7 @@ def _tuned(factory: EngineFactory, parts: Parts, sequences: int) -> EngineFactor
 
 
 def _prove(program: CompiledISM, verify: bool) -> None:
-    """Run what can only be checked by running: opaque layers always, numbers on demand."""
+    """Check by running: that opaque layers keep sequences apart, and, if `verify`, the numbers."""
     if any(rule_of(node).opaque for node in program.graph):
         check_independence(program)
     if verify:

@@ -53,6 +53,9 @@ class NaiveISM:
 
         Returns:
             `[B, R, *out]`, or a list of them in `model.outputs` order.
+
+        Raises:
+            InputError, InputTypeError, ReplacementError: as a call of a program.
         """
         arrays = self._spec.read(inp_batch)
         x = arrays[self.seq_input_idx]
@@ -142,7 +145,8 @@ class FastISM:
         if close:
             return True
         try:
-            return bool(self.program.verify(batch, replace_with, atol=atol))
+            every = self.program.ranges.count
+            return bool(self.program.verify(batch, replace_with, atol=atol, ranges=every))
         except VerificationError:
             return False
 

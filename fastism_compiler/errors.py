@@ -1,4 +1,4 @@
-"""What users run into above the compiler proper: inputs, models, options, files, memory, wrong results."""
+"""Errors outside the passes and the IR: inputs, models, layer names, files, memory, wrong results."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ class VerificationError(FastISMError, ValueError):
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """The first line of what an error of another library says; its class where it says nothing."""
+    """The first line of the message of an error of another library; its class name if there is no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__

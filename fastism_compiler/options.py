@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastism_compiler.arguments import flag
+from fastism_compiler.arguments import flag, or_none, whole
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
@@ -60,8 +61,7 @@ class CompileOptions:
             flag(name, getattr(self, name))
         if not isinstance(self.precision, str) or self.precision not in EFFECT_SHARE:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
-        if self.batch_size is not None and (not isinstance(self.batch_size, int) or self.batch_size < 1):
-            raise OptionError("batch_size must be a positive integer", got=self.batch_size)
+        or_none(partial(whole, least=1))("batch_size", self.batch_size)
         self._check_kinds()
         check_length(self.length)
         if self.memory_budget is not None:
@@ -69,7 +69,7 @@ class CompileOptions:
         _ = self.machine  # refuses devices that are not here, and targets that do not exist
 
     def _check_kinds(self) -> None:
-        """Refuse values of another kind, which would fail somewhere else."""
+        """Refuse wrong values here, before they fail somewhere else."""
         several = isinstance(self.stop_at, Sequence | Set) and not isinstance(self.stop_at, str)
         texts = list(self.stop_at or ()) if several else [self.stop_at]
         for name, right, expected in (
@@ -80,7 +80,7 @@ class CompileOptions:
             ("channels", self.channels is None or _whole_numbers(self.channels), "whole numbers, or None"),
         ):
             if not right:
-                raise OptionError(f"{name}= has another kind", expected=expected, got=repr(getattr(self, name)))
+                raise OptionError(f"{name}= has a wrong value", expected=expected, got=repr(getattr(self, name)))
 
     @property
     def selected(self) -> Mapping[Any, Any] | None:
@@ -138,7 +138,7 @@ class CompileOptions:
 
     @property
     def local_devices(self) -> tuple[str, ...]:
-        """The devices that share a block; none: where TensorFlow runs the model."""
+        """The devices that share a block; empty: the device where TensorFlow runs the model."""
         return check_devices(self.devices) if self.devices is not None else ()
 
     @property
@@ -164,13 +164,13 @@ def _whole_numbers(values: Any) -> bool:
 
 
 def _check_dtypes(graph: Graph) -> None:
-    """Refuse dtypes that no array of numbers has: the sequence is read from one, and scores are returned as one."""
+    """Refuse texts anywhere, and float8 in inputs and outputs, which are numpy arrays of numbers."""
     ends = {*graph.inputs, *graph.outputs}
     for node in graph:
         dtype = node.type.dtype
         if dtype == "string" or (node in ends and dtype.startswith("float8")):
             raise UnsupportedError(
-                "inputs and outputs of a model are numbers that numpy knows, and so is all in between",
+                "inputs and outputs of a model are numbers but no float8, and nothing in between is a text",
                 expected="float16, bfloat16, float32, float64, integers or bool; cast float8 inside of the model",
                 got=f"{node.layer or node.op!r}: {dtype}",
             )

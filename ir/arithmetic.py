@@ -1,4 +1,4 @@
-"""Multiply-adds: of the whole model, and of the least a change of each range costs."""
+"""Multiply-adds of the whole model, and the fewest that a change of each range needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastism_compiler.ir.ranges import Full, Window
 
 
 def whole_multiply_adds(node: Node) -> int:
-    """Multiply-adds of a linear op on a whole sequence (0 for ops that have none to speak of)."""
+    """Multiply-adds of a contraction on one whole sequence; 0 for any other op."""
     rule = rule_of(node)
     if not rule.contraction:
         return 0
@@ -26,7 +26,7 @@ def whole_multiply_adds(node: Node) -> int:
 
 
 def delta_multiply_adds(node: Node, count: int) -> Table:
-    """Least multiply-adds per change range `[R]`: changed positions only, edges clipped, demand applied."""
+    """Fewest multiply-adds for each of `count` change ranges, `[R]`: changed and demanded positions only."""
     operand = node.operands[0] if node.operands else None
     if operand is None or node.is_constant or not rule_of(node).contraction:
         return np.zeros(count, dtype=np.int64)
@@ -46,5 +46,5 @@ def delta_multiply_adds(node: Node, count: int) -> Table:
 
 
 def naive_total(graph: Graph) -> int:
-    """Multiply-adds of one forward pass."""
+    """Multiply-adds of one forward pass of one sequence."""
     return sum(whole_multiply_adds(n) for n in graph.nodes(Section.REFERENCE))

@@ -79,7 +79,7 @@ def has_demand(node: Node) -> str | None:
 
 
 def operands_are_wanted(node: Node) -> str | None:
-    """Around each change, whatever positions a node needs of an operand are among those wanted of the operand."""
+    """Around each change, a node needs only those positions of an operand that are wanted of it (`near`)."""
     for i, operand in enumerate(node.operands):
         near, axis = operand.facts.near, operand.facts.axis
         if near is None or axis is None or i in rule_of(node).shape_only:
@@ -91,7 +91,7 @@ def operands_are_wanted(node: Node) -> str | None:
 
 
 def operands_are_demanded(node: Node) -> str | None:
-    """Whatever positions a node needs of an operand are among those demanded of the operand."""
+    """A node needs only those positions of an operand that are demanded of it."""
     for i, operand in enumerate(node.operands):
         demand = operand.facts.demand
         if demand is None or operand.facts.axis is None or i in rule_of(node).shape_only:
@@ -118,7 +118,7 @@ def has_range(node: Node) -> str | None:
 
 
 def range_holds_what_arrives(node: Node) -> str | None:
-    """It may differ wherever a change of its operands reaches it, as far as anything downstream reads.
+    """Its change range holds every change that reaches it from its operands, as far as anything downstream reads.
 
     Rows of the reference (`Form.REFERENCE`) never differ: their window only says which positions they are.
     """
@@ -144,7 +144,7 @@ def range_holds_what_arrives(node: Node) -> str | None:
 
 
 def _holds(node: Node, arriving: ChangeRanges | None, what: str) -> str | None:
-    """A window holds `arriving`, cut to its demand; where rows are stored elsewhere, also to what is stored."""
+    """A window must hold `arriving`, cut to its demand and, with `any_carrier`, to what is stored."""
     if arriving is None:
         return None
     carrier = node.facts.carrier
@@ -172,7 +172,7 @@ def has_form(node: Node) -> str | None:
 
 
 def forms_agree(node: Node) -> str | None:
-    """It reads operands in the form that it makes; ops that convert read the form they convert."""
+    """Operands have the form of the result, or are reference rows; ops that convert read the form they convert."""
     converts, shape_only = rule_of(node).converts, rule_of(node).shape_only
     forms = [o.facts.form for i, o in enumerate(node.operands) if o.in_tile and i not in shape_only]
     if converts is not None:
@@ -191,7 +191,7 @@ def deltas_meet_linear_ops(node: Node) -> str | None:
 
 
 def no_edge_comes_between(node: Node) -> str | None:
-    """Convolutions that run as one are one: no change reaches past the end of what is between them."""
+    """Composed convolutions are exact: no change reaches past an end of the value between them."""
     for first, second, demand in composed_maps(node):
         cut = cut_by_edges(node.operands[0].window.ranges, first, second, demand)
         if cut.any():
@@ -200,7 +200,7 @@ def no_edge_comes_between(node: Node) -> str | None:
 
 
 def has_kernel(node: Node) -> str | None:
-    """What multiplies and adds deltas names a kernel."""
+    """A contraction on deltas names a kernel."""
     needs = rule_of(node).contraction and node.facts.form is Form.DELTA
     return "a linear op has no kernel" if needs and node.facts.kernel is None else None
 
@@ -234,12 +234,11 @@ def tables_hold_what_is_read(node: Node) -> str | None:
 def reads_where_stored(node: Node) -> str | None:
     """Every operand is stored where the op reads it.
 
-    1. Kernels on deltas, and ops that spread positions, take rows as they are stored; the result lies where
-       they reach.
-    2. Every other op, and a kernel that reads only what changes, reads exactly the positions that its result
+    1. Kernels of stride 1, and scatter ops, read rows as they are stored; the result is stored where these
+       rows reach.
+    2. Every other op, and kernels with `reads_only_changes`, read exactly the positions that the result
        depends on.
-    3. An op that reads rows wherever they are stored finds every value that it keeps. A delta that is not
-       stored is 0.
+    3. An op with `any_carrier` finds every value that it keeps. A delta that is not stored is 0.
     """
     carrier = node.facts.carrier
     for i, operand in enumerate(node.operands):
@@ -256,7 +255,7 @@ def reads_where_stored(node: Node) -> str | None:
 
 
 def _supplies(stored: Carrier, asked: Carrier, length: int) -> bool:
-    """Whether all that is asked for inside the sequence is stored."""
+    """Whether every position of `asked` inside the sequence is stored."""
     inside = ChangeRanges(np.clip(asked.start, 0, length), np.clip(asked.stop, 0, length))
     return stored.covers(inside)
 
@@ -299,7 +298,7 @@ def has_tile_outputs(graph: Graph) -> str | None:
 
 
 def rows_share_starts(graph: Graph) -> str | None:
-    """Rows are grouped so that those of a tile start together where they must."""
+    """Ranges are grouped so that the rows of a tile store windows with `shared_start` from one position."""
     tiling = graph.tiling
     if tiling is None:
         return "there is no tiling"

@@ -51,7 +51,7 @@ class FastISMError(Exception):
 
 
 class RangeError(FastISMError, ValueError):
-    """Change ranges that are empty, reversed, overhanging or of a wrong width."""
+    """Change ranges that are empty, reversed, outside the sequence or of a wrong width."""
 
 
 class OptionError(FastISMError, ValueError):
@@ -59,7 +59,7 @@ class OptionError(FastISMError, ValueError):
 
 
 class PassError(FastISMError, ValueError):
-    """A pass failed, or left a graph that breaks the stage it promised."""
+    """A pass failed, broke a promise (`Pass.ensures`), or lacks a pass that it requires."""
 
 
 class IRError(FastISMError, ValueError):

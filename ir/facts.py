@@ -38,7 +38,7 @@ class Form(StrEnum):
     VALUE = "value"
     """the mutant's own values"""
     REFERENCE = "reference"
-    """the reference's values on the same rows"""
+    """the reference's values at the same positions"""
 
 
 @dataclass(slots=True)
@@ -51,18 +51,21 @@ class Facts:
     demand: tuple[int, int] | None = None
     """Positions on `axis` that the outputs need."""
     near: ChangeRanges | None = None
-    """For each change, the positions on `axis` that outputs around it need; None: all those of `demand`."""
+    """For each change, the positions on `axis` that `around` outputs need; None: all of `demand`."""
     state: State | None = None
+    """Where the value may differ from the reference (pass `propagate-ranges`)."""
     segment: int | None = None
+    """Number of its connected group of ops of one form (pass `segment`)."""
     form: Form | None = None
     """Before `insert-slice-assign`: the form this op's result should take in the tile."""
     carrier: Carrier | None = None
     kernel: str | None = None
+    """Of a contraction on deltas: a key of `ir.kernels.KERNELS`."""
     ops: tuple[str, ...] = ()
-    """Of a contraction in the tile: names of the reference's ops that it computes, in order; several where
-    `compose-convolutions` made one of them."""
+    """Of a contraction in the tile: names of the reference ops that it computes, in order; several after
+    `compose-convolutions`."""
     parts: int = 1
-    """Number of parts a dense-kernel slice is read in (see `plan-tiles`)."""
+    """Number of parts a dense-kernel slice is read in (see `place-windows`)."""
     shared_start: bool = False
     """All rows of a tile store this value from the same position on."""
     kept: Kept | None = None
@@ -71,7 +74,7 @@ class Facts:
     stops: str | None = None
     """Why acceleration stops here; None where it does not."""
     resumes: str | None = None
-    """Why everything from the first change on is computed anew; None where it is not."""
+    """Why everything from the first change on is recomputed; None where it is not."""
 
     @property
     def reason(self) -> str | None:

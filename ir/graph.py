@@ -1,4 +1,4 @@
-"""The graph: typed nodes whose order and reachability networkx knows; nothing else gets to see it.
+"""The graph: typed nodes; networkx, seen by this module only, keeps their order and reachability.
 
 Nodes live in one of two sections: `REFERENCE` nodes are computed once per
 block of sequences, `TILE` nodes once per tile of mutated rows. Before
@@ -33,7 +33,7 @@ class Graph:
         name: the model's name.
         inputs: the model's inputs, in order.
         outputs: the model's outputs, in order.
-        tile_outputs: what a lowered graph returns per row of a tile, one for each output; empty until then.
+        tile_outputs: the outputs of a lowered graph per row of a tile, one for each output; empty before lowering.
         sequence: the mutated input.
         ranges: the change ranges that windows and carriers belong to, once they are known.
         tiling: how rows form tiles, once planned.
@@ -111,7 +111,7 @@ class Graph:
         """Append a node. Its type is inferred from the op's rule unless given.
 
         Raises:
-            IRError: unknown op, operands the op's rule refuses, or of another graph.
+            IRError: an unknown op, operands that its rule refuses, or operands of another graph.
         """
         frozen = MappingProxyType(dict(attrs or {}))
         inferred = type or infer_type(op, [n.type for n in inputs], frozen)
@@ -125,7 +125,7 @@ class Graph:
         for producer in inputs:
             self._connect(producer, node)
         if self._order is not None:
-            self._order.append(node)  # nothing reads it yet, and it is the youngest
+            self._order.append(node)  # stays sorted: it is the youngest, and nothing reads it yet
         return node
 
     def set_operand(self, node: Node, position: int, producer: Node) -> None:
@@ -143,7 +143,7 @@ class Graph:
         self._order = None
 
     def replace(self, old: Node, new: Node) -> None:
-        """Let every user of `old`, and every result of the graph, read `new` instead."""
+        """Put `new` in the place of `old` for every user but `new`, and among outputs and tile outputs."""
         for user in old.users:
             if user is not new:
                 self.redirect(user, old, new)
@@ -160,14 +160,14 @@ class Graph:
         """Delete a node that nothing reads.
 
         Raises:
-            IRError: the node still has users, or is an input or a result.
+            IRError: the node still has users, or is an input, an output or a tile output.
         """
         if node._users or node in (*self.inputs, *self.outputs, *self.tile_outputs):
             raise IRError("only a node that nothing reads can be removed", node=node)
         self._delete([node])
 
     def prune(self) -> int:
-        """Delete every node no result depends on, inputs excepted; return how many."""
+        """Delete every node that no output or tile output depends on, inputs excepted; return how many."""
         live: set[Node] = set()
         waiting = [*self.outputs, *self.tile_outputs]
         while waiting:
@@ -180,7 +180,7 @@ class Graph:
         return len(dead)
 
     def copy(self) -> Graph:
-        """A copy whose nodes have fresh facts; ids and names stay the same."""
+        """A copy with the same ids and names, without facts, ranges, tiling and prediction."""
         other = Graph(self.name)
         twins: dict[Node, Node] = {}
         for node in self.nodes():

@@ -15,10 +15,10 @@ from fastism_compiler.ir.types import TensorType
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One op and the value it makes. Made by `Graph.add` only, which also keeps operands and users.
+    """One op and the value it makes. Only a `Graph` creates nodes; it also updates operands and users.
 
     Attributes:
-        id: its age; unique in its graph.
+        id: number in the order of creation; unique in its graph.
         name: its name in the text form; unique in its graph.
         op: a key of `ir.ops.RULES`.
         attrs: the op's static arguments.
@@ -111,7 +111,7 @@ class Node:
 
 
 class GraphView(Protocol):
-    """What those below the graph (printers, errors) read of it."""
+    """The part of `Graph` that modules below it (printer, errors) read."""
 
     name: str
     inputs: list[Node]

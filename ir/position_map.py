@@ -29,7 +29,7 @@ def ceil_div(a: Any, b: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class PositionMap:
-    """The positions of one operand against the positions of the result.
+    """Maps positions of one operand to positions of the result, and back.
 
     Half-open intervals `[lo, hi)` go in and come out; they may be numpy
     tables with one entry per change range. `forward` and `backward` return
@@ -92,7 +92,7 @@ class PositionMap:
         return plain and self.in_length == self.out_length
 
     def contacts(self, lo: int = 0, hi: int | None = None) -> Table:
-        """How many (tap, output in `[lo, hi)`) pairs touch each input position.
+        """Number of (tap, output in `[lo, hi)`) pairs that touch each input position: `[in_length]`.
 
         The exact arithmetic of a change of input `a` is `contacts()[a]`
         times the multiply-adds of one tap, edges and strides included.
@@ -103,7 +103,7 @@ class PositionMap:
         return (self.taps - 1) * self.dilation
 
     def _contract(self, lo: Any, hi: Any) -> tuple[Any, Any]:
-        if self.stride == 1:  # the usual case, and dividing a table takes long
+        if self.stride == 1:  # the usual case; dividing a table is slow
             return lo + self.pad - self._reach(), hi + self.pad
         start = ceil_div(lo + self.pad - self._reach(), self.stride)
         stop = (hi - 1 + self.pad) // self.stride + 1
@@ -115,7 +115,7 @@ class PositionMap:
 
 @lru_cache(maxsize=128)
 def _contacts(position_map: PositionMap, lo: int, hi: int) -> Table:
-    """`PositionMap.contacts`, remembered: a scan is planned several times over the same maps. Read-only."""
+    """`PositionMap.contacts`, cached: a scan is planned several times over the same maps. Read-only."""
     m = position_map
     counts = np.zeros(m.in_length, dtype=np.int64)
     for tap in range(m.taps):

@@ -88,7 +88,7 @@ def _facts(node: Node) -> list[str]:
 
 
 def _wanted(node: Node) -> list[str]:
-    """What outputs need of a node; in the tile, that of the model's node it stands for."""
+    """What outputs need of a node; left out in the tile, where it is that of the reference node."""
     demand, near = node.facts.demand, node.facts.near
     if node.in_tile:
         return []

@@ -44,7 +44,7 @@ def map_of(node: Node, operand: int, axis: int) -> PositionMap:
 
 
 def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
-    """The positions on `axis` of an operand that `node` reads for those demanded of itself."""
+    """Positions `[start, stop)` on `axis` of an operand that `node` reads for those demanded of `node`."""
     effect = effect_on(node, operand, axis)
     if isinstance(effect, Moves) and node.facts.axis is not None and node.facts.demand is not None:
         return effect.map.needed(*node.facts.demand)
@@ -52,13 +52,13 @@ def needed_positions(node: Node, operand: int, axis: int) -> tuple[int, int]:
 
 
 def frame_of(node: Node, ranges: ChangeRanges) -> ChangeRanges:
-    """The positions of an output around each change that are wanted of it, where they exist."""
+    """Of an `around` node: the wanted positions around each change, clipped to those that exist."""
     reach, stride, offset = (int(node.attrs[name]) for name in ("reach", "stride", "offset"))
     return around(ranges, reach, stride, offset).clip(0, node.type.extent(node.attrs["axis"]))
 
 
 def needed_near(node: Node, operand: int, axis: int) -> ChangeRanges | None:
-    """The positions of an operand that `node` reads for those that are wanted around each change; None: any."""
+    """The positions of an operand that `node` reads for its wanted ones around each change; None: no limit."""
     effect, near = effect_on(node, operand, axis), node.facts.near
     if near is None or not isinstance(effect, Moves):
         return None
@@ -103,7 +103,7 @@ def geometry_of(node: Node) -> Geometry:
     """The sizes of a contraction that runs on deltas.
 
     Raises:
-        IRError: the op is none.
+        IRError: the op has no geometry.
     """
     geometry, rows = rule_of(node).geometry, node.operands[0]
     if geometry is None:
@@ -118,19 +118,19 @@ def kernels_for(node: Node) -> tuple[str, ...]:
 
 
 def kernel_of(node: Node) -> KernelSpec | None:
-    """The kernel that `select-kernels` chose; None for what runs by value, or whole."""
+    """The kernel that `select-kernels` chose; None for anything but a contraction on deltas."""
     return KERNELS[node.facts.kernel] if node.facts.kernel is not None else None
 
 
 def weights_of(node: Node) -> Node | None:
-    """What a contraction on deltas multiplies them with; None for an average, which only adds, and for other ops."""
+    """The weights of a contraction on deltas; None for an average, which has none, and for other ops."""
     return node.operands[1] if node.facts.kernel is not None and len(node.operands) > 1 else None
 
 
 def composed_maps(node: Node) -> Iterator[tuple[PositionMap, PositionMap, tuple[int, int]]]:
-    """Of convolutions that run as one, last first: how each two in a row move positions, and which outputs are read.
+    """For each composed pair, last first: both position maps, and the outputs `[start, stop)` of the second to make.
 
-    Nothing for any other node.
+    Yields nothing for other nodes.
     """
     if len(node.operands) < 2 or node.operands[1].op not in COMPOSER_OPS:
         return
@@ -147,10 +147,9 @@ def composed_maps(node: Node) -> Iterator[tuple[PositionMap, PositionMap, tuple[
 
 
 def hiding_faults(graph: GraphView, section: Section) -> list[Node]:
-    """Nodes whose result shows neither a NaN nor a number beyond its range.
+    """Nodes whose result may hide a NaN, or a float beyond the range of its integers.
 
-    Whether their result can be trusted shows in their first operand only. NaN can only come from an op of their
-    section that may make one.
+    Only their first operand shows it. A NaN counts only where the node, or one before it in its section, may make it.
     """
     suspect: set[Node] = set()
     hiding = []
@@ -165,4 +164,4 @@ def hiding_faults(graph: GraphView, section: Section) -> list[Node]:
 
 
 def _to_whole_numbers(node: Node) -> bool:
-    return node.operands[0].type.dtype in FLOATS and node.type.dtype not in FLOATS
+    return node.operands[0].type.dtype in FLOATS and node.type.dtype not in (*FLOATS, "bool")

@@ -1,9 +1,9 @@
 """Change ranges: which positions of a value may differ from the reference.
 
-A *fact* (`Constant`, `Window`, `Full`) says where a value may differ.
+A *state* (`Constant`, `Window`, `Full`) says where a value may differ.
 A `Carrier` says where a window is *stored*: one start per range and one
-static width that covers it. Facts come from arithmetic alone; carriers
-are chosen by `plan-tiles`, and may be wider or overhang the sequence.
+static width that covers it. States come from arithmetic alone; carriers
+are chosen by `place-windows`, and may be wider or overhang the sequence.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ChangeRanges:
         return int(self.widths.max(initial=0))
 
     def subset(self, members: Table) -> ChangeRanges:
-        """The ranges with these numbers."""
+        """The ranges at these indices."""
         return ChangeRanges(self.lo[members], self.hi[members])
 
     def equals(self, other: ChangeRanges) -> bool:
@@ -92,7 +92,7 @@ class ChangeRanges:
             return ChangeRanges(lo, lo + 1)
         try:
             table = np.asarray(list(ranges))
-        except (TypeError, ValueError) as error:  # no list, or one of lists of several lengths
+        except (TypeError, ValueError) as error:  # not iterable, or rows of unequal length
             raise RangeError(
                 "change ranges are pairs of integers (start, end), end exclusive",
                 expected="[(start, end), ...]",
@@ -121,7 +121,7 @@ class ChangeRanges:
         return ChangeRanges(lo, hi)
 
     def describe(self) -> str:
-        """`[i-9, i+10)` where the interior is an exact shift of the range number, else widths."""
+        """`[i-9, i+10)` where most ranges shift with their index `i`; else the middle range and the largest width."""
         if self.count == 0:
             return "[]"
         middle = self.count // 2
@@ -171,7 +171,7 @@ State = Constant | Window | Full
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The part of a reference value that tiles read: positions `[first, stop)` on `axis`."""
+    """The part of a value that is kept for tiles to read: positions `[first, stop)` on `axis`."""
 
     axis: int
     first: int
@@ -179,7 +179,7 @@ class Kept:
 
     @property
     def extent(self) -> int:
-        """How many positions they are."""
+        """Number of positions."""
         return self.stop - self.first
 
     def holds(self, other: Kept) -> bool:
@@ -253,9 +253,9 @@ class Carrier:
         return Carrier(np.clip(ranges.lo, 0, length - width), width)
 
     def moved_inside(self, length: int, width: int, step: int) -> Carrier:
-        """This carrier, widened to `width`, within `[0, length)`, starts on multiples of `step`.
+        """This carrier, widened to `width`, moved into `[0, length)`, starts rounded down to multiples of `step`.
 
-        Covers all of this one inside the sequence if `width >= self.width +
+        Covers what this one stores inside the sequence if `width >= self.width +
         step - 1`, or `step` divides the starts. The last possible start,
         `length - width`, is allowed whatever `step` is.
         """

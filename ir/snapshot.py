@@ -12,7 +12,7 @@ from fastism_compiler.ir.node import Node
 
 _PARTS = ("operands", "op", "attrs", "type", "section", "name", "layer")
 structure_of: Callable[[Node], tuple[object, ...]] = attrgetter(*_PARTS)
-"""All of a node that is no fact."""
+"""Everything of a node except its facts."""
 _facts: Callable[[Facts], tuple[object, ...]] = attrgetter(*(f.name for f in fields(Facts)))
 
 
@@ -23,7 +23,7 @@ def facts_of(node: Node) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """All of a graph that is no fact: what an analysis must leave as it is."""
+    """Nodes and interface of a graph, without facts: an analysis must not change them."""
 
     ends: tuple[tuple[str, object], ...]
     nodes: dict[Node, tuple[object, ...]]

@@ -15,8 +15,8 @@ class Tiling:
     Attributes:
         groups: one label per range; a tile holds rows of one label only.
         row_bytes: memory one row needs at the widest step.
-        most_rows: rows that the memory for a tile allows.
-        near_rows: rows that are best where tiles run beside each other, a core each.
+        most_rows: rows that cost least within the memory for a tile, the shared cache considered.
+        near_rows: the same within `most_rows`, each core's own cache considered too; the most that a tile has.
         overhead: what starting a tile and reading its weights costs, in rows.
     """
 
@@ -27,23 +27,23 @@ class Tiling:
     overhead: float
 
     def rows(self, sequences: int) -> int:
-        """Rows per tile for blocks of `sequences`: large tiles, little padding."""
+        """Rows per tile, `near_rows` at most, that cost least for a block of `sequences` sequences."""
         return cheapest_rows(self._rows_of_groups(sequences), self.near_rows, self.overhead)[0]
 
     def tiles(self, sequences: int) -> int:
-        """Tiles of a scan of every range of `sequences` sequences."""
+        """Number of tiles for every range of `sequences` sequences."""
         return int(ceil_div(self._rows_of_groups(sequences), self.rows(sequences)).sum())
 
     def rows_for(self, jobs: Table, most: int, spare: float, share: float) -> int:
-        """Rows per tile for so many jobs of each group: `most`, or some part of it.
+        """Rows per tile for a list of jobs: `most`, or a half, a quarter ... of it, or 3/4 of any of these.
 
-        Programs of few sizes serve every job list, at the cost of some padding.
+        A few sizes serve every list, so few programs are compiled, at the cost of some padding.
 
         Args:
-            jobs: of each group that has any.
-            most: what a scan of the whole block has.
+            jobs: number of jobs of each group that has any.
+            most: rows per tile of a scan of the whole block.
             spare: rows that a call may waste.
-            share: part of a call that it may waste.
+            share: fraction of a call that it may waste, where that is more.
         """
         halves = [most >> n for n in range(most.bit_length())]
         sizes = sorted({n for half in halves for n in (half, ceil_div(3 * half, 4))}, reverse=True)
@@ -61,8 +61,8 @@ class Prediction:
     """What the cost model expects (pass `choose-program`).
 
     Attributes:
-        speed_up: of the tile section over the model itself, in time.
-        naive: the model itself is expected to be faster.
+        speed_up: predicted time of the model itself over that of the program, per mutation.
+        naive: the speed-up is too small, so the model itself scores every mutant.
     """
 
     speed_up: float
@@ -70,7 +70,7 @@ class Prediction:
 
 
 def padded_cost(jobs: Table, rows: int, overhead: float) -> float:
-    """What groups of so many jobs cost in tiles of this many rows, in rows: padding, and starting each tile."""
+    """Cost, in rows, of `jobs` per group in tiles of `rows` rows: padding and tile starts included."""
     return float((ceil_div(jobs, rows) * (rows + overhead)).sum())
 
 

@@ -16,15 +16,16 @@ _EFFECT_DTYPES = {
     "uint8": "int16",
     "int16": "int32",
     "uint16": "int32",
+    "int32": "int64",
     "uint32": "int64",
     "uint64": "int64",
 }
 
 
 def effect_dtype(dtype: str) -> str:
-    """The dtype of `mutant - reference` of outputs of `dtype`: one that holds every difference.
+    """The dtype of `mutant - reference` for outputs of `dtype`: signed, and wider where differences need it.
 
-    Truth values differ by -1, 0 or 1. Numbers of 64 bits are taken to lie apart by less than `2**63`.
+    Booleans differ by -1, 0 or 1. Differences of int32 and of 64-bit integers are assumed to fit 32 and 64 bits.
     """
     return _EFFECT_DTYPES.get(dtype, dtype)
 

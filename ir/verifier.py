@@ -86,7 +86,7 @@ class Verifier:
                 _complain(name, graph_check(self.graph))
 
     def _changes(self) -> tuple[list[Node], list[Node]]:
-        """Nodes that are built otherwise than when last seen, and nodes whose facts are others; or their operands."""
+        """Nodes whose structure, and nodes whose structure or facts, changed since the last call, or an operand's."""
         before, now = self._states, dict[Node, tuple[object, ...]]()
         for node in self.graph:
             now[node] = structure_of(node), facts_of(node), self.graph.sequence, self.graph.ranges
@@ -97,7 +97,7 @@ class Verifier:
 
 
 def _unlike(same: set[Node], nodes: Iterable[Node]) -> list[Node]:
-    """The nodes that are not among `same`, or read one that is not."""
+    """The nodes that are not in `same`, or have an operand that is not."""
     return [n for n in nodes if n not in same or not same.issuperset(n.operands)]
 
 

@@ -32,7 +32,7 @@ class Candidate:
 
 
 Measure = Callable[[Candidate], float]
-"""A stopwatch: seconds that a tile of a candidate takes on the machine at hand."""
+"""A stopwatch: seconds that one tile of a candidate takes on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Context:
 
     Attributes:
         ranges: the change ranges this program is specialised for.
-        stop_at: layers from which on everything is recomputed.
+        stop_at: names of layers; these and everything behind them are recomputed.
         jit: whether the program will be compiled by XLA.
         batch_size: sequences per block the tiling is planned for.
-        tile_bytes: memory that the widest step of a tile should stay below.
+        tile_bytes: bytes that the widest step of a tile should not exceed.
         shared_cache: a lane's part of the cache that cores share, in bytes. Tiles should fit in it. None: there is no
             shared cache.
         core_cache: cache of one core, in bytes, for tiles that run beside each other on a core
@@ -53,8 +53,8 @@ class Context:
             they are read whole.
         precision: how products of deltas and weights are rounded.
         sparse: outputs with positions end as windows of deltas, not as whole values.
-        machine: its rates, for the cost models.
-        cost: what was fitted to measurements, for the cost models.
+        machine: rates of the machine, for the cost model.
+        cost: the fitted constants of the cost model.
         measure: times kernels; None: the cost model decides.
     """
 
@@ -101,7 +101,7 @@ class Pass(ABC):
 
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> None:
-        """Annotate or rewrite `graph` in place. It verifies before and must verify after."""
+        """Annotate or rewrite `graph` in place. The graph is valid before, and must be valid after."""
 
     def __str__(self) -> str:
         options = ",".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))

@@ -20,7 +20,8 @@ from fastism_compiler.passes.classify_layers import is_stopped
 class CanonicalizePass(Pass):
     """Expand macro ops, drop what does nothing, delete dead code.
 
-    1. `identity(x)` becomes `x`, unless its layer is a stop; so do slices, pads and casts that change nothing.
+    1. `identity(x)` becomes `x`, unless its layer is a stop. Slices, pads, casts, reshapes and broadcasts that keep the
+       type are dropped.
     2. `batch_norm(x, ...)` becomes `x * scale + shift`, both computed from parameters.
     3. `separable_conv(x, d, p)` becomes `conv(depthwise_conv(x, d), p)`.
     4. `transpose(transpose(x))` becomes one transpose, or nothing.
@@ -54,7 +55,7 @@ def _drop_unless_stopped(graph: Graph, node: Node, context: Context) -> Node | N
 
 def _drop_if_same_type(graph: Graph, node: Node, context: Context) -> Node | None:
     (operand,) = node.operands
-    return operand if operand.type == node.type else None
+    return operand if operand.type == node.type and not is_stopped(node, context.stop_at) else None
 
 
 def _expand_batch_norm(graph: Graph, node: Node, context: Context) -> Node:
@@ -88,6 +89,8 @@ def _expand_separable(graph: Graph, node: Node, context: Context) -> Node:
 def _merge_transposes(graph: Graph, node: Node, context: Context) -> Node | None:
     (inner,) = node.operands
     perm = node.attrs["perm"]
+    if is_stopped(node, context.stop_at) or is_stopped(inner, context.stop_at):
+        return None
     if inner.op == node.op:
         (source,) = inner.operands
         perm = tuple(inner.attrs["perm"][i] for i in perm)
@@ -98,7 +101,7 @@ def _merge_transposes(graph: Graph, node: Node, context: Context) -> Node | None
 
 
 def _position_axes(graph: Graph) -> dict[Node, int]:
-    """Where the sequence's positions lie, in every value that still has them."""
+    """The axis of the sequence's positions, for every value that still has one."""
     axes = {graph.sequence: 1} if graph.sequence is not None else {}
     for node in graph.nodes():
         for number, operand in enumerate(node.operands):
@@ -116,12 +119,12 @@ def _pool_by_softmax(graph: Graph, node: Node, context: Context) -> Node | None:
         return None
     (axis,) = node.attrs["axes"]
     if _position_axes(graph).get(product) != axis:
-        return None  # a sum over another axis has windows as it is
+        return None  # a sum over another axis runs on windows already
     for weights, values in (product.operands, product.operands[::-1]):
         if weights.op != "softmax" or weights.attrs["axes"] != node.attrs["axes"]:
             continue
         if is_stopped(product, context.stop_at) or is_stopped(weights, context.stop_at):
-            continue  # they would be gone, and the stop with them
+            continue  # merging would remove the layer that is a stop
         (scores,) = weights.operands
         last = values.type.rank - 1
         alike = scores.type.rank == values.type.rank and scores.type.shape[:-1] == values.type.shape[:-1]

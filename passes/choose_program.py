@@ -1,4 +1,4 @@
-"""choose-program: predict the speed-up, and keep to the model itself where there is none."""
+"""choose-program: predict the speed-up, and use the model itself where there is none."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastism_compiler.passes.cost.programs import naive_cost, tile_cost
 class ChooseProgramPass(Pass):
     """Predict time per mutation, of the model itself and of the tile, from arithmetic and traffic.
 
-    1. The model: its multiply-adds, and the passes over every result that no
-       element-wise op makes.
-    2. The tile: the multiply-adds that are left, every stored window written
-       and read, the same passes over values recomputed whole, weights read
-       anew. Where a core's cache holds the tile, its traffic costs less.
+    1. The model: its multiply-adds, and memory passes over every changed result
+       of an op that is not element-wise (those count among the passes).
+    2. The tile: the multiply-adds that are left, writing and reading of stored
+       windows, the same passes over values recomputed whole, and reading of the
+       weights. Where a core's cache holds the tile, its traffic costs less.
     3. Where the ratio is below `break_even`, the program is naive: each mutant
        is scored whole by the model. A sparse program never is: it has windows to return.
     """

@@ -88,7 +88,7 @@ def _lost_among(changed: list[tuple[int, Node]]) -> str:
 
 
 def _no_deltas(node: Node) -> str | None:
-    """Padding and shifting run on differences, which truth values do not have."""
+    """Ops that must run on deltas cannot take booleans, which have no difference."""
     if node.type.dtype == "bool" and rule_of(node).delta_only:
         return "truth values are not padded, shifted or reshaped as windows"
     return None

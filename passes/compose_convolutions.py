@@ -22,16 +22,16 @@ from fastism_compiler.passes.cost.kernels import composing_cost, contraction_cos
 
 @dataclass(frozen=True)
 class ComposeConvolutionsPass(Pass):
-    """Let a convolution of a convolution's differences read what the first one reads, with one kernel for both.
+    """Replace two convolutions of differences in a row by one, with the composed kernel.
 
         %a = conv(%x, %k1)             %k = compose_kernels(%k1, %k2)    reference
         %b = conv(%a, %k2)      =>     %b = conv(%x, %k)                 tile
 
-    1. Both are on windows, of stride 1 and one group; dilations and padding may differ. Differences know no bias.
+    1. Both are on windows, of stride 1 and one group; dilations and padding may differ. Differences have no bias.
     2. No change of any range reaches past an end of `%a` where `%b` reads it: there `%b` reads zeros.
-    3. It costs less: what `%b` costs, and `%a` if nothing else reads it, against the one convolution, each with its
-       best kernel, and its share of composing the kernels once a block. A block may be one sequence, so the rows of
-       one sequence share that.
+    3. It costs less: the one convolution and a share of composing the kernels, against `%b`, and `%a` if nothing else
+       reads it, each with its best kernel. Kernels are composed once a block; since a block may be one sequence, the
+       rows of one sequence share that cost.
     4. A longer chain is composed pair by pair, in order. `%a` stays where others read it.
 
     `least_gain` is what a row must save to be worth it, in multiply-adds.
@@ -50,7 +50,7 @@ class ComposeConvolutionsPass(Pass):
                 self._compose(graph, second, context)
 
     def _compose(self, graph: Graph, second: Node, context: Context) -> None:
-        """Put one convolution in the place of two, if it pays."""
+        """Replace two convolutions by one, if it pays."""
         first = second.operands[0]
         made = _composed(graph, first, second)
         alone = first.users == (second,) and first not in graph.tile_outputs
@@ -67,13 +67,13 @@ class ComposeConvolutionsPass(Pass):
 
 
 def cut_pairs(graph: Graph) -> list[npt.NDArray[np.bool_]]:
-    """For every two convolutions in a row that an edge keeps apart: the change ranges for which it does, `[R]` each."""
+    """For every pair of convolutions that some change prevents from being composed: these changes, bool `[R]`."""
     cuts = [_cut(node) for node in graph.nodes(Section.TILE) if _is_pair(node)]
     return [cut for cut in cuts if cut.any()]
 
 
 def _is_pair(node: Node) -> bool:
-    """Whether a node is a convolution of a convolution, such as can be composed."""
+    """Whether a node and its operand are convolutions that can be composed, edges apart."""
     return _is_plain(node) and _is_plain(node.operands[0]) and node.operands[0].op == node.op
 
 
@@ -84,7 +84,7 @@ def _is_plain(node: Node) -> bool:
 
 
 def _cut(second: Node) -> npt.NDArray[np.bool_]:
-    """The change ranges for which an edge comes between a convolution and its operand."""
+    """The change ranges for which an edge forbids composing a convolution with its operand, bool `[R]`."""
     first = second.operands[0]
     maps = map_of(first, 0, first.window.axis), map_of(second, 0, second.window.axis)
     demand = second.facts.demand or (0, second.window.length)
@@ -92,7 +92,7 @@ def _cut(second: Node) -> npt.NDArray[np.bool_]:
 
 
 def _composed(graph: Graph, first: Node, second: Node) -> Node:
-    """The convolution that computes what `second` does, from what `first` reads; its kernel is made beside it."""
+    """Add the convolution that computes `second` from the operand of `first`, and its composed kernel."""
     pair, op = (first, second), str(rule_of(second).composes)
     kernels = [n.operands[1] for n in pair]
     dilations, pads = (tuple(n.attrs[name] for n in pair) for name in ("dilation", "pad"))

@@ -18,7 +18,7 @@ from fastism_compiler.passes.base import Context, Kind, Pass
 
 @dataclass(frozen=True)
 class DemandPass(Pass):
-    """Walk backward from the outputs; a crop or `valid` edge needs no change outside it.
+    """Walk backward from the outputs; what a crop or a `valid` edge cuts off is not needed.
 
     A node's demand is the hull over its users. Outputs, and whatever a stop
     or an aggregation reads, are needed whole. Where all outputs behind a node
@@ -47,7 +47,7 @@ class DemandPass(Pass):
 
 
 def _near(node: Node, graph: Graph, ranges: ChangeRanges) -> ChangeRanges | None:
-    """Of each change, the hull of what is wanted around it; None where something reads more."""
+    """For each change, the hull of the positions that users want around it; None where one wants all."""
     axis = node.facts.axis
     if rule_of(node).framed:
         if axis not in (None, node.attrs["axis"]):

@@ -45,15 +45,15 @@ class InsertSliceAssignPass(Pass):
     """Lower the annotated model to a reference section and a tile section.
 
     1. A delta that a by-value segment reads is assigned onto its reference window.
-    2. A value that a linear op reads has its reference subtracted: recomputed
-       on the window when the segment is cheap, read from the table otherwise.
-    3. A window that a stop reads is materialised: the whole reference, overlaid.
-    4. Constants with positions, or one per sequence, are read through a window.
+    2. From a value that a linear op on deltas reads, the reference is subtracted:
+       recomputed on the window if that is cheap, read from its table otherwise.
+    3. A window that a stop reads is materialised: laid over the whole reference.
+    4. Constants that have positions or a batch axis are read as windows.
     5. A recurrence resumes from the table of the reference's states.
     6. Each output ends as a whole value per row; in a sparse program, one with
        positions ends as a window of deltas; one around the change as a window of values.
 
-    Reference nodes that nothing reads any more are left to dead code removal.
+    Reference nodes that nothing reads any more are pruned.
     """
 
     name: ClassVar[str] = "insert-slice-assign"
@@ -177,7 +177,7 @@ class _TileBuilder:
         shifted = [self._shifted(node, i, whole) for i, o in enumerate(operands) if o.changes]
         made = shifted[0]
         for term in shifted[1:]:
-            # a part of the sum changes where its own terms do
+            # a partial sum changes where its own terms do
             ranges = wanted(node, made.window.ranges.union(term.window.ranges))
             partial = Window(state.axis, ranges, state.length)
             made = self._add(node, "add", [made, term], form=Form.DELTA, state=partial)
@@ -197,7 +197,7 @@ class _TileBuilder:
     # Operands in the form a user needs
 
     def _operands(self, node: Node, form: Form, like: Node, whole: bool = False) -> list[Node]:
-        """Operands for a tile op: rows of the changed ones, the others as the rows need them."""
+        """Operands for a tile op: rows of the changed ones; constants as they are, or windows of them."""
         operands = []
         for operand in node.operands:
             if operand.changes:

@@ -31,12 +31,12 @@ Observer = Callable[[Pass, Graph, float], None]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Passes in the order they run. Editing methods return a new pipeline.
+    """Passes in the order they run. Editing methods return a new pipeline; an unknown name is an `OptionError`.
 
     Attributes:
         passes: the passes, in order.
         check: verify the graph after every pass, with the promises of all that have run.
-        observers: callbacks between passes, to time or print.
+        observers: callbacks after each pass, to time or print.
     """
 
     passes: tuple[Pass, ...]
@@ -68,7 +68,7 @@ class Pipeline:
         return graph
 
     def _take(self, step: Pass, graph: Graph, context: Context) -> None:
-        """Run one pass; an analysis must leave all but facts as it is."""
+        """Run one pass; an analysis may change nothing but facts."""
         if not self.check or step.kind is not Kind.ANALYSIS:
             step.run(graph, context)
             return
@@ -133,5 +133,5 @@ DEFAULT = (
 
 
 def default_pipeline() -> Pipeline:
-    """The built-in passes, in the order of the design."""
+    """The built-in passes, in order."""
     return Pipeline(DEFAULT)

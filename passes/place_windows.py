@@ -26,17 +26,17 @@ from fastism_compiler.passes.cost.tiles import overhead_rows
 class PlaceWindowsPass(Pass):
     """Choose carriers, and insert `realign`.
 
-    1. Forward: a delta is stored where its op naturally leaves it (starts may
-       overhang the sequence; deltas are 0 there). A carrier that grew far
-       beyond its change range, or beyond the sequence, is pulled inside.
-       Some kernels compute the change range and nothing else.
+    1. Forward: a delta is stored where its op puts it (carriers may overhang the
+       sequence; deltas are 0 there). A carrier that grew far beyond its change
+       range, or beyond the sequence, is cut to the change range. Kernels with
+       `reads_only_changes` compute the change range and nothing else.
     2. Backward through by-value segments: a pool needs phase-aligned values,
        so the slice-assign in front of it is made wide enough.
     3. A Dense over a flattened window needs one start per tile: starts are
        rounded down, so that many ranges share one. A slice of the kernel that
        no cache holds is read in parts.
     4. Where an op reads rows on another carrier than they are stored on, a
-       `realign` node goes between. Windows that are outputs are pulled inside.
+       `realign` node goes between. Outputs on deltas are cut to their change range.
     """
 
     name: ClassVar[str] = "place-windows"
@@ -55,7 +55,7 @@ class PlaceWindowsPass(Pass):
 
 
 def _window_operands(node: Node) -> list[tuple[int, Node]]:
-    """The tile operands that are stored as windows, with their positions."""
+    """The tile operands that are stored as windows, with their indices among the operands."""
     return [(i, o) for i, o in enumerate(node.operands) if o.in_tile and o.has_window]
 
 
@@ -78,7 +78,7 @@ def _place(graph: Graph, node: Node, context: Context) -> None:
 
 
 def _arriving(node: Node) -> list[Carrier]:
-    """Where each operand's rows come out; an operand that only says where says so itself."""
+    """The carrier that each operand's rows reach; for a `shape_only` operand, its own."""
     only_places = rule_of(node).shape_only
     return [
         o.carrier if i in only_places else o.carrier.forward(map_of(node, i, o.window.axis))
@@ -130,7 +130,7 @@ def _align_operands(graph: Graph, node: Node, context: Context) -> None:
 
 
 def _output_inside(graph: Graph, node: Node) -> Node:
-    """An output of a sparse program, stored within its positions, as narrow as its changes; values stay in place."""
+    """An output window of deltas, cut to its changes and moved inside the sequence; others stay as they are."""
     if not node.has_window or node.facts.form is not Form.DELTA:
         return node
     state = node.window
@@ -175,7 +175,7 @@ def _insert_realign(
 
 
 def _read_part(state: Window, carrier: Carrier) -> Window:
-    """The changes that a strided op reads; it may skip the others."""
+    """The changes that `carrier` stores: a strided op may skip others."""
     return Window(state.axis, state.ranges.cut(carrier.start, carrier.stop), state.length)
 
 
@@ -206,7 +206,7 @@ def _shared_carrier(graph: Graph, weights: Node, operand: Node, context: Context
 
 
 def _parts(carrier: Carrier, weights: Node, context: Context) -> int:
-    """Equal parts of a slice of `weights` that are small enough; one where it is not cut out, or cannot be divided."""
+    """Number of equal, small enough parts of a slice of `weights`; 1 if all rows are read, or no division is even."""
     if context.slice_bytes is None or carrier.spans(weights.type.extent(0)):
         return 1
     fewest = ceil_div(carrier.width * weights.type.extent(1) * ITEM_BYTES, context.slice_bytes)

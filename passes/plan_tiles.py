@@ -19,10 +19,10 @@ from fastism_compiler.passes.cost.tiles import tiling_of
 class PlanTilesPass(Pass):
     """Group ranges, and choose rows per tile.
 
-    1. Where a window is stored from one position on for all rows of a tile,
-       ranges that store it from the same one form a group.
-    2. A tile has the rows at which starting tiles, reading weights for each,
-       and leaving the caches cost least together.
+    1. Where all rows of a tile must store a window from the same position on,
+       ranges with equal starts form a group.
+    2. The rows per tile minimise the cost of starting tiles, reading weights
+       for each, and exceeding the caches.
     """
 
     name: ClassVar[str] = "plan-tiles"

@@ -1,4 +1,4 @@
-"""The promises of passes: who has run, and whose facts are still up to date."""
+"""The promises of passes: which have run, and whose facts are still up to date."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ledger:
 
     @property
     def promises(self) -> Promises:
-        """What must hold now, and who says so."""
+        """What must hold now, by the pass that promised it."""
         return [(name, step.ensures) for name, step in self._valid.items()]
 
     def admit(self, step: Pass) -> None:
@@ -47,7 +47,7 @@ class Ledger:
             raise PassError(f"pass {step.name} needs others before it", expected=", ".join(missing), got=got)
 
     def enter(self, step: Pass) -> None:
-        """Note that a pass has run: its promise holds, those that it invalidates do not, nor what rests on them."""
+        """Record that a pass has run; drop the promises of those it invalidates, and of passes that require these."""
         gone = {name for name in step.invalidates if name in self._valid}
         for name, other in self._valid.items():  # in the order in which they ran, so one round is enough
             if not gone.isdisjoint(other.requires):

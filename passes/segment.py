@@ -21,10 +21,11 @@ class SegmentPass(Pass):
 
     1. A nonlinear op, or a stop, makes values.
     2. A heavy linear op on a window (convolution, Dense, average) makes a
-       delta: its arithmetic is cheaper there, and needs no reference.
-    3. A light linear op (addition, scaling, concatenation) keeps the form of
-       its operands, so that `relu, scale, pool` is one by-value segment; but
-       values turn into deltas in front of it when a heavy op reads the result.
+       delta: that is cheaper, and needs no reference. So does one that is right
+       on deltas only (padding, reshape, concatenation).
+    3. A light linear op (addition, scaling) keeps the form of its operands, so
+       that `relu, scale, pool` is one by-value segment; but values turn into
+       deltas in front of it when an op of rule 2 reads the result.
     4. Once a value is full, linear ops take it in the form it has.
 
     Segments are connected groups of one form; a segment number is the
@@ -56,7 +57,7 @@ def _reads_window(node: Node) -> bool:
 
 
 def _wants_delta(node: Node) -> bool:
-    """Arithmetic on a window that is cheaper, or only right, on its delta."""
+    """Whether an op on a window is cheaper on its delta, or right only there."""
     rule = rule_of(node)
     aggregates = node.facts.layer_class is LayerClass.AGGREGATION
     return _is_linear(node) and (rule.contraction or rule.delta_only or aggregates) and _reads_window(node)

@@ -23,7 +23,7 @@ class SelectKernelsPass(Pass):
 
     1. The kernels that compute it (`KernelSpec.computes`): a plain convolution
        (stride 1, one group) has a choice, every other contraction has one kernel.
-    2. Of these, those in `kernels`, if there are any.
+    2. If some of these are in the option `kernels`, only those.
     3. The cheapest: by the cost model, or by time where the context has a
        stopwatch (`Context.measure`).
 

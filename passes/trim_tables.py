@@ -19,7 +19,7 @@ from fastism_compiler.passes.base import Context, Kind, Pass
 class TrimTablesPass(Pass):
     """Keep of each reference value what some row reads, so that tables do not grow with the sequence.
 
-    1. A value that is only read in the place of windows keeps the hull of these windows, over all ranges.
+    1. A value that is read only where windows are stored keeps the hull of these windows, over all ranges.
     2. The running tables of an aggregation keep the states at the ends of its windows.
     """
 

@@ -27,7 +27,7 @@ from fastism_compiler.host.quiet import quieten
 @click.version_option(__version__)
 @click.option("--debug", is_flag=True, envvar=DEBUG, help="Print the traceback of an error too.")
 def main(debug: bool) -> None:
-    """Fast, exact in-silico mutagenesis for Keras 3 models."""
+    """Fast, exact in-silico mutagenesis for Keras 3, ONNX and SavedModel models."""
     quieten()
 
 

@@ -22,14 +22,14 @@ _NAIVE_ROWS = (16, 64, 256)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds per sequence of a saturation scan, and how they were reached.
+    """Seconds per sequence of a saturation scan, and how they were measured.
 
     Attributes:
-        naive_s: of the model itself, from the fastest of its settings.
-        naive_setting: which that was.
+        naive_s: of naive ISM in its fastest setting.
+        naive_setting: that setting: batch size, with or without XLA.
         ours_s: of the compiled program.
         speed_up: `naive_s / ours_s`.
-        compile_s: compilation and the first call.
+        compile_s: seconds for compilation and the first call, in all.
         positions: how many are mutated.
     """
 
@@ -49,9 +49,9 @@ class Timing:
 def bench(model: ModelOptions, sequences: int, repeats: int, as_json: bool) -> None:
     """Time a saturation scan of random sequences: the compiled MODEL against the model itself.
 
-    The model itself scores some hundred whole mutants in batches of several
-    sizes, with and without XLA; its fastest setting counts, for as many
-    mutants as the scan has.
+    Naive ISM scores one batch of 16, 64 and 256 whole mutants, with and
+    without XLA; the fastest setting counts, scaled to as many mutants as the
+    scan has.
 
     Example: fastism-compiler bench model.keras --sequences 8
     """

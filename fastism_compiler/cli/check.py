@@ -16,7 +16,7 @@ _DAMAGED = 1
 def check(store: str) -> None:
     """Read every file of STORE, and name those that are damaged or missing.
 
-    The same scan or variants command, run again, makes these anew and nothing else.
+    The same scan or variants command, run again, writes only these again.
 
     Example: fastism-compiler check scan.zarr
 

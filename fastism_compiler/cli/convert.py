@@ -12,9 +12,9 @@ from fastism_compiler.cli.run_options import FORMATS
 @click.argument("store", type=click.Path())
 @click.argument("output", type=click.Path())
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="The format.")
-@click.option("--track", metavar="NAME[:INDEX]", help="The output to write, where the format holds one.")
+@click.option("--track", metavar="NAME[:INDEX]", help="The output to write, in formats that hold one number per cell.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace files that no conversion has written, or that were changed since, too."
+    "--overwrite", is_flag=True, help="Also replace files that no conversion wrote, or that were changed since."
 )
 def convert(store: str, output: str, to: str, track: str | None, overwrite: bool) -> None:
     """Write the complete STORE of a scan, or of variants, to OUTPUT in another format.

@@ -35,10 +35,10 @@ def demo(out: str | None) -> None:
 
 
 def run_demo(folder: Path) -> None:
-    """Everything once.
+    """Run the demo in `folder`.
 
     Raises:
-        OptionError: a folder that holds something.
+        OptionError: a folder that is not empty.
         RunError: the motif was not found.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def run_demo(folder: Path) -> None:
     best = max(lines, key=lambda line: float(line[3]))
     inside = (int(best[1]) - _LENGTH // 2) % (2 * _LENGTH)
     if inside >= len(_MOTIF):
-        raise fc.RunError("the strongest importance lies on the motif", expected=_MOTIF, got=best)
+        raise fc.RunError("the strongest importance is not on the motif", expected=_MOTIF, got=best)
     click.echo(f"strongest importance: {best[0]}:{best[1]}, letter {inside + 1} of the motif {_MOTIF}")
 
 

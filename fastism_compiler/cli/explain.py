@@ -16,7 +16,7 @@ from fastism_compiler.cli.model import ModelOptions, model_options
 @click.option("--graph", is_flag=True, help="Print the annotated graph instead of the table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--draw", type=click.Path(dir_okay=False), help="Also draw the graph, as a .svg, .png or .pdf file.")
-@click.option("--overwrite", is_flag=True, help="Replace a drawing that is not as this command wrote it, too.")
+@click.option("--overwrite", is_flag=True, help="Also replace a file that is not this command's, or was changed since.")
 def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None, overwrite: bool) -> None:
     """Say what a compiled MODEL (.keras, .h5, .onnx, SavedModel) will do: layers, windows, kernels, time, memory.
 
@@ -36,7 +36,7 @@ def explain(model: ModelOptions, graph: bool, as_json: bool, draw: str | None, o
 
 
 def _check(path: str, overwrite: bool) -> None:
-    """Refuse a file that cannot be drawn before compiling for it."""
+    """Refuse an unusable drawing path before the model is compiled."""
     # late: the command line starts without what only some commands draw with
     from fastism_compiler.plot.style import check_target
 

@@ -1,4 +1,4 @@
-"""Exit codes: 0 done, 1 a run or verification failed, 2 a wrong command, file or setting; and what is said then."""
+"""Exit codes (0 done, 1 a run or verification failed, 2 a wrong command, file or setting, 130 stopped) and messages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def explained(debug: bool = False) -> Iterator[None]:
     except MemoryError as error:
         _end(f"Error: memory is used up ({_line(error)}); a smaller --batch-size takes less", RUN_FAILED, debug)
     except OSError as error:
-        if error.errno == errno.EPIPE:  # whoever read the output has enough of it; click ends quietly
+        if error.errno == errno.EPIPE:  # the reader of the output closed the pipe; click ends quietly
             raise
         place = f": {error.filename}" if error.filename is not None else ""
         _end(f"Error: {error.strerror or _line(error)}{place}", BAD_INPUT, debug)

@@ -12,17 +12,17 @@ import click
 @click.argument("output_file", metavar="OUTPUT", type=click.Path(dir_okay=False))
 @click.option(
     "--kind", type=click.Choice(["logo", "heatmap", "outputs", "lollipop"]), default="logo", show_default=True,
-    help="Letters as high as their importance; letters x positions; outputs x positions, clustered; effects on stems.",
+    help="logo: letters as high as their importance; heatmap: letters x positions; outputs: clusters; lollipop: stems.",
 )  # fmt: skip
 @click.option("--sequence", default="0", show_default=True, metavar="NAME|INDEX", help="Which sequence.")
-@click.option("--output", metavar="NAME[:INDEX]", help="Which output, or which number of it, as head:3.")
+@click.option("--output", metavar="NAME[:INDEX]", help="The output, or one number of it, such as head:3.")
 @click.option("--positions", metavar="A-B", help="Positions of the sequence, 0-based, B exclusive; default: all.")
 @click.option(
     "--method", type=click.Choice(["mean", "loss", "gain", "mean-centred"]), default="mean", show_default=True,
-    help="Importance: minus the mean effect of the alternatives, the lowest, the highest; mean-centred: all letters.",
+    help="mean: minus the mean effect of alternatives; loss, gain: lowest, highest effect; mean-centred: all letters.",
 )  # fmt: skip
-@click.option("--top", default=30, show_default=True, help="Most outputs shown, or variants labelled.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is not as this command wrote it, too.")
+@click.option("--top", default=30, show_default=True, help="Outputs shown, or variants labelled, at most.")
+@click.option("--overwrite", is_flag=True, help="Also replace a file that is not this command's, or was changed since.")
 def plot(
     scores: str,
     output_file: str,
@@ -36,7 +36,7 @@ def plot(
 ) -> None:
     """Draw one sequence of a scan: SCORES is what `scan` wrote, OUTPUT a .png, .svg or .pdf file.
 
-    Of what `variants` wrote, --kind lollipop draws one chromosome (--sequence chr1).
+    From a store that `variants` wrote, --kind lollipop draws one chromosome (--sequence chr1).
 
     \b
     fastism-compiler plot scores.zarr logo.png --sequence chr1:100-300 --positions 80-160

@@ -15,8 +15,8 @@ import click
     show_default=True,
     help="How many sequences get pictures, strongest first.",
 )
-@click.option("--output", metavar="NAME[:INDEX]", help="The output that counts, or one number of it; default: all.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is not as this command wrote it, too.")
+@click.option("--output", metavar="NAME[:INDEX]", help="Rank by this output, or one number of it; default: by all.")
+@click.option("--overwrite", is_flag=True, help="Also replace a file that is not this command's, or was changed since.")
 def report(scores: str, output_file: str, top: int, output: str | None, overwrite: bool) -> None:
     """Write a self-contained HTML report of a scan: SCORES is what `scan` wrote, OUTPUT an .html file.
 

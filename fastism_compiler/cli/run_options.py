@@ -28,13 +28,13 @@ from fastism_compiler.runs.settings import REDUCTIONS
 
 _NO_STORES = frozenset(
     (
-        ".bed", ".bedgraph", ".bigwig", ".bw", ".csv", ".fa", ".fasta", ".gz", ".h5", ".hdf5", ".html", ".json",
-        ".keras", ".npy", ".npz", ".pdf", ".png", ".svg", ".tsv", ".txt", ".vcf",
+        ".bcf", ".bed", ".bedgraph", ".bigwig", ".bw", ".csv", ".fa", ".fasta", ".gz", ".h5", ".hdf5", ".html",
+        ".ism", ".json", ".keras", ".npy", ".npz", ".onnx", ".pdf", ".png", ".svg", ".tsv", ".txt", ".vcf",
     )
 )  # fmt: skip
-"""Endings of files, which no store is called by."""
+"""Extensions of other files: the name of a store must not end with one."""
 _MOST_FILES = 64
-"""Files that one `--to` writes; of more numbers, `--track` has to choose."""
+"""Files that one `--to` writes at most; if there are more numbers, `--track` has to choose one."""
 FORMATS = tuple(sorted(formats.FORMATS))
 _SUFFIXES = {
     "bedgraph": ".bedgraph",
@@ -54,10 +54,10 @@ class RunOptions:
         scoring: fields of `Settings`.
         execution: who computes.
         to: further formats.
-        track: the output they hold.
+        track: the output that these hold; None: all.
         as_json: print the summary as JSON.
         quiet: print nothing but errors.
-        verbose: print what was left out, record by record kind.
+        verbose: print the first record of each kind that was left out.
     """
 
     scoring: dict[str, Any]
@@ -80,8 +80,8 @@ class RunOptions:
             kind: one of those in `formats.HELD`.
 
         Raises:
-            OptionError: an output that is called like a file; a further format that would replace what no run has
-                written, or does not hold this kind of store.
+            OptionError: an output named like a file; a further format that does not hold this kind of store, or that
+                would replace a file that no conversion has written.
         """
         ending = Path(output).suffix.lower()
         if ending in _NO_STORES:
@@ -105,7 +105,7 @@ class RunOptions:
             click.echo(_told(summary, self.verbose))
 
     def _convert(self, store: Path, name: str) -> None:
-        """Write a further format: a file for each number per cell, where it holds one and no `--track` says which."""
+        """Write a further format: a file per number, if the format holds one per cell and `--track` is not given."""
         single = self.track is None and formats.FORMATS[name].single
         tracks = formats.Source(store).single_tracks if single else []
         if not 1 < len(tracks) <= _MOST_FILES:
@@ -195,7 +195,7 @@ _OPTIONS = (
         help="Other names of chromosomes: auto (chr1 is 1, chrM is MT), or a file with two names in each line.",
     ),
     click.option("--skip", is_flag=True, help="Leave out, and count, what cannot be scored (default: stop there)."),
-    click.option("--batch-size", type=click.IntRange(1), help="Sequences per call (default: by memory)."),
+    click.option("--batch-size", type=click.IntRange(1), help="Most sequences per call (default: by memory)."),
     click.option(
         "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Local processes; one per GPU."
     ),
@@ -210,7 +210,7 @@ _OPTIONS = (
     click.option(
         "--track",
         metavar="NAME[:INDEX]",
-        help="The output that --to holds (default: all; of formats with one number per cell, a file for each).",
+        help="The output that --to writes (default: all; a file for each number if a format holds one per cell).",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
@@ -224,7 +224,7 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Progress | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    # rich is imported where somebody watches
+    # rich is imported only if a bar is shown
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

@@ -37,7 +37,7 @@ def scan(
     MODEL is a .keras, .h5 or .onnx file, or a SavedModel folder.
 
     INPUT is FASTA with sequences of the model's length, BED with --genome, or
-    npz / npy with one-hot arrays. Stopped at any moment, the same command goes
+    npz / npy with one-hot arrays. If a run was stopped, the same command goes
     on where it was. A manifest is written beside every result.
 
     \b
@@ -63,7 +63,7 @@ def scan(
 
 
 def _ranges(text: str | None) -> tuple[tuple[int, int], ...] | None:
-    """Ranges as they stand, or from a BED file whose first column is not looked at."""
+    """Ranges from the text itself, or from a BED file, whose first column is ignored."""
     if text is None:
         return None
     if os.path.exists(text):  # a pipe as well

@@ -1,4 +1,4 @@
-"""The kernel of two convolutions in a row, computed once a block from the weights as they are."""
+"""The kernel of two convolutions in a row, computed once per block from the current weights."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def all_finite(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def shows_all(x: Tensor, dtype: str) -> Tensor:
-    """Which leading entries of `x` a result of `dtype` shows in full: finite, and whole numbers within their range."""
+    """Which leading entries of `x` are finite and, if `dtype` is an integer, within its range: `[n]` bool."""
     whole = tf.as_dtype(dtype)
     if not (whole.is_integer and x.dtype.is_floating):
         return all_finite([x])

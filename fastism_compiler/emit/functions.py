@@ -22,10 +22,10 @@ def function_named(name: str) -> Function:
 
 
 def traced(run: Callable[..., Any], jit: bool) -> Any:
-    """`tf.function(run)`, for functions that are made over and over.
+    """`tf.function(run)`, for functions that are created again and again.
 
-    TensorFlow counts tracings by the code of a function, and warns of what it
-    takes for one function traced again and again. A `partial` has no code.
+    TensorFlow counts traces per code object, and warns where many functions
+    share one, as if one function were retraced. A `partial` has no code object.
     """
     own: Any = partial(run)
     own.__name__ = run.__name__
@@ -33,7 +33,7 @@ def traced(run: Callable[..., Any], jit: bool) -> Any:
 
 
 def layer_scope(layer: str | None) -> Any:
-    """Names what is emitted inside after a layer, so that whoever refuses an op can say where it comes from."""
+    """Names the ops emitted inside after a layer, so that an error about an op can name its layer."""
     return tf.name_scope(scope_name(layer)) if layer else nullcontext()
 
 

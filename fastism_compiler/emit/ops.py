@@ -188,7 +188,7 @@ def _dense(node: Node, x: Tensor, kernel: Tensor) -> Tensor:
 def _embedding(node: Node, tokens: Tensor, table: Tensor) -> Tensor:
     """Rows of a table; computed tokens may count from its end, as they do in Keras.
 
-    Those that the table has no row for become NaN, which has the row scored by the model itself, and that refuses them.
+    Tokens without a row become NaN: the model itself then scores the mutant, and refuses them.
     """
     rows = tf.cast(table.shape[0], tokens.dtype)
     place = tf.where(tokens < 0, tokens + rows, tokens)
@@ -270,4 +270,4 @@ OPS: dict[str, Emitter] = {
     "identity": lambda node, x: x,
     "around": lambda node, x: x,
 }
-"""Op kind -> function on whole tensors. Leaves and `keras_call` are bound by `Values`."""
+"""Op kind -> function on whole tensors. Leaves and opaque ops are evaluated by `Values` and `Step`."""

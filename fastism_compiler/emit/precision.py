@@ -1,8 +1,8 @@
 """Products of deltas and weights, in strict float32 or with operands of fewer digits.
 
-Rounding an operand of a difference is relative to the difference: an effect
-keeps as many digits as the format has, however large the values are that it
-is the difference of. Sums are float32 in every case.
+Differences are rounded, not values: an effect keeps as many digits as the
+format has, however large the two values are that were subtracted. Sums are
+never rounded below float32.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Arithmetic:
     jit: bool = False
     """XLA compiles the program."""
     cpu_only: bool = False
-    """The same, and on a CPU: what is planned for its cache holds, and values are updated in place.
-    (A program loaded from an `.ism` file keeps what it was made with.)"""
+    """XLA compiles it for a CPU: tiles are planned for its caches, and values are updated in place.
+    (A program loaded from an `.ism` file keeps the value it was exported with.)"""
 
 
 def arithmetic_of(precision: str, jit: bool, cpu_only: bool = False) -> Arithmetic:
-    """How deltas meet weights at a precision, in programs with or without XLA."""
+    """How deltas and weights are multiplied at a precision, in programs with or without XLA."""
     return Arithmetic(product_of(precision, jit), rounding_of(precision, jit), jit, cpu_only)
 
 
@@ -68,7 +68,7 @@ def rounding_of(precision: str, jit: bool) -> Rounding:
 
 
 def _bfloat16_product(a: Tensor, b: Tensor, transpose_b: bool = False) -> Tensor:
-    """What accelerators, and CPUs with AVX512-BF16, have an instruction for."""
+    """bfloat16 operands, float32 sums: one instruction on accelerators and CPUs with AVX512-BF16."""
     axes = xla_data_pb2.DotDimensionNumbers(
         lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[1 if transpose_b else 0]
     )

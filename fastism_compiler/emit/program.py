@@ -30,7 +30,7 @@ class Scores:
         outputs: the mutants' finished outputs, `[T, *out]` each.
         own: the finished outputs of each row's own sequence, `[T, *out]` each; 0 where outputs are deltas already.
         unchanged: `[T]` bool, rows whose replacement equals the sequence.
-        trusted: `[T]` bool, rows whose numbers stand; the model itself must score the others.
+        trusted: `[T]` bool, rows whose results are reliable; the model itself must score the others.
     """
 
     outputs: list[Tensor]
@@ -56,7 +56,7 @@ class Reference:
         graph: the lowered graph.
         bindings: what its parameters and opaque calls stand for.
         finish: selection and reduction of the outputs.
-        arithmetic: how deltas meet weights.
+        arithmetic: how deltas and weights are multiplied.
         tables: what tiles read.
     """
 
@@ -103,7 +103,7 @@ class Reference:
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
         finished = self.finish(outputs)
         unchanged = _unchanged(step)
-        # a selection or reduction may hide what its operands show
+        # a selection or reduction may hide NaN of its operands
         trusted = rows.whole(self.tables.finite) & all_finite(
             [*finished, *(outputs if self.finish is not list else [])]
         )
@@ -114,7 +114,7 @@ class Reference:
         return Scores(outputs, own, unchanged, trusted)
 
     def _own(self, output: int, rows: Rows, y: Tensor) -> Tensor:
-        """What the rows' own sequences have of an output: all of it, or a window."""
+        """An output of the unmutated sequence of each row: all of it, or a window."""
         node, reference = self.windows.get(output), self.outputs[output]
         if node is None:
             return rows.whole(reference)
@@ -125,17 +125,17 @@ class Reference:
 
 
 class BlockProgram:
-    """The program for blocks of sequences, in two parts that are traced and compiled apart.
+    """The program for blocks of sequences, in two parts that are traced and compiled separately.
 
-    A scan runs the reference pass once, and the loop over tiles as often as
-    it has tiles: how many there are is data, and all calls share both parts.
+    A scan runs the reference pass once, and the loop until all its tiles are
+    done: the number of tiles is data, so all calls share both parts.
 
     Args:
         graph: the lowered graph.
         bindings: what its parameters and opaque calls stand for.
         finish: selection and reduction of the outputs.
         letters: channels that replacements are given for.
-        arithmetic: how deltas meet weights.
+        arithmetic: how deltas and weights are multiplied.
         cpu_only: as in `Context`.
     """
 
@@ -162,7 +162,7 @@ class BlockProgram:
     def tile_loop(
         self, tables: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor, delta: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        """Score `N` tiles of `T` rows. It is traced after a reference pass, which knows what the tables are.
+        """Score `N` tiles of `T` rows. Trace it after `reference_pass`, which records the layout of the tables.
 
         Args:
             tables: of a reference pass.

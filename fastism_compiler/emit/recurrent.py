@@ -68,7 +68,7 @@ def scan(
     Args:
         node: a recurrence, for its cell, activations and direction.
         projections: `position -> [n, gates * u]`.
-        initial: the state in front of `first`.
+        initial: the state before `first`.
         first: position of the first step, a scalar int32.
         length: positions.
         parameters: recurrent kernel and, where there is one, recurrent bias.
@@ -87,7 +87,7 @@ def scan(
 
     def body(i: Tensor, state: State, store: tf.TensorArray) -> tuple[Tensor, State, tf.TensorArray]:
         state = CELLS[node.attrs["cell"]](node, projections(first + i * step), state, kernel, bias)
-        # written in the order of the rounds: ONNX loops know no other
+        # written in the order of iterations: ONNX loops can write in no other
         return i + 1, state, store.write(i, keep(state))
 
     *_, store = tf.while_loop(
@@ -120,10 +120,10 @@ def kept_states(node: Node) -> Callable[[State], Tensor]:
 
 
 def recurrent_states(node: Node, p: Tensor, *parameters: Tensor) -> Tensor:
-    """States in front of each position, in the direction of the run: `[n, L + 1, states * u]`.
+    """States before each position, in the direction of the run: `[n, L + 1, states * u]`.
 
     Entry `i` is the state before position `i`; in reverse, the state before
-    position `i - 1`. The state that nothing has run into is 0.
+    position `i - 1`. The initial state is 0.
     """
     states = _whole(node, p, list(parameters), lambda state: tf.concat(state, axis=1))
     nothing = tf.zeros_like(states[:, :1])

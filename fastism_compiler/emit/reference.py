@@ -20,7 +20,7 @@ LEAVES: dict[str, Callable[[Node, Bindings], Tensor]] = {
     "parameter": lambda node, bindings: bindings.parameter(node),
     "literal": lambda node, bindings: tf.constant(node.attrs["value"], node.attrs["dtype"]),
 }
-"""What a leaf stands for; inputs are given."""
+"""The tensor of a leaf; inputs are arguments."""
 
 
 class Values:

@@ -1,8 +1,8 @@
 """Rows of windows: where they start, reading the reference, shifting, masking.
 
 A tile holds rows; each row is one mutation of one sequence. Its windows
-start where the carrier says for its change range. Every index is clipped
-explicitly, every mask is a `where` (NaN * 0 is NaN).
+start where the carrier says for its change range. Positions are clipped
+explicitly; masks use `where`, not products (NaN * 0 is NaN).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Rows:
         return (positions >= 0) & (positions < length)
 
     def whole(self, table: Tensor) -> Tensor:
-        """The rows' own sequences' entries of a per-sequence table `[B, ...]`."""
+        """For each row, the entry of its sequence in a table `[B, ...]`: `[T, ...]`."""
         return tf.gather(table, self.sequence)
 
     def window(self, table: Tensor, carrier: Carrier, length: int, kept: Kept | None = None) -> Tensor:
@@ -64,7 +64,7 @@ class Rows:
         return tf.gather(flat, self.sequence[:, None] * extent + self._clipped(carrier, length) - first)
 
     def window_of_parameter(self, table: Tensor, carrier: Carrier, length: int) -> Tensor:
-        """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` where all rows do."""
+        """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` if all rows start alike."""
         return table[None] if carrier.spans(length) else tf.gather(table, self._clipped(carrier, length))
 
     def _clipped(self, carrier: Carrier, length: int) -> Tensor:
@@ -108,16 +108,16 @@ class Rows:
 def stored(always: Tensor, cpu_only: bool) -> Callable[[Tensor], Tensor]:
     """A fusion barrier: XLA on CPU must compute its argument once, into memory.
 
-    XLA fuses an overlap-add into the gather that shifts it, and then computes
-    it anew, branch by branch, for every element it gathers (Basset's second
-    block: 36 us a row, 5 us with the barrier); it also computes what two ops
-    read once for each (BPNet's residual tower: a tenth of its time). Its own
-    `optimization_barrier` is expanded before CPU fusion; an operand of a
-    conditional is not. On a GPU a conditional would wait for the host.
+    XLA fuses an overlap-add into the gather that shifts it, and then recomputes
+    it, branch by branch, for every element it gathers (Basset's second block:
+    36 us a row, 5 us with the barrier); it also computes a value twice that two
+    ops read (BPNet's residual tower: a tenth of its time). XLA removes its own
+    `optimization_barrier` before CPU fusion, but does not fuse across a
+    conditional. On a GPU a conditional would wait for the host.
 
     Args:
         always: a scalar bool that is true at run time, unknown to the compiler.
-        cpu_only: XLA compiles the program, and on a CPU; without it nothing is fused.
+        cpu_only: XLA compiles the program for a CPU; no barrier otherwise.
     """
     if not cpu_only:
         return tf.identity

@@ -17,14 +17,14 @@ State = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """An associative way to put two parts together.
+    """An associative aggregate: how the states of two parts combine.
 
     Attributes:
-        lift: what is kept of each position by itself: `(node, x) -> state`.
-        pair: `(a, b) -> a and b`, element-wise.
-        reduce: the state of several positions, and of `others` axes, which stay as 1: `(state, axes) -> state`.
-        nothing: the state of no positions, number by number.
-        result: what a state stands for.
+        lift: the state of each position alone: `(node, x) -> state`.
+        pair: the state of two parts together, element-wise: `(a, b) -> state`.
+        reduce: the state of all that lies on some axes, which stay as 1: `(state, axes) -> state`.
+        nothing: the state of no positions, one number per tensor.
+        result: the aggregate of a state.
     """
 
     lift: Callable[[Node, Tensor], State]
@@ -88,7 +88,7 @@ COMBINATIONS = {
 
 
 def aggregated_axes(node: Node) -> list[int]:
-    """The axes that an aggregation takes away."""
+    """The axes that an aggregation reduces."""
     return list(node.attrs["axes"]) if "axes" in node.attrs else [node.attrs["axis"]]
 
 
@@ -120,7 +120,7 @@ def running_tables(node: Node, table: Tensor, axis: int) -> tuple[State, State]:
 
 
 def masked_state(how: Combination, state: State, keep: Callable[[Tensor, float], Tensor]) -> State:
-    """A state with nothing where `keep(x, nothing)` says so."""
+    """A state in which masked positions count as no positions; `keep(x, fill)` masks one tensor."""
     return tuple(keep(x, n) for x, n in zip(state, how.nothing, strict=True))
 
 
@@ -138,7 +138,7 @@ def to_front(x: Tensor, axis: int) -> Tensor:
 
 
 def from_front(x: Tensor, axis: int) -> Tensor:
-    """Move positions from axis 1 back to where they belong."""
+    """Move positions from axis 1 back to `axis`."""
     if axis == 1:
         return x
     order = list(range(len(x.shape)))

@@ -1,7 +1,7 @@
 """Tables: what tiles read of one reference pass over a block of sequences.
 
-The reference pass and the loop over tiles are compiled apart, so tables
-travel between them as a flat list of tensors. Parameters are not among them:
+The reference pass and the loop over tiles are compiled separately, so tables
+pass between them as a flat list of tensors. Parameters are not among them:
 both parts read them where they are.
 """
 
@@ -29,7 +29,7 @@ class Tables:
     Attributes:
         values: what tile nodes read: what is kept of reference values `[B, ...]`, parameters, and what is computed
             from these.
-        parameters: the parameters that tile nodes read, or multiply with.
+        parameters: the parameters and literals that tile nodes may read.
         arranged: by contraction: its weights as its kernel reads them.
         running: by aggregation: its states before, and from, each kept position, `[B, length + 1, ...]` at most.
         outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
@@ -70,7 +70,7 @@ class Tables:
         return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
 
     def packed(self) -> tuple[list[Tensor], Layout]:
-        """The tensors of the tables, and how they are tables again."""
+        """The tensors of the tables as a flat list, and the layout that makes tables of them again."""
         known = {id(x): n for n, x in self.parameters.items()}
         flat: list[Tensor] = []
 
@@ -96,7 +96,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How tables travel.
+    """How flat tensors become tables again.
 
     Attributes:
         slots: tables with slots in place of tensors, and nodes in place of parameters.
@@ -105,7 +105,7 @@ class Layout:
     slots: Tables
 
     def unpacked(self, tensors: Sequence[Tensor], read: Callable[[Node], Tensor]) -> Tables:
-        """The tables that these flat tensors stand for; `read` gives the parameter of a leaf."""
+        """The tables made of these flat tensors; `read` gives the parameter of a leaf."""
         parameters: dict[Node, Tensor] = {}
 
         def tensor(x: Any) -> Any:
@@ -153,9 +153,9 @@ def _part(x: Tensor, kept: Kept | None, axis: int) -> Tensor:
 
 
 def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
-    """Sequences whose reference holds only finite numbers where tiles read it, and where NaN might be hidden: `[B]`.
+    """Sequences whose reference can be trusted where tiles read it, and where an op may hide NaN or overflow: `[B]`.
 
-    None, where a composed kernel overflows: its infinity would be NaN times a difference of 0, in whatever row.
+    All False where a composed kernel overflows: infinity times a difference of 0 is NaN, in any row.
     """
     finite = tf.ones([sequences], tf.bool)
     for node in hiding_faults(graph, Section.REFERENCE):

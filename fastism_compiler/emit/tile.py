@@ -37,11 +37,11 @@ def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
 
 
 def _kept(node: Node) -> bool:
-    """Windows that XLA had better compute once, into memory.
+    """Whether XLA must compute this window once, into memory (see `rows.stored`).
 
-    It would compute them anew for each of several readers, and some kernels read
-    and are read at many places. A value that is to be flattened it computes
-    element by element, with a division for each (Basset's last pool: 566 us a tile, 79 us if stored first).
+    Otherwise XLA recomputes it for each of several readers, and for each place
+    at which some kernels read. A value to be flattened is computed element by
+    element, with a division for each (Basset's last pool: 566 us a tile, 79 us if stored first).
     """
     if not node.has_window:
         return False
@@ -58,7 +58,7 @@ def _reads(user: Node, node: Node) -> bool:
 
 
 def _mixes_channels(node: Node, reader: Node) -> bool:
-    """Whether it reshapes the last axis, and there is more than one element on it."""
+    """Whether `reader` reshapes the last axis of `node`, which has more than one element."""
     return rule_of(reader).regroups and node.type.shape[-1] not in (1, reader.type.shape[-1])
 
 
@@ -68,7 +68,7 @@ class Step:
     Args:
         graph: the lowered graph.
         tables: what it reads of the reference pass.
-        arithmetic: how deltas meet weights.
+        arithmetic: how deltas and weights are multiplied.
         rows: the rows of the tile.
         replacement: `[T, w, letters]`, one for each row.
         letters: channels that replacements are given for.
@@ -84,9 +84,9 @@ class Step:
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
-        """What each row changes in its sequence; none where no output depends on it."""
+        """Mutant - reference of each row's sequence; None where no output depends on the sequence."""
         self.lost: list[Tensor] = []
-        """`[T]` bool each: rows whose numbers do not stand, though their results may look as if they did."""
+        """`[T]` bool each: rows whose results are not reliable, although they may be finite."""
 
     def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
@@ -164,7 +164,7 @@ class Step:
         return from_front(window, state.axis)
 
     def _parameter_window(self, node: Node, source: Node, table: Tensor, state: Window) -> Tensor:
-        """A window of a parameter that has positions; its axes meet the value's from the right."""
+        """A window of a parameter that has positions; its axes align from the right, as in broadcasting."""
         missing = node.operands[1].type.rank - source.type.rank
         table = tf.reshape(table, [*[1] * missing, *table.shape])
         front = to_front(table, state.axis)[0]
@@ -174,7 +174,7 @@ class Step:
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
         value = reference + delta
         if node in self.guarded:
-            # per position where there are any: a neighbour that stays large must not hide a loss
+            # per position, if there are positions: a neighbour that stays large must not hide a loss
             channels = [-1] if len(value.shape) > 1 else []
             largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
             lost = self.masked_rows(node, largest > _CANCELLATION * left)
@@ -198,16 +198,16 @@ class Step:
         axis = node.facts.axis or 1
         return from_front(self.rows.realign(to_front(x, axis), source.carrier, node.carrier), axis)
 
-    # Ops on windows that are not what they are on whole values
+    # Ops that windows compute differently from whole values
 
     def _contraction(self, node: Node, x: Tensor) -> Tensor:
-        """Rows by their kernel; several taps reach beyond the ends of the sequence."""
+        """A contraction by its kernel, masked: with several taps, rows reach beyond the ends of the sequence."""
         kernel, rows = KERNELS[str(node.facts.kernel)], node.operands[0]
         y = kernel.apply(node, x, self.tables.arranged[node], self.arithmetic, lambda: self.rows.start(rows.carrier))
         return self.masked(node, y) if geometry_of(node).taps > 1 else y
 
     def _opaque(self, node: Node, operands: list[Tensor], call: KerasCall) -> Tensor:
-        """A call on whole values; or a registered layer on a window: zeros outside, what it pads itself cut off."""
+        """A call on whole values; or a registered layer on a window, zeros outside, its own padding cut off."""
         source = node.operands[0]
         if not node.has_window or "pad" not in node.attrs:
             return call(node, operands, self.calls)
@@ -262,7 +262,7 @@ class Step:
         return result if node.attrs["keepdims"] else tf.squeeze(result, axes)
 
     def resume(self, node: Node, x: Tensor, table: Tensor, states: Tensor, *parameters: Tensor) -> Tensor:
-        """A recurrence over rows, from the tile's first change on; what runs before it is the reference's."""
+        """A recurrence over rows, from the tile's first change on; states before it are the reference's."""
         source = node.operands[0]
         state, carrier = source.window, source.carrier
         length, reverse, rows = state.length, node.attrs["reverse"], self.rows

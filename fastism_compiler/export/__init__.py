@@ -1,1 +1,1 @@
-"""Programs that leave home: artifacts that run without this package, and programs loaded from them."""
+"""Exporting programs: artifacts that run without this package, and programs loaded from them."""

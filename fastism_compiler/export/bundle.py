@@ -16,9 +16,9 @@ from fastism_compiler.host.files import not_whole
 
 _MANIFEST, _PAYLOAD = "manifest.json", "savedmodel"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The same bytes give the same bundle: no time of writing."""
+"""The time of every entry, so that the same content gives the same bundle."""
 _DAMAGE = (zipfile.BadZipFile, KeyError, EOFError, ValueError, RuntimeError, zlib.error, struct.error)
-"""What zipfile raises of damaged files: one bit makes an entry encrypted, or packed in another way."""
+"""What zipfile raises for damaged files: one flipped bit can mark an entry as encrypted, or packed otherwise."""
 
 
 def pack_bundle(folder: Path, manifest: Manifest, path: Path) -> None:
@@ -77,7 +77,7 @@ def copy_folder(path: Path, folder: Path) -> Manifest:
     manifest = Manifest.from_json(file.read_bytes(), str(path))
     for name in manifest.files:
         target = _inside(folder, name, path)
-        if (path / name).is_file():  # one that is missing is told below
+        if (path / name).is_file():  # `check_files` reports a missing one
             shutil.copyfile(path / name, target)
     (folder / MANIFEST).write_text(manifest.to_json())
     check_files(manifest, folder, str(path))

@@ -23,12 +23,12 @@ SEQUENCE, REPLACEMENT = "x", "replacement"
 
 
 def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None = None) -> Manifest:
-    """The manifest of a program, but for its files and what only one kind of artifact needs.
+    """The manifest of a program, without `files` and `details`, which depend on the kind of artifact.
 
     Args:
         program: the program.
         kind: the kind of artifact.
-        engines: those that are exported, where they are not the program's own.
+        engines: those that are exported (default: the program's own).
     """
     engines = engines or program.engines
     inputs = program.inputs
@@ -67,7 +67,7 @@ def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None
 
 
 def function_names(program: EngineProgram) -> tuple[str, ...]:
-    """What can be asked of a program: letters go into ranges of width 1 only."""
+    """The functions of a program; `saturate` needs ranges of width 1."""
     single = bool((program.ranges.widths == 1).all())
     return ("scan", "saturate", "reference") if single else ("scan", "reference")
 

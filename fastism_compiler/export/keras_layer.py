@@ -19,19 +19,19 @@ from fastism_compiler.runtime.engine_program import EngineProgram
 class ISMLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     """Scores every change range of its input. Made by `CompiledISM.to_keras_layer`.
 
-    `layer(x)` or `layer(x, replacement)` is `[B, R, *out]` in the nest of the
-    model's outputs: what `program(x, replacement)` is, as tensors.
+    `layer(x)` or `layer(x, replacement)` returns what `program(x, replacement)`
+    does, as tensors: `[B, R, *out]` in the nest of the model's outputs.
 
     The source model's weights are the layer's, and train with it (batch
-    normalisation stays in inference). Gradients reach them, the input and the
-    replacement, as they would through the model on whole mutants; where a
-    replacement equals the sequence, too. Layers that run as they are give the
-    gradients TensorFlow has for them. A row that only the model itself could
-    score, such as one with an infinite reference, is NaN.
+    normalisation stays in inference mode). Gradients reach them, the input and
+    the replacement as they would through the model on whole mutants, even if a
+    replacement equals the sequence. Layers that are called as they are have
+    TensorFlow's own gradients. A row that only the model itself could score,
+    such as one with an infinite reference, is NaN.
 
     Args:
         program: a compiled program.
-        changed: names of the layers of its model that compute something else than when it was compiled.
+        changed: returns the names of layers that compute something else than when the model was compiled.
 
     Raises:
         UnsupportedError: a program of a model that is no Keras model; when it is called, a model that was changed.

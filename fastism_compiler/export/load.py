@@ -21,6 +21,7 @@ from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.target import check_format, new_artifact
 from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges, TensorType
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import InputSpec
 from fastism_compiler.mutations.letters import Channels, Letters, Tokens
 from fastism_compiler.planning.memory import parse_budget, rows_within
@@ -32,12 +33,12 @@ from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
 def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
-    """Load a program exported as `savedmodel` or `ism`: the same calls, plan and metadata as it had.
+    """Load a program exported as `savedmodel` or `ism`, with the calls, plan and metadata that it had.
 
-    Nothing is unpickled and no Python code comes from the file. The graphs
-    in it are read as data first: one that holds an operation that is not on
-    the list of what only computes (nothing there touches files, processes,
-    the network or Python) is refused.
+    Nothing is unpickled and no Python code comes from the file. Its graphs
+    are read as data first: a graph with an operation that is not on the list
+    of those that only compute (none of them touches files, processes, the
+    network or Python) is refused.
 
     Args:
         path: a directory or an `.ism` file that `CompiledISM.export` wrote.
@@ -148,7 +149,7 @@ class LoadedISM(Program):
 
     @property
     def engines(self) -> list[Engine]:
-        """None: what was compiled stayed where it was compiled."""
+        """Empty: a loaded program has no compiled engines."""
         return []
 
     @property
@@ -171,6 +172,7 @@ class LoadedISM(Program):
         Raises:
             ArtifactError: a target that exists or cannot be written, or a source that is gone, or another program now.
             UnsupportedError: a format that needs the model.
+            OptionError: an option other than `overwrite`.
         """
         if check_format(format) not in ("savedmodel", "ism"):
             raise UnsupportedError(
@@ -178,6 +180,9 @@ class LoadedISM(Program):
                 expected="savedmodel or ism",
                 got=repr(format),
             )
+        unknown = sorted(set(options) - {"overwrite"})
+        if unknown:
+            raise OptionError("no such option for a loaded program", expected="overwrite", got=", ".join(unknown))
         with new_artifact(Path(path), **options) as scratch:
             source = scratch.folder / "unpacked"
             source.mkdir()
@@ -190,7 +195,7 @@ class LoadedISM(Program):
         return manifest
 
     def __reduce__(self) -> Any:
-        """A loaded program is pickled as its place and its manifest; it is loaded again where it is unpickled."""
+        """A loaded program is pickled as its path and its manifest; unpickling loads it again from that path."""
         return _load_again, (str(self.path), self.manifest.to_json(), self._safe_mode)
 
     def to_keras_layer(self) -> Any:
@@ -203,7 +208,7 @@ class LoadedISM(Program):
 
 
 def _load_again(path: str, manifest: str, safe_mode: bool) -> LoadedISM:
-    """A pickled program from its place.
+    """Load a pickled program again from its path.
 
     Raises:
         ArtifactError: nothing is there any more, or another program.

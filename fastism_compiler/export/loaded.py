@@ -33,7 +33,7 @@ class WholeEngine:
     naive: bool = True
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
-        """Never called: `naive` says so."""
+        """Never called, since `naive` is True."""
         raise UnsupportedError("these ranges were not compiled for", got=self.ranges.describe())
 
 
@@ -48,7 +48,7 @@ class LoadedEngine:
         passes: reference passes, by their sequences.
         loops: loops over tiles, by their sizes.
         overhead: what starting a tile costs, in rows.
-        windows: one None per output, since rows are whole.
+        windows: one None per output, since whole outputs are returned.
         naive: score every mutant whole.
         lanes: parts of a block's tiles that run side by side.
     """
@@ -64,7 +64,7 @@ class LoadedEngine:
     lanes: int = field(default_factory=default_lanes)
 
     def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
-        """The smallest block that holds these sequences, and what costs least for so many jobs of each group."""
+        """The smallest block that holds these sequences, and the loop that costs least for these jobs of each group."""
         block = min(n for n in self.passes if n >= sequences)
         loops = [s for s in self.loops if s.sequences == block]
         return min(loops, key=lambda s: padded_cost(jobs, s.rows, self.overhead))

@@ -65,7 +65,7 @@ class Manifest:
         functions: names of the functions in the artifact.
         details: what only this kind of artifact needs.
         files: sha256 of every payload file by relative path.
-        vocabularies: rows of the Embedding that reads each input (see `InputSpec`); empty in older artifacts.
+        vocabularies: rows of the Embedding that reads each input (see `InputSpec`); empty: not known.
         layout: how callers hand over the sequence (see `InputSpec`); inside the artifact it is `[B, L, C]`.
     """
 

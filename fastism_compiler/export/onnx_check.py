@@ -24,7 +24,7 @@ _ROUNDING, _EPSILONS = 3, 8
 """Against float64, ONNX Runtime may be three times as far off as the model in float32, or eight units in the last place
 of the largest value."""
 _JUDGED = 16
-"""Mutants, those that differ most, that are scored in float64 where more than the tolerance is between them."""
+"""If errors exceed the tolerance, the mutants that differ most are also scored in float64: so many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Case:
         inputs: flat inputs of the model.
         tensors: the same by name, and a scan's replacement: what ONNX Runtime gets.
         expected: what the program says, flat `[*cells, *out]`.
-        jobs: gives the mutant in every cell, which only a doubt asks for.
+        jobs: returns the mutant of every cell; called only if results differ.
         doubtful: whether the model itself had to score some cells, which are NaN in ONNX Runtime.
     """
 
@@ -47,7 +47,7 @@ class _Case:
 
 
 def check_onnx(program: EngineProgram, manifest: Manifest, path: Path, runtime: Any) -> None:
-    """The full checker, then the model in ONNX Runtime against the program.
+    """Run ONNX's full checker, then compare the model in ONNX Runtime with the program.
 
     Args:
         program: the program.
@@ -119,8 +119,8 @@ def _jobs(program: EngineProgram, function: str, x: Array, replacement: Array) -
 def _compare(program: EngineProgram, case: _Case, number: int, name: str, theirs: Array) -> None:
     """Compare one output; NaN marks cells that only the model itself could score, if there are any.
 
-    Deep models round more than 1e-5 of their outputs, the program as ONNX
-    Runtime does: then float64 says whether it is rounding.
+    Deep models round by more than 1e-5 of their outputs, in the program and in
+    ONNX Runtime alike: then float64 decides whether a difference is rounding.
     """
     ours = case.expected[number].astype(np.float64)
     usable = np.isfinite(ours)
@@ -142,7 +142,7 @@ def _compare(program: EngineProgram, case: _Case, number: int, name: str, theirs
 def _judge(program: EngineProgram, case: _Case, number: int, theirs: Array, error: Array) -> tuple[float, float] | None:
     """How far ONNX Runtime is from float64 where it is furthest from the program, and how far it may be.
 
-    None where no float64 is to be had.
+    None if there is no float64 result.
     """
     jobs = case.jobs()
     rows = np.argsort(error.reshape(len(jobs), -1).max(axis=1))[-_JUDGED:]

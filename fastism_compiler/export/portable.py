@@ -1,9 +1,9 @@
 """A program as plain TensorFlow operations, on any number of sequences: what every artifact is made of.
 
 The tile section is the one `emit.program` runs. What differs is the host
-code around it: job lists become index arithmetic inside the graph, buckets
-are put together there, and a row that only the model itself could score has
-nobody to turn to. Its floating outputs are NaN, the mark of a failed cell.
+code around it: job lists become index arithmetic inside the graph, results of
+buckets are merged there, and a row that only the model itself could score is
+not scored again: its floating-point outputs are NaN, the mark of a failed cell.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Portable:
     Args:
         engines: one per bucket of ranges.
         buckets: the range numbers of each.
-        letters: what replacements are spelt in.
+        letters: channels or tokens of replacements.
         sequence: position of the mutated input among the flat inputs.
         naive_rows: whole mutants per step, where the model itself is faster.
         jit: the operations will be compiled by XLA.
@@ -71,7 +71,7 @@ class Portable:
         return [y[:, :, 0] for y in self._scores(inputs, replacement[None])]
 
     def saturate(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Every letter in every range, which are of width 1: `[B, R, C, *out]` per output."""
+        """Every letter in every range (of width 1): `[B, R, C, *out]` per output."""
         alone = self.letters.alone(inputs[self.sequence].dtype.as_numpy_dtype)
         return self._scores(inputs, tf.constant(alone[:, None]))
 
@@ -126,7 +126,7 @@ class Portable:
         return tf.transpose(y, [2, 0, 1, *range(3, len(y.shape))])
 
     def _window_tile(self, engine: Engine, reference: Reference) -> Tile:
-        """Rows by the tile section; those whose numbers do not stand are NaN."""
+        """Rows by the tile section; those whose results cannot be trusted are NaN."""
 
         def tile(rows: Rows, replacement: Tensor) -> list[Tensor]:
             scores = reference.score(rows, replacement, engine.letters.numbers)

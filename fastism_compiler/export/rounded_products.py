@@ -1,8 +1,8 @@
 """Products whose operands were rounded to TensorFloat-32, marked as such in a StableHLO module.
 
 TensorFlow gives every product of a program the same precision, the highest
-where the reference pass must be strict. An operand that has no more digits
-than the tensor cores read loses none there, so these products may run on them.
+where the reference pass must be strict. An operand with no more digits than tensor
+cores read loses nothing on them, so products of such operands may run there.
 """
 
 from __future__ import annotations

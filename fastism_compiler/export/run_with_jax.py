@@ -1,5 +1,7 @@
 """Runs this program with JAX alone: `python run_with_jax.py x.npy` saturates.
 
+A program whose change ranges are wider than one position has no saturation; it then scores the sequences themselves.
+
     from run_with_jax import Program
     program = Program("path/to/this/folder")
     scores = program("scan", x=x, replacement=np.zeros((1, 4), "float32"))  # {output: [B, R, *out]}
@@ -59,5 +61,7 @@ class Program:
 
 
 if __name__ == "__main__":
-    for output, scores in Program(Path(__file__).parent)("saturate", x=np.load(sys.argv[1])).items():
-        print(output, scores.shape)
+    program, x = Program(Path(__file__).parent), np.load(sys.argv[1])
+    name = "saturate" if "saturate" in program.manifest["details"]["modules"] else "reference"
+    for output, scores in program(name, x=x).items():
+        print(name, output, scores.shape)

@@ -118,7 +118,7 @@ def signature(name: str, manifest: Manifest, batch: int | None = None) -> dict[s
 
 
 def _add_blocks(module: tf.Module, program: EngineProgram) -> dict[str, Any]:
-    """Hang the parts of every engine's program on the module; say where they are."""
+    """Attach the parts of every engine's program to the module; return their names and sizes."""
     engines = []
     for number, (engine, members) in enumerate(zip(program.engines, program.buckets, strict=True)):
         details: dict[str, Any] = {

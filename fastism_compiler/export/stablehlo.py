@@ -76,7 +76,7 @@ def _check(program: EngineProgram, batch_size: int) -> None:
     whole("batch_size", batch_size, 1)
     if any(node.type.dtype == "float64" for node in program.engines[0].graph):
         raise UnsupportedError(
-            "float64 is kept from XLA, whose float64 code is wrong on CPU", expected="a float32 model, or savedmodel"
+            "float64 is not exported: XLA's float64 code is wrong on CPUs", expected="a float32 model, or savedmodel"
         )
 
 
@@ -110,7 +110,7 @@ _BOOLEANS = re.compile(r'dense<"0x([0-9A-Fa-f]+)">( : tensor<([0-9x]+)xi1>)')
 
 
 def _spelled_out(text: str) -> str:
-    """A module with long boolean constants as lists: of hexadecimals, some versions read eight to a byte, some one."""
+    """A module with boolean constants as lists: from hexadecimals, some versions read 8 per byte, some 1."""
 
     def spell(match: re.Match[str]) -> str:
         data = np.frombuffer(bytes.fromhex(match[1]), np.uint8)

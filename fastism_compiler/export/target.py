@@ -40,7 +40,7 @@ class Scratch:
     Attributes:
         folder: anything may be written here; it goes away.
         artifact: what lies here, a file or a directory, becomes the target.
-        data: what lies here becomes a file beside the target, called as this is.
+        data: what lies here becomes a file of this name beside the target.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ def new_artifact(path: Path, *, overwrite: bool = False, with_data: bool = False
 
     Args:
         path: the target.
-        overwrite: it may be replaced.
+        overwrite: the target may be replaced.
         with_data: a file `<path>.data` belongs to it as well, where there is one.
 
     Raises:

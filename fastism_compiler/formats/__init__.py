@@ -33,11 +33,11 @@ class Format:
     Attributes:
         write: `(store, path, track)` writes a new file, or a folder with `files`; the track is an output, with an
             index where it has axes.
-        check: `(store, path)` reads it back, and raises OSError where it is not whole; None: `write` does.
-        size: `(store, track)`: bytes that it takes at least. None: not known before.
+        check: `(store, path)` reads it back, and raises OSError if it is not whole; None: `write` has checked it.
+        size: `(store, track)`: least number of bytes that the file takes; None: not known in advance.
         files: names of the files, where the result is a folder.
         apart: whether the library may crash, so that a child process writes.
-        single: it holds one number per cell, so that every number of every output is a file of its own.
+        single: whether it holds one number per cell, so that every number of every output needs its own file.
     """
 
     write: Callable[[Source, Path, str | None], None]
@@ -88,17 +88,17 @@ def convert(
 
     Args:
         store: of a scan, or of variants.
-        output: the file (modisco: the folder) to write; an older one is replaced that is as its manifest says.
+        output: the file (modisco: the folder) to write; one that matches the manifest beside it is replaced.
         to: `hdf5` (as basenji_sat_bed), `modisco`, `bigwig` or `bedgraph` (importance per
             position), `tsv`, or, for variants, `vcf`.
         track: which output (`head`, or `head:3` where it has axes); formats that hold
             one number per cell need one where the store has several.
-        overwrite: replace what no conversion has written, or what was changed since, too.
+        overwrite: also replace what no conversion has written, or what was changed since.
 
     Raises:
         OptionError: an unknown format or track, a format that cannot hold this store, or
             an output that exists and is not as the manifest beside it says.
-        StoreError: a store that is none, is not complete, or is damaged.
+        StoreError: no store, one that is not complete, or a damaged one.
         RunError: the output cannot be written.
     """
     form, path = _form(to), path_argument("output", output)
@@ -114,8 +114,8 @@ def convert(
             _SHA256: {name: sha256(partial / name) for name in form.files} or {path.name: sha256(partial)},
             _BEFORE: {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)},
         }
-        # The manifest comes first: after a kill in between, the next run knows the target for its own, and the digest
-        # says that an older file there is not this one.
+        # The manifest comes first: if the process is killed in between, the next run still recognises an older file
+        # as its own, by its digest.
         write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, **digests})
         put_in_place(partial, path)
 
@@ -190,16 +190,16 @@ def check_target(path: Path, to: str, *, overwrite: bool = False) -> None:
 
     Raises:
         OptionError: a store, a file for a folder, or a folder for a file; without `overwrite`, a file of the output
-            that exists and is not as the manifest beside it says, or a file that is called like the manifest and is
-            none.
+            that exists and is not as the manifest beside it says, or another file that has the
+            name of the manifest.
     """
     files = FORMATS[to].files
     if (path / META).exists():
         raise OptionError("the output is a store", expected="a path of its own", got=str(path))
     if path.is_dir() and not files:
-        raise OptionError("the output is a file", got=f"the folder {path}")
+        raise OptionError("the output is a file, not a folder", got=f"the folder {path}")
     if path.is_file() and files:
-        raise OptionError("the output is a folder", got=f"the file {path}")
+        raise OptionError("the output is a folder, not a file", got=f"the file {path}")
     if overwrite:
         return
     theirs = [p for p in _targets(path, to) if p.exists() and not _is_as_written(path, p)]

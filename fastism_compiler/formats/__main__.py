@@ -38,5 +38,5 @@ def _refused(error: Exception) -> int:
 
 
 if __name__ == "__main__":
-    # without the end of the interpreter, where h5py may crash over a file that it could not write
+    # skip the shutdown of the interpreter, in which h5py may crash after a failed write
     os._exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Writers whose libraries may take a process down: they run in one of their own.
+"""Writers whose libraries may crash the process: they run in a child process.
 
 pyBigWig and h5py can end in a segmentation fault where a disk is full. The
 child is `python -m fastism_compiler.formats FORMAT STORE PATH TRACK`.

@@ -32,7 +32,7 @@ def write_hdf5(source: Source, path: Path, track: str | None) -> None:
     chosen, labels = _datasets(source, track)
     taken = sorted(_TAKEN.intersection(labels))
     if taken:
-        raise OptionError("this HDF5 layout means something else by this name; write one output, as track", got=taken)
+        raise OptionError("this HDF5 layout has another dataset of this name; choose one output, as track", got=taken)
     count, letters = len(positions), len(source.letters)
     with library.File(path, "w") as file:
         seqs = file.create_dataset("seqs", (source.rows, count, letters), "bool")

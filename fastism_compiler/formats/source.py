@@ -79,7 +79,7 @@ class Source:
         return np.asarray(self.group[f"scores/{name}"][rows][cells])
 
     def tracks(self, name: str) -> list[tuple[str, tuple[int, ...]]]:
-        """Every number of an output: what to call it, in the model's numbers, and its index here."""
+        """`(label, index)` of every number of an output; the label has its index in the model's output."""
         return [(name + (f"[{','.join(map(str, n))}]" if n else ""), i) for n, i in self._numbered(name).items()]
 
     @property
@@ -92,8 +92,8 @@ class Source:
         """One number per cell: an output, and an index into its axes.
 
         Args:
-            wanted: `NAME`, or with the model's numbers of it `NAME:3`, of several axes `NAME:3:1` or `NAME:3,1`; or
-                one of the `outputs` of the run, as it was written.
+            wanted: `NAME`, or with an index into the model's output `NAME:3` (several axes: `NAME:3:1` or `NAME:3,1`);
+                or one of the run's `outputs=`, as it was written.
 
         Raises:
             OptionError: no such track, or more than one to choose from.
@@ -142,7 +142,7 @@ class Source:
 
 
 def _asked(output: Output) -> tuple[int, ...] | None:
-    """The numbers in an index, however they are put apart."""
+    """The numbers in an index, whether commas or colons separate them."""
     if output.index is None:
         return None
     return tuple(i for axis in output.index for i in (axis if isinstance(axis, list) else [axis]))

@@ -20,10 +20,10 @@ _Line = tuple[list[Any], tuple[int, ...]]
 
 
 def write_tsv(source: Source, path: Path, track: str | None) -> None:
-    """One file with a header; positions count from 1, and lie on the plus strand with its letters.
+    """One file with a header; positions (from 1) and letters are those of the plus strand.
 
-    A scan has `name chrom pos strand ref alt`, without the letters that are
-    there already; a scan of ranges `name start end` (0-based, in the model's
+    A scan has `name chrom pos strand ref alt`, a line for each alternate
+    letter; a scan of ranges `name start end` (0-based, in the model's
     input); variants `chrom pos id ref alt kind`. Then a column for every
     number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
     (`table_cell`).
@@ -61,7 +61,7 @@ def _mutations(source: Source, rows: slice) -> Iterator[_Line]:
     for row, (chrom, at, strand) in enumerate(source.places(rows, positions)):
         letters, stop = _plus_strand(source.letters, strand), lengths.get(chrom, _NO_END)
         for place, code in enumerate(codes[row]):
-            if not 0 <= at[place] < stop:  # what fills up the end of a chromosome has no place
+            if not 0 <= at[place] < stop:  # padding beyond the end of a chromosome has no position
                 continue
             reference = "N" if code == UNKNOWN else letters[code]
             for letter, alternate in enumerate(letters):

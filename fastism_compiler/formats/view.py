@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
-    """A store of a scan or of variants as an xarray Dataset, read as far as it is used.
+    """A store of a scan or of variants as an xarray Dataset, read lazily.
 
     Each output is a variable `scores_<name>`, its reference `reference_<name>`.
     Scans have the coordinates `position` (in the model's input) and `letter`,
-    or `range_start` and `range_end`; where some numbers of an output were
-    chosen, what the model calls them. A store that is not complete can be
-    looked at too: what is missing is NaN.
+    or `range_start` and `range_end`; outputs that were scored in part, the
+    indices of these parts in the model's output. A store that is not complete
+    can be opened too: what is missing is NaN.
 
     Args:
         path: of the store.
@@ -62,7 +62,7 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
 
 
 def _chosen_numbers(data: xarray.Dataset, attributes: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Along the axes of outputs of which some numbers were chosen: what the model calls them."""
+    """Along the axes of outputs that were scored in part: the indices in the model's output."""
     along = {
         f"{name}_{axis}": numbers
         for name, axes in attributes.get("numbers", {}).items()

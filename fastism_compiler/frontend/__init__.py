@@ -1,1 +1,1 @@
-"""The frontend: Keras models lowered to `ir.Graph`."""
+"""Frontends: Keras, ONNX and TensorFlow models lowered to `ir.Graph`."""

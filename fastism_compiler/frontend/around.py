@@ -1,4 +1,4 @@
-"""`around`: of an output with positions, those near each change alone."""
+"""`around`: select only the output positions near each change."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastism_compiler.ir.ops.rule import DeltaLowering, Moves
 from fastism_compiler.ir.queries import effect_on, rule_of
 
 _STEPS = 5040
-"""Positions further on, where an output is asked again what it depends on: that tells how far each moves. A multiple
-of all small numbers, as positions of an output that was sampled up move several at a time."""
+"""Distance of the two output positions whose letters are compared, which gives the letters per position. A multiple of
+all small numbers, as several neighbouring positions of an upsampled output read the same letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Around:
 
     Attributes:
         reach: positions on either side.
-        stride: letters per position of the output; None: as its position depends on the sequence.
-        offset: the letter that its position 0 stands for, or the first of them; None: as it depends on the sequence.
+        stride: letters per output position; None: derived from what the positions read.
+        offset: first letter that output position 0 stands for; None: derived in the same way.
     """
 
     reach: int
@@ -30,7 +30,7 @@ class Around:
     offset: int | None = None
 
     def on(self, graph: Graph, node: Node) -> Node:
-        """The node that stands for the positions of an output around each change.
+        """Add the node of the output positions around each change.
 
         Raises:
             OptionError: an output without positions, or one whose positions do not follow the letters.
@@ -46,7 +46,7 @@ class Around:
 
 
 def _place(graph: Graph, sequence: Node, output: Node) -> tuple[int, int]:
-    """Letters per position of an output, and the letter in the middle of what its position 0 reads.
+    """Letters per output position, and the first of the letters in the middle of what position 0 reads.
 
     Raises:
         OptionError: its positions do not follow those of the sequence.
@@ -65,7 +65,7 @@ def _place(graph: Graph, sequence: Node, output: Node) -> tuple[int, int]:
 
 
 def _letters_read(graph: Graph, sequence: Node, output: Node, position: int) -> tuple[int, int] | None:
-    """The letters that a position of an output depends on, where each op keeps positions; other ways do not count."""
+    """Letters `[first, stop)` that an output position reads through ops that map positions; None: not determined."""
     reads: dict[Node, dict[int, tuple[int, int]]] = {output: {1: (position, position + 1)}}
     for node in reversed(graph.nodes()):
         for axis, (lo, hi) in reads.get(node, {}).items() if node is not sequence else ():
@@ -83,16 +83,16 @@ def _letters_read(graph: Graph, sequence: Node, output: Node, position: int) -> 
 
 
 def around(reach: int, stride: int | None = None, offset: int | None = None) -> Around:
-    """Of an output with positions, those within `reach` of each change: `outputs={"head": fc.around(50)}`.
+    """Select the output positions within `reach` of each change: `outputs={"head": fc.around(50)}`.
 
     What lies further away is neither computed nor returned. A result has `w + 2 reach` positions, where w is how many
-    the widest change range covers; its first one lies `reach` in front of the change. Positions that the output does
-    not have, or that lie further from a narrower range, are NaN.
+    output positions the widest change range covers; the first lies `reach` before the change. Positions beyond the
+    ends of the output, or further than `reach` from a narrower range, are NaN.
 
     Args:
         reach: positions of the output on either side of the change.
         stride: letters per position of the output (default: what convolutions, pools and crops make of it).
-        offset: the letter that its position 0 stands for, or the first of them (default: the middle of those that it
+        offset: first letter that output position 0 stands for (default: in the middle of the letters that it
             depends on).
 
     Raises:

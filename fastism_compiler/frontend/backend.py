@@ -13,7 +13,7 @@ _OURS = "tensorflow"
 
 
 def check_backend() -> None:
-    """Refuse another backend of Keras than TensorFlow; quick, because Keras is not imported for it.
+    """Refuse Keras backends other than TensorFlow; quick, as Keras is not imported for this.
 
     Raises:
         ModelError: Keras runs, or would run, on another backend.
@@ -28,7 +28,7 @@ def check_backend() -> None:
 
 
 def _backend() -> tuple[str, str]:
-    """The backend, and what says so. The order is that of Keras."""
+    """The backend, and where it is set; looked up in the same order as Keras does."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "backend"):
         return str(keras.backend.backend()), "Keras is imported already"

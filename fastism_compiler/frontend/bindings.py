@@ -33,7 +33,7 @@ class Derived(ABC):
 
     @abstractmethod
     def now(self) -> Any:
-        """The tensor, of the variables as they are."""
+        """The tensor, computed from the current values of the variables."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """The tensor as an array, as variables have it."""
@@ -53,7 +53,7 @@ class Bindings:
     calls: dict[str, KerasCall] = field(default_factory=dict)
 
     def parameter(self, node: Node) -> Any:
-        """The current value of a parameter node; what is no variable becomes a constant of the program."""
+        """The current value of a parameter node, in its dtype; arrays become constants of the program."""
         value = self.parameters[node.attrs["binding"]]
         if isinstance(value, Derived):
             value = value.now()

@@ -23,7 +23,7 @@ class Decline(Exception):  # noqa: N818 (a control signal, never seen by users)
 
 
 class NoRule(Decline):
-    """There is nothing that could cover the use, which is no reason worth telling."""
+    """This way of lowering does not apply; nothing is recorded as the reason."""
 
 
 def _no_rule(operation: Any) -> Rule | None:
@@ -45,12 +45,12 @@ class Builder:
     Attributes:
         graph: the graph that grows.
         bindings: what stands behind its parameters.
-        rule_for: the lowering rule of an operation, for rules that hand on to another; None where there is none.
-        follow: `(function, nest of nodes) -> nest of nodes`: a function of tensors, or a layer, as the operations it is
-            made of; raises Decline. With `symbols_only=True` it is not traced any deeper.
+        rule_for: the lowering rule of an operation, for rules that delegate to another; None where there is none.
+        follow: `(function, nest of nodes) -> nest of nodes`: lowers a function of tensors, or a layer, operation by
+            operation; raises Decline. With `symbols_only=True`, only by symbolic Keras tensors, not by TensorFlow.
         bind: `function -> name`: keeps a function of tensors for an op that calls it as it is.
         layer: name of the layer that nodes are added for.
-        captured: tensors among the operands that were computed before, and are constants now.
+        captured: number of operands that were tensors computed during tracing, now constants.
     """
 
     graph: Graph

@@ -1,4 +1,4 @@
-"""Graphs are followed with two fixed numbers of sequences: all shapes are known, and what depends on them differs."""
+"""Graphs are traced for two fixed numbers of sequences: all shapes are known; what depends on the number differs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 SEQUENCES = 13, 17
-"""What comes from the number of sequences is different with each; small, as constants are as large."""
+"""The two numbers of sequences; small, because constants that depend on the number grow with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Varying:
 
     @property
     def once(self) -> Any:
-        """Where it holds the same for each sequence: that, for one; it is spread where it meets others. Else None."""
+        """Its value for one sequence (leading axis 1, to broadcast) if it is the same for every sequence; else None."""
         a, b = self.pair
         if not (a.ndim and b.ndim and (len(a), len(b)) == SEQUENCES):
             return None
@@ -32,5 +32,5 @@ class Varying:
 
 
 def common(a: Any, b: Any) -> Any:
-    """One constant where both are the same."""
+    """One constant if both are equal, else a `Varying`."""
     return a if np.array_equal(a, b, equal_nan=a.dtype.kind == "f") else Varying((a, b))

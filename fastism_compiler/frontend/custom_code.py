@@ -1,4 +1,4 @@
-"""The user's own classes, named on a command line or in settings: modules to import, and classes by where they are."""
+"""The user's own classes, named on a command line or in settings: modules to import, and `NAME=MODULE:CLASS`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastism_compiler.ir.errors import OptionError
 
 
 def load_custom(imports: Sequence[str], custom: Sequence[str]) -> dict[str, Any]:
-    """Import what a user named; the custom objects to load a model file with.
+    """Import what a user named, and return the custom objects to load a model file with, by name.
 
     Modules are looked for where Python looks, and after that in the current folder.
 
@@ -22,7 +22,7 @@ def load_custom(imports: Sequence[str], custom: Sequence[str]) -> dict[str, Any]
         custom: `NAME=MODULE:CLASS`: what a model file calls NAME is CLASS of MODULE.
 
     Raises:
-        OptionError: a module that cannot be imported, a class that it does not have, or another form.
+        OptionError: a module that cannot be imported, a class that it does not have, or text of another form.
     """
     for name in imports:
         _imported(name, "--import")
@@ -33,7 +33,7 @@ def _custom_object(text: str) -> tuple[str, Any]:
     name, _, place = text.partition("=")
     module, _, path = place.partition(":")
     if not (name and module and path):
-        raise OptionError("--custom has another form", expected="NAME=MODULE:CLASS", got=repr(text))
+        raise OptionError("--custom needs a name, a module and a class", expected="NAME=MODULE:CLASS", got=repr(text))
     found: Any = _imported(module, "--custom")
     for part in path.split("."):
         if not hasattr(found, part):

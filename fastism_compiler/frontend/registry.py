@@ -10,8 +10,8 @@ from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.source import Frontend, ModelInterface, ReadOptions, SourceModel
 from fastism_compiler.host.process import check_process
 
-# Named, and imported with the first model that is read: a framework takes seconds to load, and must not come with the
-# package. Keras stands last, as it takes every path.
+# Names only: the modules are imported with the first model that is read, as a framework takes seconds to load. Keras
+# comes last, as it accepts every path.
 FRONTENDS: tuple[str, ...] = (
     "fastism_compiler.frontend.onnx.frontend",
     "fastism_compiler.frontend.tensorflow.frontend",
@@ -24,7 +24,7 @@ def read_model(model: Any, options: ReadOptions | None = None) -> SourceModel:
     """A model, or the model in a file, as the compiler takes it.
 
     Raises:
-        ModelError: nothing that a frontend reads; another backend of Keras than TensorFlow.
+        ModelError: not a model that a frontend reads; a Keras backend other than TensorFlow.
         UnsupportedError: a forked child of a process with TensorFlow.
         FastISMError: as `Frontend.read`.
     """
@@ -35,7 +35,8 @@ def describe_model(model: Any, options: ReadOptions | None = None) -> ModelInter
     """What a model takes and returns.
 
     Raises:
-        ModelError: nothing that a frontend reads; another backend of Keras than TensorFlow.
+        ModelError: not a model that a frontend reads; a Keras backend other than TensorFlow.
+        UnsupportedError: a forked child of a process with TensorFlow.
         FastISMError: as `Frontend.describe`.
     """
     return _frontend_for(model).describe(model, options or ReadOptions())

@@ -19,7 +19,7 @@ from fastism_compiler.results.frames import Frame
 
 
 class Packer(Protocol):
-    """What becomes of a model's flat outputs.
+    """Selects and reduces a model's flat outputs, and packs the results.
 
     Attributes:
         nest: the nest of the results, around their numbers in flat order.
@@ -45,11 +45,11 @@ class Packer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What is left to do with the outputs of a narrowed graph; called with them, flat, leading axis rows.
+    """What is left to do with the outputs of a narrowed graph; called with them as a flat list, rows on the first axis.
 
     Attributes:
         indices: what to pick of each output; None: all of it.
-        reduce: of what was picked, flat; None: nothing.
+        reduce: applied to the picked outputs, flat; None: nothing.
     """
 
     indices: tuple[Any, ...]
@@ -57,7 +57,7 @@ class Remainder:
 
     @property
     def nothing(self) -> bool:
-        """The graph's outputs are the results."""
+        """Whether nothing is left: the graph's outputs are the results."""
         return self.reduce is None and all(index is None for index in self.indices)
 
     def __call__(self, flat: list[Any]) -> list[Any]:
@@ -86,10 +86,10 @@ class Selection:
         source: the model.
         outputs: `{key: index}`; key is a dict key, an output-layer name or a
             number, index a numpy index into `*out` (None: all of it).
-        reduce: callable on the selected outputs (same nest, leading axis rows).
+        reduce: callable on the selected outputs (same nest, rows on the first axis).
 
     Attributes:
-        nest, samples, names: of the results, as in `Packer`.
+        nest, samples, names, frames: of the results, as in `Packer`.
 
     Raises:
         OptionError: an output that the model does not have, or an index that does not fit it.
@@ -129,7 +129,7 @@ class Selection:
 
         Args:
             source: the model.
-            cover: letters of the widest change range, which frames are as wide as.
+            cover: width of the widest change range, in letters; it sets the width of frames.
         """
         graph = source.graph.copy()
         narrowed = [_narrow(graph, graph.outputs[i], index) for i, index in self._chosen]
@@ -201,10 +201,10 @@ def _on_flat(reduce: Callable[[Any], Any], nest: Any) -> FlatFunction:
 
 
 def _tried(reduce: Callable[[Any], Any], outputs: Any) -> Any:
-    """What a user's function makes of some outputs, and that TensorFlow can trace it.
+    """The result of a user's function on some outputs, once TensorFlow has traced it.
 
     Raises:
-        OptionError: it fails, whatever it raises.
+        OptionError: the function raised anything.
     """
     try:
         tf.function(reduce, autograph=False).get_concrete_function(outputs)
@@ -219,13 +219,13 @@ def _tried(reduce: Callable[[Any], Any], outputs: Any) -> Any:
 
 
 def _check_lists(index: Any) -> None:
-    """Two lists would be taken pairwise by numpy, crosswise here: neither is a good guess."""
+    """Refuse an index of two lists: numpy would pair them, `_index` would combine each with each."""
     if sum(isinstance(item, list | np.ndarray) for item in _items(index)) > 1:
-        raise OptionError("an output index may hold one list", expected="slices and integers beside it", got=index)
+        raise OptionError("an output index may hold one list only", expected="slices or integers otherwise", got=index)
 
 
 def _items(index: Any) -> tuple[Any, ...]:
-    """One integer, slice or list per axis from 1 on; nothing of an output around the change, which comes whole."""
+    """One integer, slice or list per axis, from axis 1; empty for None and `Around`, which are not indexed here."""
     if index is None or isinstance(index, Around):
         return ()
     return index if isinstance(index, tuple) else (index,)
@@ -249,7 +249,7 @@ def _picked(item: Any, extent: int) -> Any:
 
 
 def _narrow(graph: Graph, node: Node, index: Any) -> tuple[Node, Any]:
-    """Slice `node` to the hull of what `index` picks; the index that is left (None: all of it)."""
+    """Slice `node` to the hull of what `index` picks; also the index that remains to apply (None: nothing)."""
     if isinstance(index, Around):
         return index.on(graph, node), None
     left: list[Any] = []

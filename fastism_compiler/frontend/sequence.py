@@ -1,4 +1,4 @@
-"""Which input of a model is the sequence, and how it lies in it: the same questions for every framework."""
+"""Which input of a model is the sequence, and how its axes are laid out: the same for every framework."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastism_compiler.mutations.layout import find_layout
 from fastism_compiler.mutations.letters import vocabularies, vocabulary
 
 CONSTANT_WEIGHTS = "weights are constants of the program: a model that is trained further has to be compiled again"
-"""What plans say of models whose framework is not asked for its weights."""
+"""Note in the plans of models whose weights are read once (ONNX, SavedModel)."""
 
 
 def find_input(names: Sequence[str], seq_input: int | str, keys: Sequence[str] = ()) -> int:
@@ -24,7 +24,7 @@ def find_input(names: Sequence[str], seq_input: int | str, keys: Sequence[str] =
     Args:
         names: of the inputs, in order.
         seq_input: a position, a name, or a key.
-        keys: of a model that takes a dict, in the same order.
+        keys: of a model that takes a dict, in the same order; with several keys, a position is refused.
 
     Raises:
         InputError: no input of that name or number.
@@ -46,8 +46,8 @@ def input_type(name: str, shape: Sequence[int | None], dtype: str, length: int |
     Args:
         name: of the input.
         shape: without the batch axis.
-        dtype: as programs compute in it.
-        length: of the sequence, where this is it.
+        dtype: that programs compute in.
+        length: of the sequence, if this input is the sequence; fills in the one open axis.
 
     Raises:
         UnsupportedError: an extent that stays open.
@@ -77,8 +77,8 @@ def input_spec(
         keys: of a model that takes a dict.
 
     Raises:
-        InputError: a sequence that is neither tokens nor has one axis of positions and one of letters, or of booleans.
-        OptionError: a length that is none, or another than the model's own.
+        InputError: a sequence that is neither tokens nor has one axis of positions and one of letters; a boolean one.
+        OptionError: an invalid length, or one other than the model's own.
     """
     known, sequence = list(types), types[position]
     layout = find_layout([sequence.extent(axis) for axis in range(1, sequence.rank)], options.letters)
@@ -95,12 +95,12 @@ def input_spec(
 
 
 def with_tokens(inputs: InputSpec, graph: Graph, rows: int | None = None) -> InputSpec:
-    """What a model takes, with the tokens that its graph reads.
+    """What a model takes, completed with the vocabulary sizes found in its graph.
 
     Args:
         inputs: of the model.
         graph: the model, lowered.
-        rows: of its smallest embedding that the graph does not show; None: there is none.
+        rows: of the model's smallest embedding, used where the graph shows none; None: the model has none.
     """
     known = replace(inputs, vocabularies=vocabularies(graph, rows))
     if known.types[known.sequence].rank != 2:
@@ -109,7 +109,7 @@ def with_tokens(inputs: InputSpec, graph: Graph, rows: int | None = None) -> Inp
 
 
 def layout_notes(inputs: InputSpec, letters: int | None) -> list[str]:
-    """How the axes of the sequence were understood, where neither the alphabet nor `channels=` makes that plain."""
+    """Notes on how the axes of the sequence were read: a layout other than `[B, L, C]`, or a guess."""
     if inputs.layout is not None:
         return [f"sequences are {inputs.layout}, as the model takes them"]
     type_ = inputs.types[inputs.sequence]
@@ -120,7 +120,7 @@ def layout_notes(inputs: InputSpec, letters: int | None) -> list[str]:
         return []
     return [
         f"the sequence was taken for {length} positions of {channels} channels; "
-        "if its letters come first, alphabet= with as many letters says so"
+        "if its letters come first, pass alphabet= with as many letters as channels"
     ]
 
 
@@ -133,7 +133,7 @@ def add_inputs(graph: Graph, inputs: InputSpec) -> None:
 
 
 def as_taken(builder: Builder, inputs: InputSpec) -> list[Node]:
-    """The inputs of a graph, the sequence `[B, L, C]` in the layout that the model takes."""
+    """The inputs of a graph, the sequence rearranged from `[B, L, C]` to the model's own layout."""
     nodes, layout = list(builder.graph.inputs), inputs.layout
     if layout is not None:
         sequence = nodes[inputs.sequence]

@@ -1,6 +1,6 @@
 """What a frontend hands over to the compiler: a model as a graph, and what only the model itself can do.
 
-Nothing behind this file knows which framework a model was written in. A
+Nothing after the frontends knows which framework a model was written in. A
 frontend is a folder with a subclass of `Frontend`, and one line in
 `frontend/registry.py`.
 """
@@ -51,10 +51,10 @@ class Origin(ABC):
 
     @abstractmethod
     def oracle(self, rows: int, *, jit: bool = False) -> WholeScorer:
-        """The model itself on whole sequences: naive ISM, and the judge of what was compiled.
+        """The model itself on whole sequences: naive ISM, and what programs are verified against.
 
         Args:
-            rows: most sequences per call.
+            rows: maximum number of sequences per call.
             jit: compile it with XLA.
         """
 
@@ -62,9 +62,9 @@ class Origin(ABC):
         """Append a user's function of the outputs to a graph of this model.
 
         Args:
-            graph: it may be left with unused nodes where None is returned.
-            bindings: takes what the function reads.
-            function: of the flat outputs of `graph`, leading axis rows.
+            graph: changed; where None is returned, unused nodes may stay in it.
+            bindings: changed; gets the variables and constants that the function reads.
+            function: of the flat outputs of `graph`, rows on the first axis.
 
         Returns:
             The nodes of its results; None if it cannot be traced, or is made of operations without a rule.
@@ -76,26 +76,26 @@ class Origin(ABC):
         return []
 
     def weights_as(self, weights: Sequence[Weight], values: Sequence[Any]) -> AbstractContextManager[Any]:
-        """Inside, whoever reads one of `weights` gets the given tensor: parameters of the graph, and opaque calls."""
+        """A context in which graph parameters and opaque calls read `values` in place of `weights`."""
         return nullcontext()
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """What programs rest on besides the values of weights, by name of the layer; empty where nothing can change."""
+        """What programs depend on besides the values of weights, by layer name; empty where nothing can change."""
         return {}
 
     def rehearse(self) -> None:  # noqa: B027 (most frameworks have nothing to do)
-        """Let calls of the model write what they write in attributes of a user's own layers, if there are such."""
+        """Trace the model once if it has custom layers, so that attributes which their calls write are written."""
 
     def steady(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Of fingerprints before and after the model was used: what its use does not change."""
+        """The part of two fingerprints, from before and after the model was used, that its use does not change."""
         return one
 
     def changed(self, before: Mapping[str, Any]) -> list[str]:
-        """Names of the layers that compute something else than when this fingerprint was taken."""
+        """Names of the layers that were changed since the fingerprint `before` was taken."""
         return []
 
     def configuration(self) -> str | None:
-        """The model's configuration as text, for its digest; None where the graph has to stand for it."""
+        """The model's configuration as text, for its digest; None: the graph is digested instead."""
         return None
 
 
@@ -108,7 +108,7 @@ class ReadOptions:
         length: sequence length where the model leaves it open.
         custom_objects: for loading a model from a path.
         safe_mode: refuse code in a model file.
-        letters: of the alphabet, which tell an axis of letters from one of positions; None: positions come first.
+        letters: size of the alphabet, which tells the axis of letters from that of positions; None: positions first.
     """
 
     seq_input: int | str = 0
@@ -123,14 +123,14 @@ class ModelInterface:
     """What a model takes and returns.
 
     Attributes:
-        model: what was read, loaded; for code of the same framework alone.
+        model: the loaded model; only code of the same framework may use it.
         name: of the model; letters, digits and underscores.
         inputs: what it takes.
         nest: how it returns its outputs: lists, tuples and dicts around their numbers in flat order.
-        output_names: flat.
-        output_dtypes: flat, as the model returns them.
+        output_names: in flat order.
+        output_dtypes: in flat order, as the model returns them.
         origin: what only the model itself can do.
-        sha256: of the bytes of the file that was read; empty where there was none, or the frontend does not say.
+        sha256: of what was read (a Keras file, the files of a SavedModel, an ONNX model's content); else empty.
     """
 
     model: Any
@@ -173,12 +173,13 @@ class Frontend(ABC):
             ModelError: an unreadable file, or a model without a graph that can be traced.
             UnsupportedError: a construct that cannot be compiled, by name.
             InputError: a `seq_input` that the model does not have, or that is no sequence.
+            OptionError: a `length` that is invalid, or not the model's own.
         """
 
     def describe(self, model: Any, options: ReadOptions) -> ModelInterface:
-        """What the model takes and returns; a frontend that needs no graph for it also describes what it cannot lower.
+        """What the model takes and returns; where this needs no graph, also of a model that cannot be lowered.
 
         Raises:
-            ModelError, InputError: as `read`.
+            FastISMError: as `read`.
         """
         return self.read(model, options)

@@ -1,1 +1,1 @@
-"""Genomic files: sequences, genomes, regions and variants, read strictly, by file name and line number."""
+"""Genomic files (sequences, genomes, regions, variants), read strictly; errors name the file and the line."""

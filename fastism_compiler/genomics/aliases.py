@@ -1,4 +1,4 @@
-"""Other names of chromosomes: `chr1` is `1`, `chrM` is `MT`; or what a file of two columns says."""
+"""Other names of chromosomes: `chr1` is `1`, `chrM` is `MT`, or as a file of two columns says."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ def spellings(name: str) -> list[str]:
 
 
 def aliases_of(names: Iterable[str], option: str | None) -> dict[str, str]:
-    """Other names of a genome's chromosomes, each with the name that the genome has for it.
+    """Other names of a genome's chromosomes, mapped to the genome's own names.
 
     Args:
-        names: of the genome.
+        names: of the chromosomes, in the genome.
         option: None: none; `auto`: the common spellings; else a file with a pair of names in each line, one of them
-            the genome's, between tabs or spaces.
+            the genome's, between tabs or spaces. Pairs without a name of the genome are skipped.
 
     Raises:
-        FileError: a file that cannot be read, a line of other than two names, one that holds no name of the genome, or
-            a name given to two chromosomes.
+        FileError: a file that cannot be read, a line of other than two names, or a name given to two chromosomes.
     """
     known = list(names)
     if option is None:
@@ -44,7 +43,7 @@ def aliases_of(names: Iterable[str], option: str | None) -> dict[str, str]:
             for further, spelt in enumerate(spellings(name)):
                 if spelt not in known:
                     claims.setdefault(spelt, []).append((min(further, 1), name))
-        # the same letters with or without the prefix come before M for MT; what two names may mean, neither does
+        # adding or dropping the prefix ranks before M for MT; a spelling that would fit two names is dropped
         nearest = {spelt: [n for rank, n in found if rank == min(found)[0]] for spelt, found in claims.items()}
         return {spelt: names[0] for spelt, names in nearest.items() if len(names) == 1}
     return _read(Path(option), set(known))

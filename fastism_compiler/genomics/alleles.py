@@ -42,9 +42,9 @@ def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusal
     """The variants of a file with their windows.
 
     The window starts `length // 2` bases before the variant's first base. The
-    alternate window begins with the same bases; behind the alternate allele
-    it goes on with the genome behind the reference allele, as far as the
-    model's length reaches. So nothing in front of a variant is moved.
+    alternate window begins with the same bases; after the alternate allele
+    it continues with the genome after the reference allele, up to the model's
+    length. So the bases before a variant are never shifted.
 
     Args:
         path: VCF, BCF or tab-separated (see `read_variants`).
@@ -68,7 +68,7 @@ def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusal
 
 
 def _check_assembly(contigs: Mapping[str, int], windows: Windows, refuse: Refusals) -> None:
-    """Warn where the file was made with another assembly, whose bases may be the same by chance."""
+    """Warn if the header gives other chromosome lengths: reference alleles may match another assembly by chance."""
     lengths = windows.genome.lengths
     other = [name for name, length in contigs.items() if lengths.get(name, length) != length]
     if other:
@@ -92,7 +92,7 @@ def place(variant: Variant, windows: Windows) -> Alleles:
     if offset + len(variant.alt) > length:
         raise FileError(
             path,
-            "an allele is longer than what the model sees behind it",
+            "an allele is longer than what the model sees from its start on",
             line=variant.line,
             expected=f"at most {length - offset}",
             got=len(variant.alt),

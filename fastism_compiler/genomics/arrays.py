@@ -24,7 +24,7 @@ class OtherInput(NamedTuple):
     Attributes:
         shape: per sequence.
         dtype: what its numbers are kept in.
-        tokens: rows of the Embedding that reads it; None: any number will do.
+        tokens: rows of the Embedding that reads it; None: any number is allowed.
     """
 
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ def read_arrays(
     Args:
         path: npy, or npz: one array, or one for each input by its name.
         encoding: the model's letters and length.
-        refuse: called with each sequence that is not one-hot.
+        refuse: called with the error of each sequence that cannot be used.
         sequence: name of the sequence input.
         others: the other inputs, by name.
 
@@ -64,7 +64,7 @@ def read_arrays(
             that an input cannot hold or has no token for.
     """
     with opened(path) as source:
-        with source.read():  # hashed; numpy and zipfile read it in an order of their own
+        with source.read():  # only hashed here; numpy and zipfile read it in another order
             pass
         yield from _records(source, encoding, refuse, sequence, others)
         source.check_unchanged()
@@ -121,7 +121,7 @@ def _check_shape(path: Source, name: str, head: Head, shape: tuple[int, ...]) ->
 
 
 def _lost(values: Array, other: OtherInput) -> Array:
-    """Those of some finite numbers that an input does not hold, or has no token for."""
+    """The values (all finite) that the dtype of an input cannot hold, or that are no token."""
     kind, wide = np.dtype(other.dtype).kind, values.astype(np.float64) if values.dtype.kind == "f" else values
     held = np.ones(values.shape, bool)
     if kind in "iu":
@@ -150,7 +150,7 @@ def _fault(
             tokens = "" if other.tokens is None else f", tokens 0 .. {other.tokens - 1}"
             return FileError(
                 path,
-                "an input of the model holds other numbers",
+                "an input of the model cannot hold a number",
                 line=f"[{i}] {name}",
                 expected=f"{other.dtype}{tokens}",
                 got=lost[0],

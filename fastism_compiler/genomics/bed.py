@@ -16,7 +16,7 @@ _HEADERS = ("track", "browser")
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A half-open, 0-based stretch `[start, end)` of a chromosome, and the line it stands on."""
+    """A half-open, 0-based range `[start, end)` of a chromosome, and its line in the file (from 1)."""
 
     chrom: str
     start: int
@@ -27,15 +27,15 @@ class Region:
 
 
 def read_bed(path: str | os.PathLike[str], refuse: Refusals) -> Iterator[Region]:
-    """The regions of a BED file; a region without a name is called `chrom:start-end`.
+    """The regions of a BED file; without a name it is called `chrom:start-end`, without a strand it is on `+`.
 
     Args:
         path: the file.
         refuse: called with each line that is no region.
 
     Raises:
-        FileError: a file that cannot be read or holds no line; and, unless
-            lines may be skipped, one that is no region.
+        FileError: a file that cannot be read or holds no region; and, unless
+            lines may be skipped, a line that is no region.
     """
     seen = False
     for number, line in read_lines(path):

@@ -31,7 +31,7 @@ class Encoding:
 
     @property
     def takes_unknown(self) -> bool:
-        """Whether an unknown letter can be told to the model."""
+        """Whether the model's input can express an unknown letter."""
         return not self.tokens or self.unknown_token is not None
 
     def encode(self, codes: Codes) -> npt.NDArray[Any]:

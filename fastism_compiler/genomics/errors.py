@@ -1,4 +1,4 @@
-"""Refusals of what stands in a file, and the choice between stopping at them and counting them."""
+"""Errors in the content of files, and the choice between stopping at them and counting them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from fastism_compiler.errors import InputError
 
 _IN_MEMORY = 1 << 20
-"""Bytes of the table of what was left out that are held in memory."""
+"""Up to so many bytes, the table of records left out is kept in memory."""
 _LONGEST = 200
-"""Characters of what a file holds that a message shows."""
+"""Characters of a file that a message quotes at most."""
 
 
 class FileError(InputError):
@@ -23,7 +23,7 @@ class FileError(InputError):
         rule: the rule that was broken.
         line: 1-based line (or a record such as `[3]`), if the fault has a place.
         expected: what the rule asks for.
-        got: what stands there.
+        got: what the file holds there.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class FileError(InputError):
 
 
 def _shortened(got: Any) -> Any:
-    """A file can hold very long texts where a short one is wanted."""
+    """`got`, or its first characters: a file may hold a very long text."""
     text = "" if got is None else str(got)
     return got if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 

@@ -37,7 +37,7 @@ def read_fasta(
         path: the file.
         encoding: the model's letters and length.
         refuse: called with each record that cannot be scored.
-        pad: put shorter records in the middle of unknown letters.
+        pad: centre shorter records, with unknown letters on both sides.
 
     Raises:
         FileError: a file that is no FASTA, or holds no record; and, unless

@@ -25,7 +25,7 @@ def index_number(text: str) -> int | None:
 
 
 def check_name(path: str | os.PathLike[str], line: int | str, name: str) -> str:
-    """A name, which has no character that moves the cursor, colours a terminal or ends a line.
+    """Return a name, unless it has a character that moves the cursor, colours a terminal or ends a line.
 
     Raises:
         FileError: it has one.
@@ -38,7 +38,7 @@ def check_name(path: str | os.PathLike[str], line: int | str, name: str) -> str:
 
 
 def table_cell(value: Any) -> str:
-    """A value for a tab-separated file: a text has an apostrophe in front where a spreadsheet would run it.
+    """A value for a tab-separated file; a text that a spreadsheet would run as a formula gets an apostrophe in front.
 
     Numbers stay as they are, and so does a `+` or `-` alone (a strand).
     """

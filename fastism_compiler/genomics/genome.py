@@ -17,7 +17,7 @@ from fastism_compiler.genomics.sources import GZIP, opened
 from fastism_compiler.genomics.text import read_lines
 
 _HEADER = 1 << 16
-"""Bytes that hold most headers; of longer ones, the name is not looked at."""
+"""Bytes that are read to find a header; the name in a longer header is not checked."""
 _ENDS = 5
 """Bytes that hold the ends of a chromosome's last line and of a blank line, and the next header's first."""
 _NO_INDEX = "not an index of this genome; remove it, and it is made again"
@@ -26,14 +26,14 @@ _NO_INDEX = "not an index of this genome; remove it, and it is made again"
 class Genome:
     """A FASTA file with random access.
 
-    Its index is made beside it on first use, and again when it is older; in a temporary folder where that cannot be.
+    Unless a newer index is there, one is made beside it, or in a temporary folder if its own folder is read-only.
 
     Args:
-        path: plain or bgzip FASTA; a source that is open stays so.
+        path: plain or bgzip FASTA, or an open `Source`, which is not closed.
         aliases: other names of its chromosomes (see `aliases_of`).
 
     Attributes:
-        lengths: bases of each chromosome, by every name that it has.
+        lengths: bases of each chromosome, by its name and its aliases.
 
     Raises:
         FileError: a missing, damaged or gzipped (not bgzipped) file, or an index that was made for another.

@@ -1,7 +1,7 @@
 """Whether a genome can be read by region: every line of a chromosome but its last has the same length.
 
-pyfaidx lets some genomes pass of which it then reads other letters, and says nothing of use about others. So the lines
-are looked at here before it makes its index, once per genome.
+pyfaidx accepts some genomes whose letters it then reads wrongly, and its errors about others do not help. So the lines
+are checked here, once per genome, before pyfaidx makes its index.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class _Chromosome:
 
     Attributes:
         path: of the genome.
-        size: bytes of its first line.
-        end: of that line.
-        last: the line that has to be its last: a shorter one.
-        blank: the line that has to be its last: a blank one.
+        size: bytes of its first line, with the line ending.
+        end: the line ending.
+        last: number of the shorter line that has to be its last; 0: none so far.
+        blank: number of the blank line that has to end it; 0: none so far.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class _Chromosome:
         """One more line.
 
         Raises:
-            FileError: it does not fit to those before.
+            FileError: it does not fit the lines before.
         """
         if not (self.last or self.blank) and raw.endswith(self.end) and len(raw) == self.size > len(self.end):
             return

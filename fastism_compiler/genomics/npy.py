@@ -1,4 +1,4 @@
-"""npy and npz files: what their arrays are is read and checked before any memory is taken for them."""
+"""npy and npz files: the headers of arrays are read and checked before memory is allocated for them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_heads(source: Source) -> dict[str, Head]:
 
 
 def load_arrays(source: Source, names: Sequence[str]) -> list[npt.NDArray[Any]]:
-    """Some arrays of a file whose heads were read; that of an npy file stays on disk.
+    """Load arrays of a file whose heads were read; the array of an npy file is memory-mapped.
 
     Raises:
         FileError: a damaged file, or arrays that memory does not hold.

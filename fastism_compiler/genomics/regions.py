@@ -20,7 +20,7 @@ class Windows:
     """Cuts windows of the model's length out of a genome.
 
     Attributes:
-        genome: where from.
+        genome: an open genome.
         encoding: the model's letters and length.
         path: the file that asks for them, for messages.
         pad: fill up with unknown letters beyond the ends of a chromosome.
@@ -82,7 +82,7 @@ def read_regions(bed: str | os.PathLike[str], windows: Windows, refuse: Refusals
     """The regions of a BED file as model inputs.
 
     The window is centred on the region: it starts at
-    `(start + end) // 2 - length // 2`. On strand `-`, its reverse complement.
+    `(start + end) // 2 - length // 2`. On strand `-` it is reverse complemented.
 
     Args:
         bed: the file.
@@ -91,8 +91,8 @@ def read_regions(bed: str | os.PathLike[str], windows: Windows, refuse: Refusals
 
     Raises:
         FileError: unless regions may be skipped, one that is malformed, lies
-            on an unknown chromosome or beyond its end, or holds a letter of
-            no alphabet.
+            on an unknown chromosome or beyond its end, or holds a letter
+            outside the alphabet.
     """
     for region in read_bed(bed, refuse):
         try:

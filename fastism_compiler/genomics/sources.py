@@ -1,4 +1,4 @@
-"""Input files, each read once: what is no regular file is copied first, and everything works on the copy."""
+"""Input files: a regular file must not change until it was read, and a pipe is copied to a temporary file first."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Source:
     """One input file, open for reading.
 
     A regular file is read where it lies, and has to stay as it is until the
-    last pass over it is done. Of a pipe (a FIFO, `/dev/stdin`, `<(command)`)
-    bytes can be taken once only: they are copied to a temporary file first.
+    last pass over it is done. A pipe (a FIFO, `/dev/stdin`, `<(command)`) can
+    be read only once: its bytes are copied to a temporary file first.
 
     Args:
         path: the file or pipe.
@@ -36,10 +36,10 @@ class Source:
     Attributes:
         path: as given; errors name it.
         local: the regular file that holds the bytes: `path`, or the copy.
-        digest: SHA-256 of all bytes, once they were read; of a pipe, from the beginning.
+        digest: SHA-256 of all bytes; None until they were read (a pipe is read at once).
 
     Raises:
-        FileError: nothing that can be read, or an empty file.
+        FileError: a file that cannot be read, or an empty one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -69,7 +69,7 @@ class Source:
             return file.read(count)
 
     def first_unpacked(self, count: int) -> bytes:
-        """How the file begins, or what a gzip file holds; nothing where that is damaged."""
+        """The first bytes, of a gzip file after unpacking; empty if it is damaged."""
         start = self.first(1 << 16)
         if not start.startswith(GZIP):
             return start[:count]
@@ -102,12 +102,12 @@ class Source:
         """All bytes, hashed as they are read.
 
         Raises:
-            FileError: when they are at their end, and are not what they were at the beginning, or in an earlier pass.
+            FileError: at the end: the file changed while it was read, or since an earlier pass.
         """
         with self.local.open("rb", buffering=0) as raw:
             hashing = _Hashing(raw)
             yield io.BufferedReader(hashing, _PIECE)
-            while hashing.read(_PIECE):  # what lies behind the end of what is in it
+            while hashing.read(_PIECE):  # the rest, which the caller did not read, is hashed too
                 pass
         digest = hashing.sum.hexdigest()
         if self.digest not in (None, digest):
@@ -189,7 +189,7 @@ class _Hashing(io.RawIOBase):
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Source]:
-    """A source that is open already, or a path for as long as this lasts."""
+    """An open source, which stays open, or a path opened as a source for this context."""
     if isinstance(path, Source):
         yield path
         return

@@ -1,4 +1,4 @@
-"""Text files, plain or gzipped (bgzip too), line by line; what is no text is refused by its place."""
+"""Text files, plain or gzipped (bgzip too), line by line; errors name the line of what is no text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastism_compiler.genomics.sources import GZIP, Source, opened
 
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST = 64 << 20
-"""Bytes of a line; no record that can be scored is longer, and memory must hold it."""
+"""Bytes of a line at most, since it has to fit in memory; no record that can be scored is longer."""
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:

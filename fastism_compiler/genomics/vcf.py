@@ -1,7 +1,7 @@
 """Variants from VCF (text, gzip, bgzip), BCF and tab-separated files, one alternate each.
 
-Text is read here, not by htslib, which knows no line numbers: a refusal has
-to name the line. BCF goes through cyvcf2, and its records are counted.
+Text is not read by htslib, which reports no line numbers: errors have to name
+the line. BCF is read by cyvcf2; errors name the record by its number, from 0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Variant:
         name: the ID, or `.`.
         ref: reference allele, in upper case.
         alt: alternate allele, in upper case.
-        line: where it stands (a line from 1, or `[record]` of a BCF file).
+        line: its line, from 1; of a BCF file its record, as `[0]`, from 0.
     """
 
     chrom: str
@@ -62,16 +62,16 @@ def read_variants(
 ) -> Iterator[Variant]:
     """The variants of a VCF, BCF or tab-separated file; lines with several alternates are split.
 
-    What a file is its name says (.vcf, .vcf.gz, .vcf.bgz, .bcf), or else how
-    it begins: a pipe may hold any of them. A tab-separated file has a header
+    The format is known by the name (.vcf, .vcf.gz, .vcf.bgz, .bcf), or else by
+    the first bytes: a pipe may hold any format. A tab-separated file has a header
     with the columns chrom, pos, ref, alt and, if wanted, id; or none, and
     those four columns first. Positions count from 1, as in VCF.
 
     Args:
         path: the file, or an open `Source`.
-        letters: of the alphabet; alleles are made of them.
-        refuse: called with each alternate that is no substitution, insertion or deletion.
-        contigs: takes the lengths of chromosomes that the header of a VCF states, before the first variant.
+        letters: of the alphabet; alleles consist of them.
+        refuse: called with the error of each line or alternate that is no substitution, insertion or deletion.
+        contigs: filled with the chromosome lengths of a VCF header before the first variant is yielded.
 
     Raises:
         FileError: a file that cannot be read or holds no variant; and, unless

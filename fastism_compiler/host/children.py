@@ -18,10 +18,10 @@ def child_environment() -> dict[str, str]:
 
 
 def end_with_parent() -> None:
-    """Leave when standard input, a pipe from the parent, is closed: the parent is gone."""
+    """Exit when standard input, a pipe from the parent, is closed: the parent is gone."""
 
     def wait() -> None:
-        # not sys.stdin, whose lock this thread would hold when Python ends, which aborts then
+        # not sys.stdin: this thread would hold its lock at exit, and Python would abort
         while os.read(0, 1 << 10):
             pass
         os._exit(1)

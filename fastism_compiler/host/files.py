@@ -72,7 +72,7 @@ def partial_of(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(partial: Path, path: Path) -> None:
-    """Rename a file or a folder of files, which are on disk already; a folder that exists gets the files.
+    """Rename a file or a folder of files, which are on disk already; files go into a folder that exists already.
 
     Raises:
         OSError: it cannot be renamed.
@@ -188,7 +188,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """The same for a file, or a folder with all it holds; nothing, where nothing is."""
+    """The same for a file, or a folder and everything in it; a path that does not exist is ignored."""
     if path.is_dir():
         for entry in path.iterdir():
             sync_tree(entry)

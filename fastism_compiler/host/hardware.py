@@ -6,7 +6,7 @@ import os
 import platform
 
 _MOST_LANES = 8
-"""Lanes that are used by themselves, however many cores there are."""
+"""Most lanes by default, however many cores there are."""
 
 
 def usable_cores() -> int:

@@ -1,7 +1,7 @@
-"""A mark in files that this package has written: a digest of all that is not the mark.
+"""A mark in files that this package has written: a digest of all but the mark.
 
-It tells a file that nobody has changed since from every other, so that the same command can be run again and nothing of
-the user's is replaced. Whoever writes a file leaves `ROOM` in it, where its format has room for a remark.
+It distinguishes files that are unchanged since from all others: the same command can be run again, and nothing of the
+user's is replaced. Code that writes a file puts `ROOM` where its format allows a comment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether this process is a forked child of one in which TensorFlow had started, which it does not survive."""
+"""Refuses to run in a forked child of a process that had started TensorFlow, which does not survive a fork."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def _remember() -> None:
 
 
 def _tensorflow_has_started() -> bool:
-    """Whether TensorFlow has threads: with the first variable or tensor, not as soon as it is imported.
+    """Whether TensorFlow has threads: it starts them with the first variable or tensor, not when imported.
 
-    It tells nobody, so that this reads a private attribute; where that is gone, having imported it counts.
+    No public function tells, so this reads a private attribute; if that is missing, the import counts.
     """
     if "tensorflow" not in sys.modules:
         return False

@@ -1,4 +1,4 @@
-"""Quiet: what TensorFlow's native code says of its build, of absent GPUs and of XLA is nothing to a command's user."""
+"""Quiet: commands do not show what TensorFlow's native code logs about its build, absent GPUs and XLA."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LOG = re.compile(rb"(WARNING: All log messages before absl::|[IWE]\d{4} |To ena
 
 
 def quieten() -> None:
-    """From now on, TensorFlow and XLA say nothing below what ends the process.
+    """From now on, TensorFlow and XLA log fatal errors only.
 
-    A user who has set `TF_CPP_MIN_LOG_LEVEL` to less than 3 hears what that asks for.
+    A `TF_CPP_MIN_LOG_LEVEL` below 3 that the user has set is respected.
     """
     if os.environ.setdefault(_LEVEL, _NOTHING) == _NOTHING:
         sys.meta_path[:0] = [_QuietImport(name) for name in _SPEAKS if name not in sys.modules]
@@ -72,7 +72,7 @@ class _QuietLoader(Loader):
 
 @contextmanager
 def _without_logs() -> Iterator[None]:
-    """Inside, what native code writes to standard error waits; log lines are dropped from it in the end."""
+    """Holds back what is written to standard error inside; writes it at the end, without log lines."""
     sys.stderr.flush()
     outside = os.dup(2)
     with tempfile.TemporaryFile() as waiting:

@@ -19,10 +19,10 @@ def machine_for(target: Target | None, devices: Sequence[str], here: bool = Fals
     Args:
         target: `"cpu"`, `"gpu"`, a machine, or None.
         devices: checked names; none: where TensorFlow runs the model.
-        here: it must be of the kind that programs will run on, to be tuned for.
+        here: require the kind of machine (CPU or GPU) that programs will run on, as autotuning does.
 
     Raises:
-        OptionError: another target, or another kind of machine than `here`.
+        OptionError: no such target, or, with `here`, the other kind of machine.
     """
     on_gpu = any("GPU" in d for d in devices) or (not devices and runs_on_gpu())
     machine = target if isinstance(target, Machine) else _named(target, on_gpu)

@@ -58,7 +58,7 @@ def danq(length: int = 1000, outputs: int = 919, scale: float = 1.0, seed: int =
 
 @checked_sizes
 def scbasset(length: int = 1344, cells: int = 2000, scale: float = 1.0, seed: int = 0) -> Any:
-    """scBasset (Yuan and Kelley 2022): norm and GELU before each convolution, a bottleneck, one output a cell.
+    """scBasset (Yuan and Kelley 2022): norm and GELU between convolutions, a bottleneck, one output per cell.
 
     Args:
         length: sequence length.

@@ -81,7 +81,7 @@ def spliceai(length: int = 15_000, filters: int = 32, blocks: int = 4, crop: int
 
 @keras.saving.register_keras_serializable("fastism_compiler")
 class SoftmaxPool(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
-    """Enformer's attention pooling: a softmax-weighted sum over each pair of positions."""
+    """Enformer's attention pooling: a softmax-weighted sum over each block of `pool_size` positions (2 in Enformer)."""
 
     def __init__(self, pool_size: int = 2, **options: Any) -> None:
         super().__init__(**options)
@@ -164,10 +164,10 @@ def promoterai(
     Args:
         length: sequence length.
         tracks: outputs per position.
-        blocks: the dilation of block `i` is 2 to the power of `i // 2 - 1`.
+        blocks: number of blocks; the dilation of block `i` is `max(1, 2 ** (i // 2 - 1))`.
         channels: of every block; the Dense layer in the middle has four times as many.
         crop: positions cut off at either end.
-        shortcuts: every so many blocks have a head, and the heads are averaged.
+        shortcuts: every `shortcuts`-th block, from the last back, has a head; the heads are averaged.
         seed: of the random weights.
 
     Returns:

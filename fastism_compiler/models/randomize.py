@@ -8,7 +8,7 @@ import numpy as np
 
 
 def randomize(model: Any, seed: int = 0) -> Any:
-    """Give a model reproducible weights: LeCun-normal kernels, live normalisation statistics.
+    """Give a model reproducible weights: He-normal kernels, random normalisation statistics.
 
     Args:
         model: a built Keras model; changed in place.
@@ -17,7 +17,7 @@ def randomize(model: Any, seed: int = 0) -> Any:
     Returns:
         The same model.
     """
-    for number, variable in enumerate(model.weights):  # their names count on from model to model
+    for number, variable in enumerate(model.weights):  # by number: Keras counts names on from model to model
         rng = np.random.default_rng([seed, number])
         variable.assign(_draw(rng, variable.path.split("/")[-1], tuple(variable.shape)))
     return model

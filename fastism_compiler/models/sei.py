@@ -23,7 +23,7 @@ def sei(length: int = 4096, outputs: int = 21_907, scale: float = 1.0, bases: in
         outputs: profiles; the first Dense layer is as wide.
         scale: multiplies the filters, for small copies.
         bases: B-splines.
-        seed: of the random weights; the B-splines are what they are.
+        seed: of the random weights; the B-splines do not depend on it.
 
     Returns:
         A model `[B, length, 4] -> [B, outputs]`.

@@ -16,7 +16,7 @@ from fastism_compiler.mutations.layout import SequenceLayout
 
 Array = npt.NDArray[Any]
 LONGEST = 1 << 27
-"""Positions of a sequence: more than half the longest human chromosome; one-hot in float32 they take 2 GiB."""
+"""Most positions of a sequence: more than half the longest human chromosome; one-hot in float32 they take 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class InputSpec:
         sequence: which of them is mutated.
         keys: dict keys in flat order where the model takes a dict.
         vocabulary: how many tokens there are, if the sequence is `[B, L]` of tokens.
-        vocabularies: rows of the smallest Embedding that reads each input; None where no Embedding does, and any
-            number will do. Empty: not known; then the sequence keeps to `vocabulary`.
-        layout: how the model takes the sequence, where that is not `[batch, length, letters]`, which its type is.
+        vocabularies: rows of the smallest Embedding that reads each input; None where no Embedding does: any
+            number is accepted. Empty: not known; then the sequence keeps to `vocabulary`.
+        layout: the model's own axes of the sequence, where they are not the `[batch, length, letters]` of `types`.
     """
 
     names: tuple[str, ...]
@@ -158,8 +158,7 @@ def check_length(length: Any, fixed: int | None = None) -> None:
     """Check `length=`, and whether it is the one that the model has fixed.
 
     Raises:
-        OptionError: no positive whole number, another length than the model has, or one whose one-hot sequence no
-            memory holds.
+        OptionError: not a positive whole number, above `LONGEST`, or another length than the model has.
     """
     if length is None:
         return
@@ -182,11 +181,11 @@ def _check_held(array: Array, name: str, dtype: str) -> None:
     if np.dtype(dtype).kind in "iu":
         bounds = np.iinfo(dtype)
         held = (array >= bounds.min) & (array <= bounds.max)
-        _check_all(held, array, "an input holds other numbers", f"{dtype}: {bounds.min} .. {bounds.max}", f"{name!r}")
+        _check_all(held, array, "an input exceeds its dtype", f"{dtype}: {bounds.min} .. {bounds.max}", f"{name!r}")
 
 
 def _check_rows(tokens: Array, rows: int, rule: str, name: str) -> None:
-    """Refuse what an Embedding of this many rows refuses: it cuts fractions off, and counts back below 0."""
+    """Refuse what an Embedding of this many rows refuses: it cuts fractions off, and counts from the end below 0."""
     whole = np.trunc(tokens)
     _check_all((whole >= -rows) & (whole < rows), tokens, rule, f"0 .. {rows - 1}", name)
 

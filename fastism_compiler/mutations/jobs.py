@@ -43,7 +43,7 @@ class Tiles:
 
 
 def jobs_of_groups(jobs: Jobs, groups: Table) -> Table:
-    """How many jobs each group has that has any."""
+    """The number of jobs of each group that has any."""
     counts: Table = np.bincount(groups[jobs.change])
     return counts[counts > 0]
 

@@ -59,8 +59,8 @@ class SequenceLayout:
 def find_layout(shape: Sequence[int], letters: int | None) -> SequenceLayout | None:
     """The layout of an input of this shape (without the batch axis).
 
-    Axes of one element apart, positions come before letters, unless only the
-    other order has `letters` letters.
+    Not counting axes of one element, positions come before letters, unless only
+    the other order has `letters` letters.
 
     Args:
         shape: its extents.

@@ -134,7 +134,7 @@ def vocabularies(graph: Graph, smallest: int | None) -> tuple[int | None, ...]:
 
 
 def _vocabularies(readers: Sequence[Node], closed: bool) -> list[int]:
-    """What those know that read tokens and refuse others (closed), or take others for none of theirs."""
+    """Vocabulary sizes of readers that refuse other tokens (closed), or of those that make zeros of them."""
     known = []
     for node in readers:
         rule = rule_of(node)

@@ -75,7 +75,7 @@ def cast_held(array: Array, dtype: Any, what: str) -> Array:
     Args:
         array: numbers of any shape.
         dtype: of the sequence.
-        what: they are, for the message.
+        what: a noun for them, for the message.
 
     Raises:
         ReplacementError: NaN, infinity, or a number beyond the dtype.

@@ -1,4 +1,4 @@
-"""Spelling: sequences as texts, made what a model takes."""
+"""Spelling: sequences given as text, made into a model's input."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _codes(number: int, text: Any, alphabet: str) -> npt.NDArray[np.int64]:
 
 
 def code_table(alphabet: str) -> Mapping[str, int]:
-    """The index of each letter, in lower case too where that is no letter of its own; -1 for unknown letters."""
+    """The index of each letter, in both cases unless the alphabet tells them apart; -1 for unknown letters."""
     exact = {letter: i for i, letter in enumerate(alphabet)}
     folded = {case: i for letter, i in exact.items() for case in (letter.lower(), letter.upper())}
     unknown = {case: _NOBODY for letter in UNKNOWN for case in (letter, letter.lower())}
@@ -78,10 +78,10 @@ def code_table(alphabet: str) -> Mapping[str, int]:
 
 
 def spelt(x: Any, inputs: InputSpec, letters: Letters, alphabet: str) -> Any:
-    """A model's inputs with texts in the place of the sequence made an array; others as they are.
+    """A model's inputs, with a sequence given as text made an array; all others unchanged.
 
     Raises:
-        InputError: letters that the model does not know, or tokens without one for an unknown letter.
+        InputError: letters outside the alphabet, or an unknown letter where the model reads tokens.
     """
     place = inputs.sequence
     if len(inputs.names) == 1 and _is_text(x):

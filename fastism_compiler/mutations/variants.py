@@ -40,7 +40,7 @@ class PlacedVariants:
             yield int(width), np.flatnonzero(inside & (widths == width))
 
     def changes(self, members: Array) -> Changes:
-        """Where some of them lie."""
+        """Where the variants of these numbers lie."""
         widths = np.array([len(self.alternates[m]) for m in members])
         cover = max(len(alternate) for alternate in self.alternates)
         return Changes(self.position[members], self.position[members] + widths, cover)
@@ -121,7 +121,7 @@ def _spelt_alternate(alt: str, letters: Letters, alphabet: str, dtype: Any) -> A
     """An alternate as letters of the alphabet; unknown ones are all zeros.
 
     Raises:
-        ReplacementError: none (a deletion moves what follows), other letters, or a token for an unknown one.
+        ReplacementError: no letters (a deletion), other letters, or an unknown letter where the model reads tokens.
     """
     if not alt:
         raise ReplacementError(

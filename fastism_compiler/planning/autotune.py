@@ -72,9 +72,9 @@ class Timings:
         """Replace the file in one step; a folder that cannot be written keeps nothing."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-                json.dump(timings, file, indent=1, sort_keys=True)
-            os.replace(file.name, self.path)
+            with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+                (whole := Path(folder) / "timings").write_text(json.dumps(timings, indent=1, sort_keys=True))
+                os.replace(whole, self.path)
         except OSError:
             return
 

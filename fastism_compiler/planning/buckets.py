@@ -20,13 +20,13 @@ Mask = npt.NDArray[np.bool_]
 
 _MOST = 4
 _FEWEST = 64
-"""Ranges of a bucket that is worth splitting."""
+"""Fewest ranges of a bucket that is worth splitting."""
 _WORTH_HALVING = 0.9
 """Memory of half a bucket, relative to the whole, above which halving it helps no more."""
 
 
 def split_by_width(ranges: ChangeRanges) -> list[Table]:
-    """Range numbers by bucket: widths within a factor of two of each other share one.
+    """Range numbers by bucket: widths above `2**(k-1)` and up to `2**k` share one.
 
     A row costs what the widest range of its bucket costs.
     """
@@ -45,18 +45,18 @@ def split_by_edge(
 
     Windows are clipped at the edges, so a mutation near one costs less, but
     only in a program that does not also have to hold the widest windows. And
-    convolutions run as one only in a program that has no range near enough to
-    an edge for that to come between them.
+    convolutions in a row run as one only in a program none of whose ranges is
+    so near an edge that the padding between them matters.
 
     Args:
         ranges: all change ranges.
         length: positions of the sequence.
         buckets: range numbers by bucket.
         cost: of a scan of one bucket, its reference pass included.
-        cut: of one bucket: its ranges for which an edge comes between two convolutions in a row, for each two.
+        cut: of one bucket, for each two convolutions in a row: the ranges for which an edge keeps them apart.
 
     Returns:
-        Buckets; parts of one bucket in a row, that farthest from the edges first.
+        Buckets; the parts of one follow each other, the farthest from the edges first.
     """
     room = np.minimum(ranges.lo, length - ranges.hi)
     parts: list[Table] = []
@@ -118,7 +118,7 @@ def _split(by_room: Table, places: Sequence[int], cost: Callable[[Table], float]
 
 
 def _cuts_at(places: Sequence[int], price: Callable[[Sequence[int]], float]) -> Iterator[tuple[int, ...]]:
-    """Cuts at some of a few places, one more each time: the one that is best with those before it."""
+    """Greedy cuts at some of `places`: each time one more, the best beside those already chosen."""
     chosen: tuple[int, ...] = ()
     while len(chosen) < min(_MOST - 1, len(places)):
         chosen = min((tuple(sorted({*chosen, p})) for p in places if p not in chosen), key=price)
@@ -126,7 +126,7 @@ def _cuts_at(places: Sequence[int], price: Callable[[Sequence[int]], float]) -> 
 
 
 def scan_cost(graph: Graph, context: Context) -> float:
-    """Cost of a scan of one sequence, in multiply-adds: traffic and the start of tiles in their currency.
+    """Cost of a scan of one sequence, in multiply-adds; memory traffic and tile starts are converted.
 
     Args:
         graph: lowered, and tiled.

@@ -35,8 +35,8 @@ class Budget:
 
     Attributes:
         bytes: what to plan for.
-        most: what may be taken where less is not enough: all that is free, if nobody has set the budget.
-        given: somebody has set it.
+        most: what may be taken where less is not enough: all that is free, if the user has set no budget.
+        given: the user has set it.
     """
 
     bytes: int
@@ -72,7 +72,7 @@ def parse_budget(budget: float | str | None) -> int:
 
 
 def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows: int) -> int:
-    """Peak memory of one block besides the weights: tables, a tile or what passes in front of it, the results twice.
+    """Peak bytes of one block, weights not counted: tables, tiles or the reference pass before them, results twice.
 
     Args:
         engine: what runs.
@@ -96,7 +96,7 @@ def predict_bytes(engine: Engine, selection: Packer, sequences: int, naive_rows:
 
 
 def _kernel_slice_bytes(graph: Graph) -> int:
-    """The most of a dense kernel that a tile cuts out at once: XLA copies it in front of the product."""
+    """Bytes of the largest slice of a dense kernel that a tile reads at once: XLA copies it before the product."""
     sizes = [0]
     for node in graph.nodes(Section.TILE):
         spec, weights = kernel_of(node), weights_of(node)
@@ -108,7 +108,7 @@ def _kernel_slice_bytes(graph: Graph) -> int:
 
 
 def _arranged_bytes(graph: Graph) -> int:
-    """Weights as the products of kernels read them."""
+    """Bytes of the weights as arranged for kernels."""
     total = 0
     for node in graph.nodes(Section.TILE):
         spec = kernel_of(node)
@@ -123,18 +123,18 @@ def _composed_bytes(graph: Graph) -> int:
 
 
 def _table_bytes(graph: Graph) -> int:
-    """What is kept of one sequence's reference values, and of their running aggregates from either end."""
+    """Bytes kept of one sequence's reference values, and of their running aggregates from either end."""
     values = sum(_kept_bytes(n, n.facts.kept) for n in _tables(graph))
     aggregates = [n for n in graph.nodes(Section.TILE) if rule_of(n).runs_on]
     return values + sum(2 * _kept_bytes(n.operands[1], n.facts.kept) for n in aggregates)
 
 
 def _passing_bytes(graph: Graph) -> int:
-    """Reference values of one sequence that are gone before the first tile.
+    """Bytes of one sequence's reference values that are freed before the first tile.
 
-    XLA computes the activation of a product and writes the table of its sum
-    with the bias when the chain is done, so the products wait for it. It cuts
-    what is kept of a table out of a copy.
+    XLA writes tables that are element-wise functions of products (bias, then
+    activation) when the whole chain is done; until then the products stay in
+    memory. It cuts the kept part of a table out of a copy.
     """
     batched = [n for n in graph.nodes(Section.REFERENCE) if n.type.batched]
     copied = max((_row_bytes(n) for n in batched if n.facts.kept is not None), default=0)
@@ -142,7 +142,7 @@ def _passing_bytes(graph: Graph) -> int:
 
 
 def _alive_at_once(nodes: Sequence[Node]) -> int:
-    """The most bytes that values of one sequence take at once, each from its making to its last use."""
+    """The most bytes that values of one sequence take at once, each from its computation to its last use."""
     place = {n: i for i, n in enumerate(nodes)}
     last = {n: max((place[u] for u in n.users if u in place), default=i) for n, i in place.items()}
     most = alive = 0
@@ -187,7 +187,7 @@ def _kept_bytes(node: Node, kept: Kept | None) -> int:
 
 
 def bytes_within(engine: Engine, selection: Packer, sequences: int, budget: int) -> int:
-    """What `predict_bytes` says where whole mutants keep to the budget."""
+    """`predict_bytes`, with as many whole mutants per call as the budget allows."""
     rows = naive_rows(engine.graph, budget, engine.context.machine)
     return predict_bytes(engine, selection, sequences, rows)
 
@@ -198,7 +198,7 @@ def rows_within(selection: Packer, budget: int) -> int:
 
 
 def tile_bytes(budget: int, lanes: int, machine: Machine) -> int:
-    """Memory that the widest step of a lane's tile should stay below: as much as ever pays, or a part of its budget."""
+    """Bytes that the widest step of a lane's tile should stay below: the machine limit, or a share of the budget."""
     return min(machine.tile_bytes, max(budget // (_TILE_PARTS * lanes), 1))
 
 

@@ -24,12 +24,12 @@ class PlannedLayer:
     """One op of the model that does more than element-wise work, or that stops acceleration.
 
     Attributes:
-        layer: Keras layer name (`outer/inner` in nested models).
+        layer: layer name (`outer/inner` in nested models).
         op: what the op does.
         layer_class: its class.
         window: widest change on its output, in positions; None where everything changes.
         length: positions of its output; None where it has none.
-        kernel: how it runs on deltas; None where it runs by value or whole.
+        kernel: its kernel on deltas; None where it runs by value or whole.
         runs_in: the layer whose convolution computes it too (see `compose-convolutions`); None where it runs by itself.
         naive: multiply-adds of one forward pass.
         ours: multiply-adds per mutation, averaged over the ranges, as the kernel does them.
@@ -58,14 +58,14 @@ class Plan:
         layers: per op, in order.
         stops: layers from which on everything is recomputed, with the reason.
         naive_multiply_adds: per mutation, by naive ISM.
-        multiply_adds: per mutation, by this program: of what changes alone, less what `winograd` does without.
+        multiply_adds: per mutation, by this program: of what changes alone; fewer where `winograd` runs.
         batch_size: sequences per block.
         rows: mutated rows per tile.
         bytes: predicted peak memory of a block, weights not counted.
         notes: everything else a user should know.
         speed_up: predicted, over naive ISM, in time; 1 where the program is naive.
         naive: the model itself is predicted to be faster, so it scores every mutant whole.
-        resumes: recurrent layers, which go on from the reference's state in front of the first change.
+        resumes: recurrent layers, which go on from the reference's state before the first change, with the reason.
         composed: convolutions in a row that run as one, with the number of ranges for which they do.
     """
 
@@ -214,7 +214,7 @@ def _planned(node: Node, on_deltas: Node | None, count: int) -> PlannedLayer | N
 
 
 def _reasons(engines: Sequence[Engine], reason: Callable[[Facts], str | None]) -> tuple[tuple[str, str], ...]:
-    """The first node of every path that has such a reason: one that still gets windows."""
+    """Layers and reasons, of the first node on each path with such a reason: its operands still have windows."""
     found: dict[str, str] = {}
     for graph in (e.graph for e in engines):
         for node in graph.nodes(Section.REFERENCE):

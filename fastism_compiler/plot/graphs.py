@@ -33,13 +33,13 @@ _STEP, _HEIGHT = 1.0, 0.66
 def graph_figure(graph: Graph, change: int | None = None, title: str | None = None) -> Any:
     """The annotated graph, one row per layer.
 
-    Left the reference section, computed once per sequence; in the middle the tile section, computed per
-    mutation, with the form (difference or value) and kernel of each layer; right where one change reaches
-    in each layer's output, the full width being the whole sequence.
+    Left: the reference section, computed once per sequence. Middle: the tile section, computed per mutation,
+    with the form (difference or value) and kernel of each layer. Right: the part of each layer's output that
+    one change reaches; the full width is the whole output.
 
     Args:
         graph: of a compiled program (`program.graph`), or a model's graph after some of the passes.
-        change: which change range is drawn (default: the middle one).
+        change: number of the change range that is drawn (default: the middle one).
         title: written above (default: the model's name).
 
     Returns:

@@ -43,7 +43,7 @@ def heatmap_figure(
         first: number of the first position.
         title: written above.
         label: what the colours mean.
-        limit: effect of the strongest colours, both ways (default: the largest effect shown).
+        limit: effect at both ends of the colour scale, `-limit` and `limit` (default: the largest effect shown).
 
     Returns:
         A matplotlib Figure; its first axes hold the heatmap.
@@ -74,7 +74,7 @@ def draw_heatmap(ax: Any, effects: Array, blank: Array, first: int = 0, limit: f
         effects: `[P, C]`.
         blank: `[P, C]` bool, cells to leave empty.
         first: number of the first position.
-        limit: effect of the strongest colours.
+        limit: effect at the ends of the colour scale (default: the largest effect).
     """
     # matplotlib is an extra: this module is imported without it
     from matplotlib.colors import ListedColormap

@@ -25,7 +25,7 @@ def logo_figure(
         tracks: title -> scores `[L, C]`; positions with a score that is not finite are marked grey.
         alphabet: the letters of the channels, C of them.
         first: number of the first position.
-        spans: title -> label -> `(start, end)` positions to shade in that track.
+        spans: title -> label -> positions `[start, end)` to shade in that track.
         ylabel: what the heights are.
 
     Returns:

@@ -16,7 +16,7 @@ _TELLING = (
     LayerClass.LOCAL,
     LayerClass.SEE_THROUGH,
 )
-"""Of the classes of a layer's ops, the first of these is the layer's."""
+"""A layer has the first of these classes that one of its ops has."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def tile_ops(self) -> list[str]:
-        """What the tile section computes, plumbing by its own names."""
+        """What the tile section computes; ops that only move rows go by their own names."""
         return _distinct(self.tile)
 
     @property
@@ -85,7 +85,7 @@ class Rows:
     Attributes:
         rows: one per layer.
         edges: `(producer row, user row)` within one section, `{section: pairs}`.
-        reads: rows whose tile part reads its reference part.
+        reads: `(producer row, user row)` where the user's tile part reads the producer's reference part.
     """
 
     rows: list[Row]
@@ -139,7 +139,7 @@ def _calls(nodes: list[Node]) -> list[list[Node]]:
 
 
 def _place_tile(node: Node, rows: list[Row], place: dict[Node, int]) -> int:
-    """The first row of its layer that is not in front of a row it reads from the tile."""
+    """The first row of the node's layer at or after all tile rows that the node reads."""
     layer = node.layer or node.name
     earliest = max((place[p] for p in node.operands if p.in_tile), default=0)
     same = [i for i, row in enumerate(rows) if row.layer == layer]

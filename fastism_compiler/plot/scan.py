@@ -33,7 +33,7 @@ class ScannedSequence:
         name: its name; its number where it has none.
         chrom: the chromosome; empty for sequences that come from none.
         start: first genomic position, 0-based.
-        end: one behind the last.
+        end: one past the last.
         strand: `+` or `-`; on `-`, offset 0 is the last genomic position.
     """
 
@@ -63,7 +63,7 @@ class Output:
         name: its name in the store.
         index: which of its numbers; None: all of them.
         alone: it has one number only, which needs no index in its name.
-        number: what the model calls it; None: as the store does.
+        number: its index in the model's output; None: the same as `index`.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Scan:
 
     @property
     def effect(self) -> str:
-        """What its effects are: the score, or what is left of it when the reference's own is taken away."""
+        """What an effect is: the score, or for `value` the score minus the reference's output."""
         return effect_of(self.score)
 
     @property
@@ -290,7 +290,7 @@ class Scan:
 
 
 def _named(name: str, number: tuple[int, ...], index: tuple[int, ...]) -> Output:
-    """One number of an output; what the model calls it is only said where the store calls it otherwise."""
+    """One number of an output; `number` is set only if its index in the model's output is another."""
     return Output(name, index, number=None if number == index else number)
 
 
@@ -301,12 +301,12 @@ def span(numbers: Iterable[tuple[int, ...]]) -> str:
 
 
 def is_absolute(score: str) -> bool:
-    """Whether a score is not 0 where nothing changes."""
+    """Whether a score is an output of the model, not 0 for an unchanged sequence."""
     return score == "value"
 
 
 def effect_of(score: str) -> str:
-    """What pictures show of a score."""
+    """The name of what pictures show for a score."""
     return f"{score} - reference" if is_absolute(score) else score
 
 
@@ -321,7 +321,7 @@ def open_scan(path: str | os.PathLike[str]) -> Scan:
         path: the zarr group.
 
     Raises:
-        InputError: not a store of this format and version, or arrays are missing.
+        InputError: not a store of this format and version, an unfinished one, or one without some of its arrays.
         StoreError: files of the store are damaged or missing. Reading a file that is damaged raises it as well.
         UnsupportedError: zarr is not installed.
     """
@@ -352,7 +352,7 @@ def open_store(path: str | os.PathLike[str]) -> Any:
 
 
 def read_scan(group: Any, path: str = "") -> Scan:
-    """The same of an opened store."""
+    """A scan from the arrays of `open_store`; errors as of `open_scan`, with `path` as its name."""
     attributes = dict(group.attrs)
     found = (attributes.get("format"), attributes.get("version"))
     if found != (SCAN, VERSION):

@@ -19,7 +19,7 @@ from fastism_compiler.results.importance import METHODS, importance, mean_centre
 
 CENTRED = "mean-centred"
 LOGO_METHODS = (*METHODS, CENTRED)
-"""What the letters of a logo can be as high as."""
+"""What the heights of letters in a logo can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def draw(scan: Scan, kind: str, choice: Choice) -> Any:
     Args:
         scan: an opened store.
         kind: one of `KINDS`.
-        choice: of what.
+        choice: what of the scan.
 
     Returns:
         A matplotlib Figure.

@@ -51,7 +51,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def width_for(columns: int, per_column: float) -> float:
-    """Inches for so many columns, within what can be looked at."""
+    """Width in inches for so many columns, from 6 to 30."""
     return float(np.clip(per_column * columns + 1.2, 6.0, _WIDEST))
 
 
@@ -75,7 +75,7 @@ def check_shape(name: str, values: Array, expected: Sequence[int | None]) -> Arr
     fits = values.ndim == len(expected) and all(e in (None, s) for e, s in zip(expected, values.shape, strict=True))
     if not fits:
         wanted = ", ".join("any" if e is None else str(e) for e in expected)
-        raise InputError(f"{name} has a shape of its own", expected=f"[{wanted}]", got=list(values.shape))
+        raise InputError(f"wrong shape of {name}", expected=f"[{wanted}]", got=list(values.shape))
     return values
 
 
@@ -90,8 +90,8 @@ def save(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = False) 
 
     Args:
         figure: a matplotlib Figure.
-        path: of the file; one that is as `save` has written it is replaced.
-        overwrite: replace any other file, too.
+        path: of the file; one that `save` wrote, and nobody has changed since, is replaced.
+        overwrite: also replace any other file.
 
     Raises:
         OptionError: another extension, a file that is not as `save` has written it, or one that cannot be written.
@@ -122,7 +122,7 @@ def save(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = False) 
 
 
 def check_target(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS, *, overwrite: bool = False) -> Path:
-    """A path that can be written to, asked before the work begins.
+    """Check the path of a file before the work begins, and return it.
 
     Args:
         path: of the file.

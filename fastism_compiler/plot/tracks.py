@@ -30,7 +30,7 @@ def outputs_figure(
     title: str = "",
     label: str = "effect",
 ) -> Any:
-    """The outputs a scan changes most, one row each, clustered by hierarchy (average linkage).
+    """The outputs a scan changes most, one row each, in hierarchical clusters (average linkage).
 
     Args:
         effects: `[P, K]`: per position and output; NaN cells are grey.
@@ -104,7 +104,7 @@ def _tree(effects: Array) -> dict[str, Any]:
 
 
 def _draw_tree(ax: Any, tree: dict[str, Any], rows: int) -> None:
-    """The tree, its root leftmost, in a strip right of the heatmap's cells."""
+    """The tree, its root rightmost, in a strip right of the heatmap's cells."""
     strip = ax.inset_axes((1.005, 0.0, 0.05, 1.0))
     for heights, places in zip(tree["dcoord"], tree["icoord"], strict=True):
         strip.plot(heights, [(p - 5) / 10 for p in places], color="#666666", linewidth=0.8)

@@ -21,13 +21,14 @@ def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
         group: the opened store.
         kind: `"lollipop"`.
         choice: `sequence` is a chromosome, or `"0"` for that of the first variant; `window` genome
-            positions, 0-based; `output` as `NAME`, or `NAME:INDEX` for one number of it.
+            positions, 0-based; `output` as `NAME`, or `NAME:INDEX` for one number of it (default: the only one).
 
     Returns:
         A matplotlib Figure; positions are 1-based, as in a VCF file.
 
     Raises:
         OptionError: another kind, or an output that is no single number.
+        OptionError: several outputs, and none chosen.
         InputError: no such chromosome or output.
         RangeError: no variant between these positions.
     """
@@ -56,6 +57,8 @@ def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
 def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
     """One number per variant, and its name."""
     names = list(group.attrs["outputs"])
+    if output is None and len(names) > 1:
+        raise OptionError("choose one output", expected=f"one of {names}", got="several outputs")
     name, _, index = (output or names[0]).partition(":")
     if name not in names:
         raise InputError("no such output", expected=f"one of {names}", got=repr(output))
@@ -64,7 +67,7 @@ def _track(group: Any, output: str | None, rows: Any) -> tuple[str, Any]:
         values = values - np.asarray(group[f"reference/{name}"][:])[rows]
     places = numbered(group.attrs, name, values.shape[1:])
     if not index and len(places) > 1:
-        raise OptionError("one number of this output", expected=f"{name}:INDEX, {span(places)}", got=output)
+        raise OptionError("choose one number of this output", expected=f"{name}:INDEX, {span(places)}", got=output)
     known = {",".join(map(str, number)): place for number, place in places.items()}
     index = index.replace(":", ",")
     if index and index not in known:

@@ -71,7 +71,7 @@ def lollipop_figure(
 
 
 def _write_labels(ax: Any, positions: Array, effects: Array, labels: Sequence[str], top: int) -> None:
-    """Label the strongest variants that no stronger one on their side stands beside: stems end before labels."""
+    """Label the strongest variants; one beside a stronger one on the same side of the line gets no label."""
     left, right = ax.get_xlim()
     room = _LABEL_ROOM * (right - left)
     written = 0

@@ -32,18 +32,19 @@ def write_report(
 
     The table lists the sequences by their strongest effect (the strongest 2,000 of more). The strongest `top`
     get a logo and a heatmap around that effect, or the effects of all ranges in a scan of ranges. The file holds
-    everything it needs, pictures included, and is readable on light and on dark ground.
+    everything it needs, pictures included, and is readable on a light or dark background.
 
     Args:
         store: what a scan wrote.
-        path: an `.html` file; one that is as `write_report` has written it is replaced.
+        path: an `.html` file; one that `write_report` wrote, and nobody has changed since, is replaced.
         top: how many sequences get pictures.
         output: `NAME`, or `NAME:INDEX` for one number of it (default: all outputs count).
-        overwrite: replace any other file, too.
+        overwrite: also replace any other file.
 
     Raises:
-        InputError: not a store.
+        InputError: not a complete store of a scan.
         StoreError: files of the store are damaged or missing.
+        UnsupportedError: zarr or matplotlib is not installed.
         OptionError: an unknown output, `top` below 0, a file that is not as `write_report` has written it, or one that
             cannot be written.
     """

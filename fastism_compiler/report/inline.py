@@ -1,4 +1,4 @@
-"""Figures as SVG inside a page, readable on light and on dark ground."""
+"""Figures as SVG inside a page, readable on a light or dark background."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from fastism_compiler.plot.style import COLOURS
 
 _ADAPTED = {"#000000": "currentColor", COLOURS["C"].lower(): "var(--letter-c)"}
-"""Colours that would be lost on dark ground, and what the page has for them."""
+"""Colours that would not be seen on a dark background, and the page's own colours for them."""
 
 
 def inline_svg(figure: Any, prefix: str, label: str) -> str:
     """An `<svg>` element for a page.
 
-    Dark colours become the page's own, the ground stays clear, and every id is made unique.
+    Dark colours become the page's own, the background is transparent, and every id is made unique.
 
     Args:
         figure: a matplotlib Figure.
-        prefix: what its ids start with; another one for every figure of a page.
+        prefix: what its ids start with; different for every figure of a page.
         label: what a screen reader says.
     """
     # matplotlib is an extra: this module is imported without it

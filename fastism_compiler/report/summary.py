@@ -18,8 +18,8 @@ class Summary:
     Attributes:
         row: its row in the store.
         effect: the effect with the largest absolute value; NaN where nothing was computed.
-        output: the number it was on.
-        position: where it starts.
+        output: the number of an output that has this effect.
+        position: where the change starts, 0-based in the model's input.
         change: such as `A17G`, or `10-20` of a range.
         missing: how many effects could not be computed.
     """
@@ -71,7 +71,7 @@ def _summarise_rows(scan: Scan, rows: range, outputs: Sequence[Output]) -> list[
 
 
 def _counted(scan: Scan, scores: Array, letters: Array) -> Array:
-    """Which cells say something: all but the reference letters' own."""
+    """Which cells count: all but those of the reference letters."""
     if not scan.saturated:
         return np.ones(scores.shape, dtype=bool)
     here = letters[:, scan.ranges[:, 0]]

@@ -115,5 +115,5 @@ class OutputWindow:
 
 
 def window_of(windows: Sequence[OutputWindow | None], output: int) -> OutputWindow | None:
-    """The window of a result; what a reduction has made of the outputs is whole, however many results it makes."""
+    """The window of a result; None beyond the graph's outputs, as results of a reduction are whole."""
     return windows[output] if output < len(windows) else None

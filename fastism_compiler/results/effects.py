@@ -9,7 +9,7 @@ from fastism_compiler.mutations.inputs import Array
 
 
 def effect(mutant: Array, reference: Array) -> Array:
-    """`mutant - reference`; infinite less infinite is not a number, and returned as that."""
+    """`mutant - reference`; infinity minus infinity is NaN, without a warning."""
     dtype = effect_dtype(mutant.dtype.name)
     with np.errstate(invalid="ignore"):
         difference: Array = mutant.astype(dtype, copy=False) - reference.astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Frames: of an output with positions, those around each change."""
+"""Frames: the positions of an output around each change."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Changes:
 
     Attributes:
         lo: `[n]` first letter of each.
-        hi: `[n]` the letter behind its last.
-        cover: letters of the widest that shares a result with them.
+        hi: `[n]` one past the last letter of each.
+        cover: letters of the widest mutation in the same result.
     """
 
     lo: Array
@@ -49,7 +49,7 @@ class Frame:
         return Frame(reach, stride, offset, node.type.extent(1))
 
     def width(self, cover: int) -> int:
-        """Positions of a frame around changes of up to so many letters."""
+        """Positions of a frame around changes of up to `cover` letters."""
         return 1 - (1 - cover) // self.stride + 2 * self.reach
 
     def positions(self, changes: Changes) -> tuple[Array, Array]:
@@ -59,7 +59,7 @@ class Frame:
         return places, (places >= 0) & (places < self.length) & (places < near.hi[:, None])
 
     def cut(self, whole: Array, changes: Changes) -> Array:
-        """Frames `[n, width, ...]` of whole rows `[n, length, ...]`; NaN where there is nothing to see."""
+        """Frames `[n, width, ...]` of whole rows `[n, length, ...]`; NaN (integers: 0) out of reach or range."""
         return self.cut_shared(whole, np.arange(len(whole)), changes)
 
     def cut_shared(self, whole: Array, row: Array, changes: Changes) -> Array:

@@ -27,7 +27,7 @@ def blocks_of(rows: Mapping[str, Array], size: int) -> Iterator[tuple[dict[str, 
 
 
 def join(names: Sequence[str], pieces: Sequence[Sequence[Array]], counts: dict[str, int]) -> Scored:
-    """The blocks' arrays one after the other, and how many of their scores are no numbers."""
+    """The blocks' arrays one after the other, and how many of their scores are NaN."""
     arrays = {name: np.concatenate(parts) for name, parts in zip(names, zip(*pieces, strict=True), strict=True)}
     unscored = sum(int(np.isnan(y).sum()) for name, y in arrays.items() if name.startswith("scores/"))
     return Scored(arrays, {**counts, "unscored": unscored})

@@ -24,7 +24,7 @@ class StoreReport:
 
     Attributes:
         path: of the store.
-        complete: whether the run that writes it has come to its end.
+        complete: whether its run is finished.
         files: how many files were read.
         damaged: files that are missing or not as they were written, by their path in the store.
         note: what could not be checked; empty if everything was.

@@ -1,8 +1,8 @@
 """A run on a dask cluster: one task of the run is one task of the scheduler.
 
-Workers read the model and the store by their paths, so both have to lie where
-all of them see them. Each compiles once. What a killed worker was at, the
-scheduler gives to another.
+Workers read the model and the store by their paths, which every worker has to
+be able to read. Each worker compiles once. The scheduler gives the task of a
+killed worker to another one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fastism_compiler.runs.threads import set_threads
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A run as workers find it: paths of the store and the model, and what makes it this run and no other there."""
+    """How workers find a run: paths of its store and model, and as JSON what identifies it (`IDENTITY`, block size)."""
 
     store: str
     model: str
@@ -38,7 +38,7 @@ _opening = threading.Lock()
 def work_on_cluster(
     execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
 ) -> int:
-    """Have a cluster compute `tasks`; how many it computed.
+    """Have a cluster compute `tasks`; return how many it computed.
 
     Args:
         execution: its client (a `distributed.Client`, or the address of a scheduler) and threads.
@@ -90,6 +90,6 @@ def _compute(task: int, where: Where, threads: int | None) -> int:
                 set_threads(threads)
             _opened[where] = reopen(Path(where.store), where.model)
     run = _opened[where]
-    if not run.store.journal.is_finished(task):  # a worker that was given up may have come to its end after all
+    if not run.store.journal.is_finished(task):  # a worker that the scheduler took for dead may have finished it
         run.do(task)
     return task

@@ -42,8 +42,7 @@ def find_damage(store: Store, *, contents: bool) -> Found:
 
     Args:
         store: complete or not, with readable attributes.
-        contents: read the results of tasks; else only look whether they are there, with their sizes. All other files
-            are read.
+        contents: read the results of tasks; else compare only their sizes. All other files are read.
 
     Raises:
         StoreError: the attributes or the plan are damaged.
@@ -96,9 +95,9 @@ class Readable:
 
 
 def readable(path: Path) -> Readable:
-    """Look at a store before it is read: whoever opens one, for any purpose, begins here.
+    """Check a store before it is read; everything that opens a store calls this first.
 
-    Of the files only their sizes are compared; whoever reads them compares their contents.
+    Only the sizes of files are compared here; contents are compared when they are read.
 
     Raises:
         StoreError: not a store of a scan or of variants, or one of which files are missing or have another size.

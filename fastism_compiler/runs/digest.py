@@ -34,7 +34,7 @@ class Digest:
 
 
 def model_digest(model: Any) -> dict[str, str]:
-    """What tells a model apart: its file's name and SHA-256, or those of its configuration and weights."""
+    """What identifies a model: its name, and the SHA-256 of its file, or of its configuration and weights."""
     if isinstance(model, str | os.PathLike):
         return {"name": Path(model).name, "sha256": sha256(Path(model))}
     total = hashlib.sha256()

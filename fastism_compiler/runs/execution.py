@@ -13,7 +13,7 @@ from fastism_compiler.runs.workers import work_on_processes
 
 
 def execute(job: Job, output: Path, execution: Execution, progress: Progress | None = None) -> Summary:
-    """Carry out a job; the same call goes on where an earlier one ended, however that was.
+    """Carry out a job; the same call continues an earlier one, however that one ended.
 
     Raises:
         FastISMError: what cannot be read, compiled or written (see `run.prepare`).

@@ -1,4 +1,4 @@
-"""Jobs: what a run is asked to do. One kind for scans, one for variants; a store says which it is of."""
+"""Jobs: what a run is asked to do. One kind for scans, one for variants; `format` of a store says which."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def scorer_with(programs: Programs, settings: Settings) -> Scorer:
 
 
 def format_of(settings: Settings) -> str:
-    """What the store of these settings is called."""
+    """The `format` attribute of a store of these settings."""
     return SCAN if isinstance(settings, ScanSettings) else VARIANTS
 
 

@@ -1,4 +1,4 @@
-"""The journal of a run: what is planned, what is done, who is at it. It stands inside the store until the end."""
+"""The journal of a run: what is planned, what is done, who works on it. It is inside the store until the run ends."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Journal:
             yield
 
     def enter(self, *, join: bool) -> None:
-        """Be present on the store (call it while `setting_up`).
+        """Register this process as working on the store (call it while `setting_up`).
 
         Raises:
-            StoreError: others are, and `join` is off.
+            StoreError: another process is registered, and `join` is off.
         """
         if not join and not self._presence.acquire():
             raise StoreError(
@@ -60,7 +60,7 @@ class Journal:
         self._presence.acquire(shared=True, wait=True)
 
     def leave(self) -> None:
-        """Be gone from the store."""
+        """Undo `enter`."""
         self._presence.release()
 
     @property
@@ -76,7 +76,7 @@ class Journal:
             return None
 
     def write_plan(self, rows: int, rows_per_task: int, files: Entries) -> None:
-        """The input is in the store, and these are the tasks.
+        """Record that the input is in the store, and what the tasks are.
 
         Args:
             rows: of the run.
@@ -87,7 +87,7 @@ class Journal:
         write_json(self.folder / PLAN, sealed(plan))
 
     def forget_plan(self) -> None:
-        """Take the plan away: the input has to be read again."""
+        """Delete the plan: the input has to be read again."""
         (self.folder / PLAN).unlink(missing_ok=True)
 
     def finished(self) -> set[int]:
@@ -129,11 +129,11 @@ class Journal:
         return read_sealed(self._record(task))
 
     def restore(self, records: Mapping[int, Mapping[str, Any]]) -> None:
-        """Begin with these tasks finished, and no others."""
+        """Replace the records: these tasks are finished, and no others."""
         shutil.rmtree(self._done, ignore_errors=True)
         self.open()
         for task, record in records.items():
-            # not brought to the disk one by one: what a crash would take is computed again
+            # not synced one by one: what a crash loses is computed again
             self._record(task).write_text(json.dumps(sealed(record), indent=2, sort_keys=True) + "\n")
         sync(self._done)
 
@@ -142,7 +142,7 @@ class Journal:
 
     @contextmanager
     def claim(self, task: int) -> Iterator[bool]:
-        """Claim a task; False where another process is at it, or has finished it."""
+        """Claim a task; yields False if another process is computing it, or has finished it."""
         lock = FileLock(self._claims / str(task))
         try:
             yield lock.acquire() and not self.is_finished(task)

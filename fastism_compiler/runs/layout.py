@@ -1,4 +1,4 @@
-"""Layout: the arrays of a store, what each row is, and which of them a task writes."""
+"""Layout: the arrays of a store, what each row is, and which arrays a task writes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Layout:
     """The arrays of a store.
 
     Attributes:
-        rows: what a row is called, as a dimension.
+        rows: name of the row dimension.
         columns: one value per row, from the input.
         fixed: arrays that are the same for all rows, with the names of their axes.
         results: float32 arrays that tasks fill: shape of one row, and its dimensions.
@@ -53,10 +53,10 @@ class Layout:
 def rows_per_task(layout: Layout, block: int, rows: int) -> int:
     """Rows of one task, which are one chunk of every result.
 
-    A task takes long enough for its files not to matter, and is short enough
-    for little to be lost with it: about 131,000 scored cells (32 sequences of
-    1,000 positions), in whole blocks, and at most 64 MiB per array. A short
-    run has 32 tasks, if it has as many blocks, so that workers can share it.
+    A task is large enough to make its file overhead small, and small enough
+    to lose little with it: about 131,000 scored cells (32 sequences of 1,000
+    positions), at most 1,024 rows and 64 MiB per array, in whole blocks. A
+    short run has 32 tasks, if it has as many blocks, so that workers share it.
 
     Args:
         layout: the arrays.

@@ -14,7 +14,7 @@ from fastism_compiler.runs.record import SEAL, damaged, is_sealed, read_object, 
 
 _LIBRARIES = ("tensorflow", "keras", "numpy")
 _SINCE_SEALS = {"files", "tasks", "sha256"}
-"""Keys that manifests of earlier versions, which have no checksum, do not have."""
+"""Keys that only manifests with a checksum have; those of earlier versions have neither."""
 
 
 def versions() -> dict[str, str]:

@@ -50,7 +50,7 @@ def restore_root(store: Store) -> int:
     attributes = {key: manifest[key] for key in ATTRIBUTES if key in manifest}
     document = {"attributes": dict(sorted(sealed(attributes, ATTRIBUTES).items())), **_GROUP}
     write_json(store.path / META, document, sort=False)
-    # as zarr writes it, byte for byte
+    # rewritten by zarr, so that its bytes are those of zarr
     store.set_attributes({})
     return 1
 
@@ -67,7 +67,7 @@ def mend(store: Store, layout: Layout, rows: Callable[[], Iterable[Row]], *, con
         store: complete, or with a plan.
         layout: of its arrays.
         rows: reads the input again.
-        contents: read all results back; else only look whether they are there, with their sizes.
+        contents: read all results back; else compare only their sizes.
 
     Returns:
         How many files were damaged.
@@ -122,7 +122,7 @@ def _frame_entries(store: Store) -> Mapping[str, Any]:
 
 
 def _reopen(store: Store, found: Found) -> None:
-    """Have a complete store computed on: the tasks that are whole are finished, the others are not."""
+    """Make a complete store unfinished again: its damaged tasks are to be computed, the others are finished."""
     attributes = store.attributes
     records = {task: record for task, record in enumerate(attributes["tasks"]) if task not in found.tasks}
     store.journal.restore(records)

@@ -36,7 +36,7 @@ def choose_outputs(wanted: Sequence[str], names: Sequence[str]) -> list[Output]:
         names: of the model's outputs, in order.
 
     Raises:
-        OptionError: an output that the model does not have, or no index.
+        OptionError: an output that the model does not have, or that is chosen twice; an index that is none.
     """
     unique = _unique(names)
     if not wanted:
@@ -51,13 +51,13 @@ def choose_outputs(wanted: Sequence[str], names: Sequence[str]) -> list[Output]:
 
 
 def numbers_along(index: Sequence[Any]) -> list[list[int] | None]:
-    """The model's numbers of what an index leaves of an output.
+    """Which entries of an output an index selects, as indices into the model's output.
 
     Args:
         index: of an `Output`.
 
     Returns:
-        For each axis that is left, and has an index, its entries (None: all).
+        For each axis that the index keeps, the selected entries (None: all).
     """
     left = [axis for axis in index if not isinstance(axis, int)]
     return [axis if isinstance(axis, list) else _entries(axis) for axis in left]
@@ -68,7 +68,7 @@ def _entries(axis: slice) -> list[int] | None:
 
 
 def numbered(attributes: Mapping[str, Any], name: str, shape: Sequence[int]) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """Every number of a stored output: its place, by what the model calls it.
+    """For every number of a stored output: its index in the model's output -> its index in the store.
 
     Args:
         attributes: of the store.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Ranges = Sequence[tuple[int, int]]
 _SHARE_OF_FREE = 0.125
-"""Of free memory, what the results of one call may take: scores, references and their copies exist beside them."""
+"""Share of free memory for the results of one call; scores, references and copies take memory besides."""
 
 
 @dataclass
@@ -43,11 +43,11 @@ class Programs:
     Attributes:
         source: the model as its frontend read it.
         digest: what tells it apart (see `model_digest`).
-        forward: for the sequences as they are.
+        forward: the program for the forward strand.
         settings: of the run.
         outputs: what is scored, in order.
-        keys: the model's outputs as the nest it returns calls them.
-        ranges: what is changed; None: every position.
+        keys: key of each of the model's outputs in the nest that it returns.
+        ranges: the change ranges; None: every position.
     """
 
     source: SourceModel
@@ -64,7 +64,7 @@ class Programs:
         return self.forward.batch_size
 
     def block_for(self, rows: int) -> int:
-        """Sequences per call of a run of so many: as asked for, but no more than there are, and than memory holds."""
+        """Sequences per call: a power of two up to `block`, what memory holds and, with `batch_size`, about `rows`."""
         # late: it imports TensorFlow
         from fastism_compiler.planning.memory import result_bytes
 
@@ -76,7 +76,7 @@ class Programs:
         return 1 << (max(most, 1).bit_length() - 1)
 
     def with_block(self, block: int) -> Programs:
-        """The same model, compiled for so many sequences per call."""
+        """The same model, compiled for `block` sequences per call."""
         forward = _compile(self.source, self.settings, self.outputs, self.ranges, block, False)
         return Programs(self.source, self.digest, forward, self.settings, self.outputs, self.keys, self.ranges)
 
@@ -109,7 +109,7 @@ class Programs:
 
     @property
     def numbers(self) -> dict[str, list[list[int] | None]]:
-        """What the model calls the numbers of each output of which some are chosen (see `numbers_along`)."""
+        """For each output that is scored in part: their indices in the model's output (see `numbers_along`)."""
         if self.settings.reduce is not None:
             return {}
         found = {o.name: numbers_along(o.index or ()) for o in self.outputs}

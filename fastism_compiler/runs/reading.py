@@ -28,7 +28,7 @@ class CheckedStore(LocalStore):
         read_only: zarr asks for it; True.
 
     Raises:
-        StoreError: when a recorded file is read that is missing or damaged.
+        StoreError: on reading a recorded file that is missing or damaged.
     """
 
     def __init__(self, root: Path | str, *, entries: Entries, read_only: bool = True) -> None:

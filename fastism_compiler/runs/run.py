@@ -88,7 +88,7 @@ class Run:
             RunError: the results cannot be written.
         """
         begin = task * self.per_task
-        with self._one_at_a_time:  # the counts of a task are its own
+        with self._one_at_a_time:  # so that no other task adds to the counts of this one
             rows = self.store.read_rows(self._columns, begin, min(begin + self.per_task, self.rows), self._files)
             scored = self.scorer(rows)
         with writing(self.store.path):
@@ -96,7 +96,7 @@ class Run:
             self.store.journal.finish(task, scored.counts, files)
 
     def work(self, tasks: Sequence[int], progress: Progress | None = None) -> int:
-        """Compute those of `tasks` that nobody has finished or is at; how many that were."""
+        """Compute those of `tasks` that are neither finished nor claimed by others; return how many."""
         computed, shown = 0, 0.0
         for task in tasks:
             try:
@@ -130,7 +130,7 @@ class Prepared:
         store: with the input in it.
         scorer: compiled with its block size.
         found: what reading the input found out.
-        mended: files that were damaged; the manifest is looked at last (see `mend_manifest`).
+        mended: number of damaged files; the manifest is checked later (see `mend_manifest`).
     """
 
     store: Store
@@ -142,9 +142,9 @@ class Prepared:
 def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> Prepared:
     """Compile the model, and read the input into the store, or compare it with what a store already holds.
 
-    What is damaged in a store that is there already is mended; tasks whose
-    results are damaged are left to be computed. On return this process is
-    present in the journal (until `leave`).
+    Damaged files of an existing store are mended; tasks whose results are
+    damaged are left to be computed. Unless the store is complete, this process
+    is registered in the journal on return (until `leave`).
 
     Raises:
         FastISMError: an input, a model or settings that cannot be used.
@@ -170,7 +170,7 @@ def prepare(job: Job, output: Path, *, verify: bool, join: bool) -> Prepared:
 
 
 def _entered(job: Job, store: Store, scorer: Scorer, join: bool, mended: int) -> Prepared:
-    """Be present, and have the input in the store."""
+    """Register in the journal, and make sure that the input is in the store."""
     journal = store.journal
     journal.enter(join=join)
     try:
@@ -237,10 +237,10 @@ def finish(prepared: Prepared, job: Job) -> dict[str, int] | None:
     if not store.complete:
         try:
             with store.journal.setting_up():
-                # whoever waited for the lock may find that the one before has done it all
+                # while this one waited for the lock, another run may have done it
                 if not store.complete and not _completed(store, counts, job, found.refusals):
                     return None
-        except FileNotFoundError:  # or has taken the journal away already
+        except FileNotFoundError:  # or removed the journal already
             if not store.complete:
                 raise
     store.journal.leave()
@@ -263,7 +263,7 @@ def _completed(store: Store, counts: dict[str, int], job: Job, refusals: Refusal
     }
     with writing(store.path):
         write_left_out(store.path, refusals)
-        # the attributes stand in the manifest first, so that they can come back from there
+        # the manifest is written first, so that the attributes can be restored from it
         write_manifest(store.path, _manifest({**store.attributes, **end}, job, refusals))
         store.finish(end)
     return True
@@ -363,7 +363,7 @@ def _identity(job: Job, model: Mapping[str, str], digest: str) -> dict[str, Any]
 
 
 def _difference(one: Any, other: Any) -> Any:
-    """Of two dicts, the entries of the first that the second has not."""
+    """Of two dicts, the entries of the first that the second does not have."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {k: v for k, v in one.items() if other.get(k) != v}
     return one
@@ -381,7 +381,7 @@ def _manifest(attributes: Mapping[str, Any], job: Job, refusals: Refusals) -> di
 
 
 def reopen(path: Path, model: Any) -> Run:
-    """A prepared store in another process.
+    """Open a prepared store in another process.
 
     Raises:
         StoreError: a store that is not prepared, or made with another model.

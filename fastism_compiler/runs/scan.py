@@ -32,7 +32,7 @@ class ScanJob:
     """Sequences to scan.
 
     Attributes:
-        model: a path to a Keras model, or the model.
+        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
         settings: of the scan.
         source: FASTA, BED (with a genome), npz or npy.
         genome: FASTA that the regions lie on.
@@ -96,7 +96,7 @@ class ScanJob:
 def named(files: Mapping[str, Source | None], *, read_in_full: str) -> dict[str, str]:
     """Names of input files for the manifest, and the SHA-256 of the one whose every byte was read.
 
-    Of a genome only regions are read, so that it has a name alone.
+    Only regions of a genome are read, so it has no SHA-256 here.
     """
     names = {role: source.path.name for role, source in files.items() if source is not None}
     whole = files[read_in_full]
@@ -107,12 +107,12 @@ def check_strands(programs: Programs) -> None:
     """Refuse settings that have no meaning for this model.
 
     Raises:
-        OptionError: `rc` where outputs or other inputs run along the sequence; ranges without an unknown letter.
+        OptionError: `rc` with other inputs, or with outputs of more than one axis; ranges without an unknown letter.
     """
     settings = programs.settings
     if settings.rc and programs.other_inputs:
         raise OptionError(
-            "rc= cannot tell the reverse complement of the model's other inputs", got=programs.other_inputs
+            "rc= does not know the reverse complement of the model's other inputs", got=programs.other_inputs
         )
     long = {name: shape for name, shape in programs.shapes.items() if len(shape) > 1}
     if settings.rc and long:
@@ -139,14 +139,14 @@ def scan(
 ) -> Summary:
     """Score every mutation of every sequence of a file, into a resumable store.
 
-    The store is a zarr v3 group (read it with `open_scan`). Called again after
-    a crash, the same call goes on where it was; a complete store is left as
-    it is. A manifest is written beside it: `<output>.manifest.json`.
+    The store is a zarr v3 group (read it with `open_scan`). After a crash, the
+    same call goes on where it was; a complete store is left as it is. A
+    manifest is written beside it: `<output>.manifest.json`.
 
     Args:
-        model: a path to a Keras model, or the model.
+        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
         source: FASTA (plain or gzip) with sequences of the model's length; BED
-            with `genome`; or npz / npy with one-hot arrays `[N, L, C]`.
+            with `genome`; or npz / npy with one-hot `[N, L, C]` or tokens `[N, L]`.
         output: folder of the store.
         genome: FASTA (plain or bgzip) that the regions of a BED file lie on.
         settings: what is computed (default: delta of every letter at every position).
@@ -180,5 +180,5 @@ def scan(
 
 
 def path_or_model(model: Any) -> Any:
-    """A path as text, which tells it from a model."""
+    """A path as text; anything else is a model."""
     return os.fspath(model) if isinstance(model, str | os.PathLike) else model

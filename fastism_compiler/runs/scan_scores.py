@@ -104,10 +104,10 @@ class ScanScorer:
         return results
 
     def _references(self, codes: Codes, x: object, values: list[Array], positions: Array, reverse: bool) -> list[Array]:
-        """The model's outputs for the sequences themselves: they stand at the letters that are already there.
+        """The model's outputs for the unchanged sequences: the results for letters that are already there.
 
-        So no second forward pass is needed, and an unchanged letter has a score of exactly 0. Where no letter is
-        known, there is nothing unchanged.
+        So no second forward pass is needed, and an unchanged letter has a score of exactly 0. A sequence without a
+        known letter has no such result, and is scored by the reference pass.
         """
         known = codes[:, positions] != UNKNOWN
         sequence, first, some = np.arange(len(codes)), known.argmax(axis=1), known.any(axis=1)

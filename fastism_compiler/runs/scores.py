@@ -42,7 +42,7 @@ def _log_odds(p: Array) -> Array:
 SCORES: Mapping[str, Score] = MappingProxyType({"delta": _delta, "log2fc": _log2fc, "logit": _logit, "value": _value})
 """`delta`: alternate - reference. `log2fc`: log2((alternate + pseudocount) / (reference + pseudocount)).
 `logit`: difference of log odds, for probabilities. `value`: the alternate's output itself.
-Where a score does not exist (a logarithm of nothing positive), it is NaN, and counted."""
+A score that does not exist (such as the logarithm of 0 or less) is NaN, and counted."""
 
 
 def find_score(name: str) -> Score:

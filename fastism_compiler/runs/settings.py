@@ -14,7 +14,7 @@ from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.scores import find_score
 
 _MOST = 1024
-"""Workers, or threads, of one run: more would not start."""
+"""Workers, or threads, of one run at most: more would not start."""
 REDUCTIONS = ("sum", "mean", "max")
 
 
@@ -38,7 +38,7 @@ class Settings:
         aliases: other names of the genome's chromosomes: `auto` (`chr1` is `1`, `chrM` is `MT`), or a file with two
             names in each line.
         skip: leave out and count what cannot be scored, instead of stopping there.
-        batch_size: sequences per block; None: by memory.
+        batch_size: most sequences per block; None: by memory, at most 32.
         imports: modules of the user that register layers, imported before a model file is loaded.
         custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
         safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
@@ -75,7 +75,7 @@ class Settings:
         """Refuse values outside their domain.
 
         Raises:
-            OptionError: an unknown alphabet, score or reduction, or `rc` without complements.
+            OptionError: an unknown alphabet, score or reduction, `rc` without complements, or a token that is no int32.
         """
         alphabet = find_alphabet(self.alphabet)
         find_score(self.score)
@@ -124,7 +124,7 @@ class ScanSettings(Settings):
         """Refuse values outside their domain.
 
         Raises:
-            OptionError: see `Settings.check`; or both a window and ranges.
+            OptionError: see `Settings.check`; both a window and ranges, or an empty one.
         """
         Settings.check(self)
         if self.window is not None and self.ranges is not None:
@@ -203,7 +203,7 @@ def _frozen(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """Who computes what. Nothing here changes a number.
+    """Who computes what. Nothing here changes a number by more than rounding.
 
     Attributes:
         join: share the work with other runs of the same command on the same store.
@@ -230,7 +230,8 @@ class Execution:
         """Refuse what does not go together.
 
         Raises:
-            OptionError: no worker, a shard that does not exist, or a model that other processes cannot load.
+            OptionError: no worker or thread, or more than 1,024; a shard that does not exist; workers beside a client;
+                a model that other processes cannot load.
         """
         if not all(1 <= count <= _MOST for count in (self.workers, self.threads or 1)) or self.threads == 0:
             raise OptionError(

@@ -9,8 +9,8 @@ scores/<output>     float32, one row per sequence or variant; NaN where nothing 
 reference/<output>  float32, the model's output for the sequence itself
 ...                 the columns of the run (see `scan_scores.py`, `variant_scores.py`)
 
-Every chunk ends with a CRC-32C, which any reader of zarr checks. Chunks without a number other than the fill value are
-written too, so that one that is lost is missed.
+Every chunk ends with a CRC-32C, which any reader of zarr checks. Chunks of fill values alone are written too, so that
+the loss of one is noticed.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ class Store:
         if not self.path.exists():
             return
         if not self.path.is_dir():
-            raise StoreError("the output is a folder", expected="a new or an unfinished store", got=str(self.path))
+            raise StoreError(
+                "the output is a folder, not a file", expected="a new or an unfinished store", got=str(self.path)
+            )
         entries = {p.name for p in self.path.iterdir()}
         if entries and FOLDER not in entries and not ours:
             raise StoreError("the output exists, and is no store of this program", got=str(self.path))
@@ -176,7 +178,7 @@ class Store:
             _make(group, name, column, layout.rows, rows, chunk_of(column, rows_per_task))
 
     def set_attributes(self, attributes: Mapping[str, Any], drop: Iterable[str] = ()) -> None:
-        """Set attributes of the group, and take some away."""
+        """Set attributes of the group, and delete those in `drop`."""
         kept = {key: value for key, value in self.attributes.items() if key not in drop}
         self._open("r+").attrs.put(dict(sorted(sealed({**kept, **attributes}, ATTRIBUTES).items())))
         sync_tree(self.path / META)
@@ -205,7 +207,7 @@ class Store:
         return {name: arrays[name][begin:end] for name in names}
 
     def write_rows(self, task: int, begin: int, arrays: Mapping[str, Array]) -> dict[str, str]:
-        """Write the results of one task, and have them on disk; what is recorded of its files."""
+        """Write and sync the results of one task; return what is recorded of its files."""
         group, files = self._open("r+"), []
         for name, values in arrays.items():
             array = group[name].with_config(_NOT_EMPTY)
@@ -218,7 +220,7 @@ class Store:
         return entries_of(self.path, files)
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
-        """Take away what crashes left behind, and mark the store complete with these attributes."""
+        """Delete what crashes left behind, and mark the store complete with these attributes."""
         for partial in self.path.rglob("*.partial"):
             partial.unlink(missing_ok=True)
         self.set_attributes(attributes)
@@ -227,7 +229,7 @@ class Store:
         return self._zarr.open_group(str(self.path), mode=mode, zarr_format=3)
 
     def _clear(self, names: set[str]) -> None:
-        """Take away an input that was not read to its end: what goes by such names, and arrays of other settings."""
+        """Delete an input that was not read to its end: entries of these names, and arrays of other settings."""
         entries = [e for e in self.path.iterdir() if e.name != FOLDER]
         for entry in entries:
             unfinished = entry.name.startswith(META) or entry.name.endswith(".partial")
@@ -274,7 +276,7 @@ def _make(group: Any, name: str, column: Column, rows: str, count: int, chunks: 
 
 
 def _compressors() -> tuple[Any, ...]:
-    """Zstandard as zarr's default has it, then a checksum of what it gave."""
+    """Zstandard as in zarr's default, then a checksum of the compressed bytes."""
     from zarr.codecs import Crc32cCodec, ZstdCodec  # zarr is an extra
 
     return ZstdCodec(level=0, checksum=False), Crc32cCodec()

@@ -80,7 +80,7 @@ class VariantScorer:
         return results
 
     def _fast(self, rows: Mapping[str, Array], chosen: Array) -> tuple[list[Array], list[Array]]:
-        """Alternates and references of substitutions; the reference is the substitution of nothing."""
+        """Alternates and references of substitutions; for a reference, its own letters are put in."""
         x = self.programs.inputs(rows["sequence"], {})
         jobs = [
             (int(i), int(rows["offset"][i]), self._allele(rows[column][i], rows["offset"][i], rows["width"][i]))
@@ -94,7 +94,7 @@ class VariantScorer:
         return self.programs.encoding.alphabet.text(codes[offset : offset + width])
 
     def _whole(self, rows: Mapping[str, Array], chosen: Array) -> tuple[list[Array], list[Array]]:
-        """Alternates and references by the model itself; always as many sequences as a block holds twice."""
+        """Alternates and references by the model itself; always two blocks of sequences, for constant shapes."""
         block, count = len(rows["sequence"]), len(chosen)
         chosen = chosen[np.minimum(np.arange(block), count - 1)]
         codes = np.concatenate([rows["alternate"][chosen], rows["sequence"][chosen]])

@@ -28,7 +28,7 @@ class VariantJob:
     """Variants to score.
 
     Attributes:
-        model: a path to a Keras model, or the model.
+        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
         settings: of the run.
         variants: VCF, BCF or tab-separated.
         genome: FASTA that they lie on.
@@ -97,7 +97,7 @@ def scan_variants(
     window starts `length // 2` bases before a variant (see `read_alleles`).
 
     Args:
-        model: a path to a Keras model, or the model.
+        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
         genome: FASTA, plain or bgzip.
         variants: VCF (plain, gzip), BCF, or tab-separated chrom, pos, ref, alt.
         output: folder of the store.

@@ -1,7 +1,7 @@
-"""Local worker processes: each joins the run by itself, so that one that dies costs only what it was at.
+"""Local worker processes: each joins the run on its own, so that one that dies costs only its current task.
 
-A worker is `python -m fastism_compiler.runs.workers STORE MODEL`. It claims
-tasks like any run that joins, and ends with its parent.
+A worker is `python -m fastism_compiler.runs.workers STORE MODEL SHARD NUMBER THREADS`.
+It claims tasks like any run that joins, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastism_compiler.runs.store import Store
 from fastism_compiler.runs.threads import set_threads
 
 _LIVES = 3
-"""How often a worker is started again, in all, without a task being finished in between."""
+"""Restarts of workers, over all of them, before one more task has to be finished."""
 _POLL_S = 0.1
 
 
@@ -46,9 +46,9 @@ class _Worker:
 def work_on_processes(
     execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
 ) -> int:
-    """Have worker processes compute `tasks`; how many were computed until the last of them found none left.
+    """Have worker processes compute `tasks`; return how many were finished until no worker found one left.
 
-    Others that have joined the run may still be at some then, or have finished it, as for a run without workers.
+    Other processes that joined the run may still be computing then, or have finished the run.
 
     Raises:
         RunError: workers that stop with an error, or keep dying.
@@ -72,7 +72,7 @@ def work_on_processes(
 
 
 def _replace_dead(workers: list[_Worker], lives: int, execution: Execution, model: Any, store: Path) -> int:
-    """Start anew what was killed; how many that were. A worker that found nothing left to do is gone."""
+    """Restart workers that were killed; return how many. Exit code 0: a worker found nothing left to do."""
     replaced = 0
     for number, worker in enumerate(workers):
         code = worker.process.poll()

@@ -1,7 +1,7 @@
 """Blocks: the jobs of some sequences, run by one reference pass and loops over tiles.
 
-One operation after the other runs on every core, and the cores wait for each
-other in between. So the tiles of a block are shared out to *lanes*, one thread
+Operations run one after the other, each on all cores, and the cores wait for
+each other in between. So the tiles of a block are shared out to *lanes*, one thread
 each: while one waits, the other works, and a tile can be small enough to stay
 in the cache of its core. All lanes read the tables of one reference pass.
 """
@@ -75,7 +75,7 @@ class BlockPrograms(Protocol):
         """Per output of a sparse program: where its rows are; None where rows are whole."""
 
     def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
-        """The loop that runs for so many sequences, and jobs of each group; its block is that of the reference pass."""
+        """Sizes of the loop for so many sequences, and jobs of each group; the reference pass takes its `sequences`."""
 
     def reference_pass(self, sequences: int) -> Callable[..., Any]:
         """`inputs -> (tables, references)` (see `emit.program.BlockProgram`)."""

@@ -66,7 +66,7 @@ class ShardedEngine(Engine):
         self.weights = weights_read(self._reference, specs, self.source)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
-        """Score `jobs` on one block of sequences; every device gets some next to each other."""
+        """Score `jobs` on one block of sequences; every device gets neighbouring sequences."""
         shares = share_out(len(inputs[0]), jobs, len(self.devices))
 
         def run(k: int) -> Block:
@@ -78,7 +78,7 @@ class ShardedEngine(Engine):
         return joined(blocks, shares, len(jobs))
 
     def on_device(self, device: str, key: Hashable, part: Callable[..., Any]) -> Any:
-        """A part of the program with its weights behind its own arguments; one per device."""
+        """A part of the program that takes the weights after its own arguments; one per device."""
         with self._guard:
             if (device, key) not in self._by_device:
                 run = with_weights(part, self.source, self.weights)
@@ -142,7 +142,7 @@ class Share:
 
     Attributes:
         first: its first sequence.
-        stop: the sequence behind its last.
+        stop: one past its last sequence.
         rows: `[n]` the jobs of the block that it runs.
     """
 

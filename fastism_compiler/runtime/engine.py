@@ -54,7 +54,7 @@ class Engine:
     Args:
         source: the model, its graph narrowed to what is selected.
         pipeline: the passes to run.
-        context: what they may know, the change ranges among it.
+        context: what they may know, including the change ranges.
         letters: what replacements are given for.
         finish: selection and reduction of the outputs.
         most_rows: rows whose results may exist at once on the device.
@@ -124,8 +124,8 @@ class Engine:
     def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
         """The loop that runs for so many sequences, and jobs of each group.
 
-        Padding that costs little lets few programs serve all calls. It depends
-        on these numbers alone, so that results are the same whatever ran before.
+        Sizes are padded where that costs little, so that few programs serve all
+        calls. They depend on the arguments alone: results do not depend on earlier calls.
         """
         cost, (row, reference) = self.context.cost, self._predicted
         spare = max(cost.spare_seconds, cost.spare_share * (float(jobs.sum()) * row + sequences * reference))
@@ -209,7 +209,7 @@ class Traced:
 
     Args:
         function: a `tf.function`.
-        signature: what it is traced for. Its trace is called without looking for one that fits (0.1 ms, for 0.25 ms).
+        signature: what it is traced for. The trace is called directly, not looked up (0.1 ms instead of 0.25 ms).
     """
 
     def __init__(self, function: Any, signature: tuple[Any, ...]) -> None:

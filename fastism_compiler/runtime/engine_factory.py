@@ -29,7 +29,7 @@ class Resources:
         lanes: parts of a block's tiles that run side by side where there are no `devices`.
         machine: what programs are planned for.
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
-        core_cache: bytes that lanes keep near their cores; None: they do not.
+        core_cache: bytes of a core's cache that its lane may fill (see `Context`); None: not planned.
         measure: times kernels; None: the cost model decides.
         cost: what was fitted to measurements.
     """
@@ -80,7 +80,7 @@ class EngineFactory:
         """An engine for blocks of this many sequences.
 
         Raises:
-            OptionError: sparse results where outputs are reduced, or picked by lists and integers.
+            OptionError: sparse results of outputs picked by lists or integers, or reduced outside Keras operations.
         """
         if sparse and not self.narrowed.left.nothing:
             raise OptionError(

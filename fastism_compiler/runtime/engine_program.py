@@ -20,7 +20,7 @@ class EngineProgram(Program):
 
     @property
     def graph(self) -> Graph:
-        """The annotated graph; `print(program.graph)` is its canonical text."""
+        """The annotated graph of the first bucket of ranges; `print(program.graph)` is its canonical text."""
         return self.engines[0].graph
 
     @property

@@ -40,7 +40,7 @@ def in_batches(
         score: flat outputs for flat inputs.
         inputs: flat, `[n, ...]` each.
         rows: most sequences of a call.
-        pad: what is left over is filled up to a power of two, with its last sequence, so that few sizes are compiled.
+        pad: fill the last call up to a power of two, repeating its last sequence, so that few sizes are compiled.
     """
     count = len(inputs[0])
     pieces = []

@@ -87,9 +87,9 @@ class Program:
             replacement equals the sequence, the reference output (effect 0).
 
         Raises:
-            InputError: inputs of a wrong number, shape or content.
+            InputError, InputTypeError: inputs of a wrong number, shape, content or dtype.
             ReplacementError: a replacement that fits no form.
-            OptionError: `sparse` where `outputs=` picks more than slices, or `reduce=` is not made of Keras operations.
+            OptionError: `sparse` with a list, integer or `fc.around` in `outputs=`, or non-Keras code in `reduce=`.
             MemoryBudgetError: a result that does not fit into free memory.
         """
         delta, sparse = flag("delta", delta), flag("sparse", sparse)
@@ -111,7 +111,7 @@ class Program:
 
         Raises:
             RangeError: the program was compiled for ranges of another width.
-            OptionError, MemoryBudgetError: as in a call.
+            InputError, InputTypeError, OptionError, MemoryBudgetError: as in a call.
         """
         delta, sparse = flag("delta", delta), flag("sparse", sparse)
         self._check_single_letters()
@@ -129,7 +129,7 @@ class Program:
 
         Args:
             x: the model's inputs.
-            replace_with: as in a call; not used where `saturate`.
+            replace_with: as in a call; ignored if `saturate`.
             delta: return mutant - reference.
             saturate: every letter at every range, as in `saturate`.
             sparse: as in a call.
@@ -234,7 +234,7 @@ class Program:
 
     @property
     def rescored(self) -> int:
-        """Rows so far that the model itself scored: not finite, or of a sequence with a non-finite reference."""
+        """Rows so far that the model itself scored, as they or their reference could not be trusted."""
         return self.scorer.rescored + (self._sparse.rescored if self._sparse else 0)
 
     @property
@@ -253,7 +253,7 @@ class Program:
         """Compare with naive ISM on some of the ranges, edges included.
 
         Args:
-            x: inputs (default: random one-hot).
+            x: inputs (default: two random sequences).
             replace_with: as in a call.
             atol: absolute tolerance.
             rtol: tolerance relative to the largest output.
@@ -297,7 +297,7 @@ class Program:
         return self.inputs.read(spelt(x, self.inputs, self.letters, self.alphabet))
 
     def _get_ready(self) -> None:
-        """What comes before anything is computed.
+        """Check the process, and follow the model, before anything is computed.
 
         Raises:
             UnsupportedError: a forked child of the process that compiled, where TensorFlow hangs.

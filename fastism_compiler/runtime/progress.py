@@ -24,7 +24,7 @@ def track(steps: Sequence[int], what: str, per_step: int = 1) -> Iterator[int]:
 
 
 def _with_bar(steps: Sequence[int], what: str, per_step: int) -> Iterator[int]:
-    # rich is imported where somebody watches
+    # rich is imported only where a bar may be shown
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

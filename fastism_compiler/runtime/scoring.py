@@ -32,7 +32,7 @@ Whole = Callable[[Sequence[Array]], list[Array]]
 
 
 Share = tuple[Array, AnyEngine]
-"""Numbers of change ranges, and the engine that they are shared out to."""
+"""Indices of change ranges, and the engine that scores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Scorer:
         parts: what is the same whatever the engines return.
         buckets: range numbers, one array for each engine.
         engines: one per bucket.
-        specialise: shares other ranges out to engines.
+        specialise: makes engines for other ranges.
         batch_size: most sequences per block.
     """
 
@@ -102,7 +102,7 @@ class Scorer:
         return self._whole(self.naive, arrays)
 
     def _whole(self, naive: Whole, inputs: list[Array]) -> list[Array]:
-        """What the model makes of whole sequences, its products as strict as the programs' are."""
+        """The model's selected, reduced outputs of whole sequences, computed in strict float32 as programs do."""
         with strict_float32():
             return [y.numpy() for y in self.selection([tf.constant(y) for y in naive(inputs)])]
 
@@ -250,7 +250,7 @@ class Scorer:
             nothing = no_effect(reference.shape, reference) if delta else reference
             if frame is None:
                 rows = nothing.reshape(batch, *[1] * len(shape), *nothing.shape[1:])
-            else:  # what is seen of it differs from range to range
+            else:  # its frame differs from range to range
                 here = self.ranges.subset(np.arange(span.start, span.stop))
                 sequence, which = _pairs(batch, here.count)
                 seen = Changes(here.lo[which], here.hi[which], self.ranges.max_width)
@@ -284,7 +284,7 @@ class Scorer:
         return results
 
     def _in_span(self, span: slice) -> Iterator[tuple[AnyEngine, Array, Array]]:
-        """Engines with ranges in `span`: the engine, its own numbers of them, and their places in the span."""
+        """Engines with ranges in `span`: the engine, their indices in the engine, and in the span."""
         for members, engine in zip(self.buckets, self.engines, strict=True):
             chosen = np.flatnonzero((members >= span.start) & (members < span.stop))
             if len(chosen):
@@ -295,7 +295,7 @@ class Scorer:
     def score_of_width(
         self, width: int, block: list[Array], jobs: Jobs, delta: bool, changes: Changes
     ) -> Iterator[tuple[Array, list[Array]]]:
-        """Score jobs whose change range `i` is `[i, i + width)`: numbers of jobs, and their flat results."""
+        """Score jobs whose change range `i` is `[i, i + width)`: indices of jobs, and their flat results."""
         for engine, rows, change in _shared_out(self._shares_of_width(width), jobs.change):
             chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows])
             there = Changes(changes.lo[rows], changes.hi[rows], changes.cover)
@@ -335,7 +335,7 @@ class Scorer:
         return self._framed(self._naive_rows(self.naive, self.ranges, arrays, jobs), self._changes(jobs))
 
     def score_jobs_in_float64(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
-        """The same by the model in float64; nothing where there is none."""
+        """The same by the model in float64; an empty list if there is no such model."""
         exact = self.naive.in_float64()
         if exact is None:
             return []
@@ -346,7 +346,7 @@ class Scorer:
 
 
 def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
-    """Engines with jobs of these change ranges: the engine, the jobs' numbers, and its own numbers of their ranges."""
+    """Engines with jobs of these ranges: the engine, the indices of its jobs, and of their ranges in the engine."""
     for members, engine in shares:
         place = np.full(max(members.max(), change.max(initial=0)) + 1, -1)
         place[members] = np.arange(len(members))

@@ -35,8 +35,8 @@ _KEPT = _Kept()
 def side_by_side(run: Callable[[int], T], count: int) -> list[T]:
     """`[run(0), ..., run(count - 1)]`, all at once, the first on the thread that calls.
 
-    Returns or raises when all have ended: none runs on behind an error. Once
-    Python shuts down, no thread can be started, and they run one after the other.
+    Returns or raises when all have ended: none keeps running after an error. Once
+    Python shuts down, no thread can start, and they run one after the other.
 
     Raises:
         Exception: what the first of them that failed raised.

@@ -27,12 +27,12 @@ _NAIVE_FACTOR = 3
 _SAME_MODEL = 0.1
 """Root mean square error of a model against its clone in float64, at most, over the largest output."""
 EFFECT_SHARE = {"float32": 0.0, "tf32": 0.01, "bfloat16": 0.05}
-"""Precision -> error allowed beside float32's, relative to how far results lie apart."""
+"""Precision -> error allowed besides that of float32, relative to the spread of the results."""
 _LAST_BITS, _SHAKES = 2.0**-15, 8
-"""How far inputs are moved, relative to themselves, and how often, to see what rounding does to a model: as far as a
-sum of some hundreds of float32 numbers that cancel in part is off."""
+"""Relative size, and number, of random changes of the inputs that show what rounding does to a model: the size is the
+error of a sum of some hundreds of float32 numbers that partly cancel."""
 _STEPS = 32 * _LAST_BITS
-"""A change of results, relative to the largest, that is no rounding: the model makes steps of it."""
+"""A change of results, relative to the largest, too large for rounding: the model itself has steps (it quantizes)."""
 _SAME = 1e-4
 """Relative difference below which two runs of a model agree."""
 
@@ -81,13 +81,15 @@ class OutputError:
     Attributes:
         name: output name.
         max_error: largest absolute difference over finite entries.
-        rmse: root mean square difference.
-        tolerance: `atol + rtol * max|y|`; at lower precision, and a share of the spread of the results.
+        rmse: root mean square difference; where a float64 model judged, from that model.
+        tolerance: of `max_error`: `atol + rtol * max|y|`, at lower precision plus a share of the spread of the results.
+            Where a float64 model judged: of `rmse` (see `_judge`).
         non_finite: entries that are NaN or infinite in naive ISM.
         same_non_finite: whether the program has exactly the same of them.
-        passed: within tolerance, within float32 rounding of float64, or within `amplified`.
-        amplified: largest change of the model's own results where its inputs are rounded otherwise; looked at only
-            where nothing else explains the difference (0: it was not).
+        passed: within tolerance, within float32 rounding of float64, or within three times `amplified`.
+        amplified: largest change of the model's own results when its inputs change in their last bits; computed only
+            where nothing else explains the difference (else 0).
+        in_float64: whether a float64 model judged.
     """
 
     name: str
@@ -98,6 +100,7 @@ class OutputError:
     same_non_finite: bool
     passed: bool
     amplified: float = 0.0
+    in_float64: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,13 @@ class VerificationReport:
         return all(o.passed for o in self.outputs)
 
     def __str__(self) -> str:
-        lines = [f"  {o.name}: max error {o.max_error:.2e} (tolerance {_told(o)}) {_verdict(o)}" for o in self.outputs]
+        lines = [f"  {o.name}: max error {o.max_error:.2e} ({_told(o)}) {_verdict(o)}" for o in self.outputs]
         return "\n".join([self._summary(), *lines])
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         rows = [(o.name, f"{o.max_error:.2e}", _told(o), _verdict(o)) for o in self.outputs]
-        return table(("output", "max error", "tolerance", ""), rows, [self._summary()])
+        return table(("output", "max error", "judged by", ""), rows, [self._summary()])
 
     def _summary(self) -> str:
         return f"compared {self.ranges} ranges of {self.sequences} sequences with naive ISM"
@@ -135,8 +138,10 @@ def _verdict(output: OutputError) -> str:
 
 def _told(output: OutputError) -> str:
     extra = f", {output.non_finite} non-finite" if output.non_finite else ""
+    if output.in_float64:
+        return f"root mean square error against float64 {output.rmse:.2e}, allowed {output.tolerance:.2e}{extra}"
     amplified = f"; rounding alone changes the model's results by {output.amplified:.1e}" if output.amplified else ""
-    return f"{output.tolerance:.2e}{extra}{amplified}"
+    return f"tolerance {output.tolerance:.2e}{extra}{amplified}"
 
 
 def verify_program(
@@ -178,7 +183,7 @@ def verify_program(
 
 
 def check_independence(program: Verifiable) -> None:
-    """Check that the model scores a sequence the same twice, and the same in other company.
+    """Check that the model scores a sequence the same twice, and the same in another batch.
 
     Raises:
         UnsupportedError: a model that is random, or mixes the sequences of a batch.
@@ -196,7 +201,7 @@ def check_independence(program: Verifiable) -> None:
 
 
 def _furthest(one: list[Array], other: list[Array]) -> float:
-    """How far two runs of a model lie apart, at most; 0 where that is rounding."""
+    """Largest difference between two runs of a model; 0 if it is rounding."""
     found = 0.0
     for y, z in zip(one, other, strict=True):
         largest = np.abs(y[np.isfinite(y)]).max(initial=0)
@@ -206,7 +211,7 @@ def _furthest(one: list[Array], other: list[Array]) -> float:
 
 
 def exact_scores(program: Verifiable, arrays: list[Array], jobs: Jobs) -> list[Array]:
-    """Scores by the model in float64; none where that is not to be had."""
+    """Scores by the model in float64; an empty list if it does not run in float64."""
     try:
         return program.scorer.score_jobs_in_float64(arrays, jobs)
     except (ValueError, TypeError, NotImplementedError):  # a layer that insists on float32 when it is called
@@ -275,9 +280,7 @@ def _judge(result: OutputError, y: Array, z: Array, exact: Array) -> OutputError
     effect = _rmse(exact, np.broadcast_to(exact.mean(axis=0, keepdims=True), exact.shape))
     epsilon = float(np.finfo(z.dtype).eps) if z.dtype.kind == "f" else 0.0
     limit = max(_NAIVE_FACTOR * naive, _EFFECT_FACTOR * effect, _EPSILON_FACTOR * epsilon * largest)
-    return OutputError(
-        result.name, result.max_error, ours, limit, result.non_finite, result.same_non_finite, ours <= limit
-    )
+    return replace(result, rmse=ours, tolerance=limit, passed=ours <= limit, in_float64=True)
 
 
 def _rounded_otherwise(program: Verifiable, arrays: list[Array], jobs: Jobs) -> list[list[Array]]:
@@ -298,7 +301,7 @@ def _rounded_otherwise(program: Verifiable, arrays: list[Array], jobs: Jobs) -> 
 
 
 def _allow(result: OutputError, y: Array, z: Array, again: list[Array]) -> OutputError:
-    """Pass what steps of the model itself explain, where no float64 clone can judge: rounding to 8 bits makes such."""
+    """Pass differences that the model's own steps (as of rounding to 8 bits) explain, if no float64 clone can judge."""
     finite = np.isfinite(z)
     amplified = max(_furthest_from(z, other) for other in again)
     furthest = _furthest_from(z, y)

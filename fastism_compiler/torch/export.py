@@ -21,14 +21,14 @@ _OPSET = 18
 
 
 def export_module(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> ModelProto:
-    """The module in inference, as it is now.
+    """Export the module in inference mode, with its current weights.
 
     Args:
         module: takes `inputs` as its arguments.
         inputs: an example of each, sequences first; one sequence is enough.
 
     Raises:
-        UnsupportedError: PyTorch exports it in neither of its ways; what it says of both.
+        UnsupportedError: neither of PyTorch's exporters can export it; with the errors of both.
     """
     examples = tuple(x[:1].repeat(_EXAMPLES, *[1] * (x.ndim - 1)) for x in inputs)
     said = []
@@ -78,7 +78,7 @@ def _in_inference(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the notes of the exporters: what matters of them is raised, or found when results are compared."""
+    """Silence the exporters' logs and warnings: real problems raise, or show when results are compared."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -16,13 +16,13 @@ from fastism_compiler.results.blocks import ScoreBlock
 from fastism_compiler.torch.export import export_module
 
 _RTOL = 1e-4
-"""Difference between a module and what was exported of it, at most, relative to the largest output."""
+"""Maximum difference between a module and its exported model, relative to the largest output."""
 
 
 class TorchISM:
     """A PyTorch module compiled for in-silico mutagenesis. Made by `from_torch`.
 
-    Everything that is not here is the program's own: `plan`, `verify`, `export`, `ranges` ...
+    All other attributes are those of the program: `plan`, `verify`, `export`, `ranges`, ...
 
     Attributes:
         program: the compiled program, which takes and gives numpy arrays.
@@ -32,17 +32,17 @@ class TorchISM:
         self.program = program
 
     def __getattr__(self, name: str) -> Any:
-        """What the program has."""
-        if name == "program":  # a copy that is not filled yet
+        """An attribute of the program."""
+        if name == "program":  # a copy whose attributes are not set yet
             raise AttributeError(name)
         return getattr(self.program, name)
 
     def __call__(self, *inputs: torch.Tensor, replace_with: Any = 0, delta: bool = False) -> Any:
-        """The module's outputs with each change range replaced: `[B, R, *out]`.
+        """The module's outputs with each change range replaced: `[B, R, *out]` (sequences, ranges).
 
         Args:
             inputs: what the module takes.
-            replace_with: as in `Program.__call__`; letters last.
+            replace_with: as in `Program.__call__`; letters on the last axis, whatever the module's layout.
             delta: return mutant - reference.
 
         Raises:
@@ -51,11 +51,14 @@ class TorchISM:
         return _to_torch(self.program(_to_numpy(inputs), _as_array(replace_with), delta))
 
     def saturate(self, *inputs: torch.Tensor, delta: bool = False) -> Any:
-        """The module's outputs for every letter at every position: `[B, R, C, *out]`.
+        """The module's outputs for every letter at every width-1 range: `[B, R, C, *out]`.
 
         Args:
             inputs: what the module takes.
             delta: return mutant - reference.
+
+        Raises:
+            FastISMError: as `Program.saturate`.
         """
         return _to_torch(self.program.saturate(_to_numpy(inputs), delta))
 
@@ -66,6 +69,9 @@ class TorchISM:
             inputs: what the module takes.
             variants: as in `Program.variants`.
             delta: return mutant - reference.
+
+        Raises:
+            FastISMError: as `Program.variants`.
         """
         return _to_torch(self.program.variants(_to_numpy(inputs), variants, delta))
 
@@ -84,7 +90,7 @@ class TorchISM:
 def from_torch(module: torch.nn.Module, *example: torch.Tensor, **options: Any) -> TorchISM:
     """Compile a PyTorch module into an in-silico mutagenesis program.
 
-    It is exported to ONNX in inference (by torch.export; by the older exporter where that fails), and compiled. Its
+    It is exported to ONNX in inference mode (by torch.export, or by the older exporter if that fails) and compiled. Its
     weights become constants of the program: compile again after training.
 
     Args:
@@ -98,7 +104,7 @@ def from_torch(module: torch.nn.Module, *example: torch.Tensor, **options: Any) 
 
     Raises:
         UnsupportedError: PyTorch cannot export the module, or something in it cannot be compiled, by name.
-        VerificationError: what was exported computes something else than the module, or the program does.
+        VerificationError: the exported model, or the program, computes something else than the module.
         FastISMError: options that do not fit the module, as `compile`.
     """
     example = tuple(x.detach().cpu() for x in example)
@@ -109,7 +115,7 @@ def from_torch(module: torch.nn.Module, *example: torch.Tensor, **options: Any) 
 
 
 def _check(module: torch.nn.Module, program: TorchISM, example: Sequence[torch.Tensor]) -> None:
-    """Compare what was exported with the module itself, on sequences that a branch of it may tell apart.
+    """Compare the exported model with the module, on several sequences: a branch on values may be exported one way.
 
     Raises:
         VerificationError: they differ.
@@ -130,13 +136,13 @@ def _check_one(module: torch.nn.Module, program: TorchISM, given: Sequence[torch
         if not error <= _RTOL * largest:
             raise VerificationError(
                 "the model that PyTorch exports computes something else than the module",
-                expected=f"output {number} equal to {_RTOL:g} of the largest value ({largest:.3g})",
+                expected=f"output {number} within {_RTOL:g} of the largest value ({largest:.3g})",
                 got=f"a difference of {error:.3g}",
             )
 
 
 def run(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
-    """What the module gives in inference, on the device that it is on; tensors come back to the CPU."""
+    """Run the module in inference mode on its own device; the outputs are copied to the CPU."""
     before = [(part, part.training) for part in module.modules()]
     device = next((p.device for p in (*module.parameters(), *module.buffers())), torch.device("cpu"))
     module.eval()

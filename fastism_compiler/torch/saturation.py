@@ -44,39 +44,43 @@ def saturation_mutagenesis(  # noqa: PLR0913 (the arguments are those of another
     verbose: bool = False,
     func: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The model's outputs for every substitution, or what they say of each position.
+    """Attributions of each position, from the model's outputs for every substitution; or these outputs.
 
-    A module is compiled with the first call, and again when its weights, the shapes, `start`, `end` or `func` are
-    others; then calls cost what the program costs.
+    A module is compiled on the first call, and again when its weights, the shapes, `start`, `end`, `batch_size` or
+    `func` change. Other calls only run the program.
 
     Args:
-        model: a module, or what `from_torch` makes of one, with or without `func` in it.
+        model: a module, or a `TorchISM` of `from_torch`, whose ranges must be the positions `start` to `end`.
         X: one-hot sequences `[B, letters, length]`.
-        args: what the module takes besides, sequences first.
+        args: further inputs of the module, sequences first.
         start: first position.
-        end: behind the last position; negative numbers count from behind, -1 is the whole sequence.
-        batch_size: most sequences that are computed at once; the program may take fewer.
-        target: the outputs that attributions are averaged over (None: all).
+        end: one past the last position; negative numbers count from the end, -1 is the end of the sequence.
+        batch_size: maximum number of sequences computed at once; the program may take fewer.
+        target: index on the first output axis: the outputs that attributions are averaged over (None: all).
         hypothetical: attributions for all letters, not only for those of the sequence.
         raw_outputs: return `SaturationResult`.
         dtype: None or float32: what programs compute in.
-        device: None: where TensorFlow runs the program.
-        verbose: not used: a bar shows by itself where a scan takes more than some seconds and somebody watches.
-        func: of the model's outputs, before anything else is done with them.
+        device: None or cpu; TensorFlow decides where the program runs.
+        verbose: ignored: long scans show a progress bar on a terminal.
+        func: applied to the model's outputs first; only for a module.
 
     Returns:
-        Attributions `[B, letters, end - start]`, on the CPU: differences from the outputs of the sequence, less their
+        Attributions `[B, letters, end - start]`, on the CPU: differences from the outputs of the sequence, minus their
         mean over letters, averaged over outputs. With `raw_outputs`, a `SaturationResult`.
 
     Raises:
-        InputError: sequences that are not one-hot; several outputs without `raw_outputs`.
-        RangeError: `start` and `end` that hold no position.
-        OptionError: another `dtype`, or a `device`.
+        InputError: sequences that are not `[B, letters, length]`; several outputs without `raw_outputs`.
+        RangeError: `start` and `end` with no position between them, or outside the sequence; a `TorchISM` of other
+            positions.
+        OptionError: another `dtype` or `device`.
+        UnsupportedError: `func` with a `TorchISM`.
         FastISMError: as `from_torch`.
     """
     _check_options(dtype, device)
     sequences, given = _one_hot(X), tuple(args or ())
     stop = _end(start, end, sequences.shape[-1])
+    if isinstance(model, TorchISM):
+        _check_span(model, start, stop)
     program = _program(model, (sequences, *given), start, stop, batch_size, func)
     y0 = flat_outputs(program.reference(sequences, *given))
     if len(y0) > 1 and not raw_outputs:
@@ -97,19 +101,30 @@ def _check_options(dtype: Any, device: Any) -> None:
 
 
 def _one_hot(x: torch.Tensor) -> torch.Tensor:
-    """The sequences as numbers of the model; fractions are cut off, as tangermeme does."""
+    """The sequences in float32, on the CPU; fractions are truncated, as in tangermeme."""
     if x.ndim != 3:
         raise InputError("sequences are [B, letters, length]", got=list(x.shape))
     if x.is_floating_point() and not torch.equal(x, x.round()):
-        warnings.warn("X is not one-hot: fractions are cut off", stacklevel=3)
+        warnings.warn("X is not one-hot: fractions are truncated", stacklevel=3)
     return x.detach().cpu().to(torch.int8).to(torch.float32)
 
 
 def _end(start: int, end: int, length: int) -> int:
     stop = length + 1 + end if end < 0 else end
     if not 0 <= start < stop <= length:
-        raise RangeError("start and end hold no position", expected=f"0 <= start < end <= {length}", got=(start, end))
+        raise RangeError("no position from start to end", expected=f"0 <= start < end <= {length}", got=(start, end))
     return stop
+
+
+def _check_span(program: TorchISM, start: int, stop: int) -> None:
+    """Refuse a program of other positions than those asked for."""
+    ranges = program.ranges
+    if ranges.lo.tolist() != list(range(start, stop)) or ranges.hi.tolist() != list(range(start + 1, stop + 1)):
+        raise RangeError(
+            "the program scores other positions",
+            expected=f"one compiled with ranges=[(i, i + 1) for i in range({start}, {stop})]",
+            got=f"{ranges.count} ranges between {int(ranges.lo.min())} and {int(ranges.hi.max())}",
+        )
 
 
 def _attributed(y0: torch.Tensor, y_hat: torch.Tensor, target: int | slice | None) -> torch.Tensor:
@@ -124,7 +139,7 @@ def _attributed(y0: torch.Tensor, y_hat: torch.Tensor, target: int | slice | Non
 
 @dataclass(frozen=True)
 class _Key:
-    """What a program of a module rests on."""
+    """What a module was compiled with: another key needs another program."""
 
     weights: str
     shapes: tuple[Any, ...]
@@ -150,10 +165,10 @@ class _Followed(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not i
 
 
 def _program(model: Any, inputs: Sequence[torch.Tensor], start: int, stop: int, batch_size: int, func: Any) -> TorchISM:
-    """The program of a module, the last one where nothing has changed."""
+    """The program of a module; its last one if nothing has changed."""
     if isinstance(model, TorchISM):
         if func is not None:
-            raise UnsupportedError("func= becomes part of a program", expected="from_torch of a module that ends in it")
+            raise UnsupportedError("func= needs a module, not a program", expected="from_torch of a module with func")
         return model
     key = _Key(_digest(model), tuple(tuple(x.shape[1:]) for x in inputs), (start, stop), batch_size, _identity(func))
     kept = _KEPT.get(model)
@@ -166,7 +181,7 @@ def _program(model: Any, inputs: Sequence[torch.Tensor], start: int, stop: int, 
 
 
 def _identity(func: Any) -> Any:
-    """What tells one function from another; a lambda that is written once is one, however often it is made."""
+    """A key that is equal for functions of the same code, defaults and captured objects (a lambda made again)."""
     code = getattr(func, "__code__", None)
     if code is None:
         return func
@@ -174,7 +189,7 @@ def _identity(func: Any) -> Any:
 
 
 def _digest(module: torch.nn.Module) -> str:
-    """What the module is made of, and its weights."""
+    """A digest of the module's structure (its `repr`) and weights."""
     digest = hashlib.sha256(repr(module).encode())
     for name, value in module.state_dict().items():
         digest.update(name.encode())
@@ -184,7 +199,7 @@ def _digest(module: torch.nn.Module) -> str:
 
 
 def _still_the_same(module: torch.nn.Module, program: TorchISM, inputs: Sequence[torch.Tensor]) -> bool:
-    """Whether a program still computes what the module does: attributes of a module show in no digest."""
+    """Whether a program still computes what the module does: the digest does not see a module's plain attributes."""
     first = [x[:1] for x in inputs]
     pairs = zip(flat_outputs(program.reference(*first)), flat_outputs(run(module, first)), strict=True)
     return all(torch.allclose(y, z, rtol=1e-3, atol=1e-3 * float(z.abs().max())) for y, z in pairs)

@@ -1,4 +1,4 @@
-"""Triton, which PyTorch exports with, and TensorFlow in one process: whichever comes second must be TensorFlow.
+"""Triton (loaded by PyTorch's exporter) and TensorFlow in one process: Triton must be loaded first.
 
 Both bring an LLVM of their own. Loading triton 3.8 after TensorFlow 2.21 ends the process with a segmentation fault;
 the other order works.
@@ -21,11 +21,11 @@ def load_triton() -> None:
 
 @contextmanager
 def without_triton() -> Iterator[None]:
-    """Inside, triton cannot be imported if it would come behind TensorFlow; PyTorch exports without it."""
+    """A context in which triton cannot be loaded after TensorFlow; PyTorch exports without it."""
     if "triton" in sys.modules or "tensorflow" not in sys.modules:
         yield
         return
-    sys.modules["triton"] = None  # type: ignore[assignment] # what Python has for a module that must not be imported
+    sys.modules["triton"] = None  # type: ignore[assignment] # makes `import triton` raise ImportError
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ def evaluate(
 
 
 def run(node: Node, operands: list[Array], calls: Calls, done: dict[str, list[Array]]) -> Array:
-    """What an op computes; `done` holds the results of calls, which have one for each of several nodes."""
+    """What an op computes; `done` caches the results of calls, since several nodes may read one call."""
     if not rule_of(node).opaque:
         return _as_typed(node, WHOLE[node.op](node, *operands))
     name = node.attrs["call"]

@@ -29,8 +29,8 @@ def evaluate_rows(
 
     Every value is computed whole, `[B, ...]`, whether it is stored as a window
     or not. With `changes`, what a row does not store is lost, as it is in a
-    program: a delta is 0 there, and any other number NaN. Outputs are right
-    then only if every op finds what it reads.
+    program: a delta is 0 there, any other float is NaN. Outputs are then right
+    only if every op finds what it reads.
 
     Args:
         graph: a lowered graph; with `changes`, one whose windows have carriers.
@@ -67,7 +67,7 @@ class Rows:
     changes: Table | None
 
     def stored(self, node: Node) -> Array | None:
-        """Which positions each row of a window stores, to broadcast with its value; None: all."""
+        """Mask of the positions that each row of a window stores, broadcastable to its value; None: all."""
         if self.changes is None or not node.has_window:
             return None
         start, positions = node.carrier.start[self.changes][:, None], np.arange(node.window.length)
@@ -132,4 +132,4 @@ TILE: dict[str, Callable[..., Array]] = {
     "window_softmax_pool": _aggregate("softmax_pool"),
     "resume": _resume,
 }
-"""Every op of the tile section only; the others compute what they compute in the model."""
+"""The ops that exist in the tile section only; the others compute what they compute in the model."""

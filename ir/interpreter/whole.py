@@ -87,7 +87,7 @@ def _conv_transpose(node: Node, x: Array, kernel: Array) -> Array:
 
 
 def _compose_kernels(node: Node, first: Array, second: Array) -> Array:
-    """The first kernel as a signal that the second one is spread over: every tap of both, product by product."""
+    """Convolve the kernels: each product of two taps is added at the offset where they meet."""
     here, there = node.attrs["dilations"]
     (k1, channels, _), (k2, _, filters) = first.shape, second.shape
     spread = np.zeros(((k1 - 1) * here + (k2 - 1) * there + 1, channels, filters))

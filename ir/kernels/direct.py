@@ -1,4 +1,4 @@
-"""The direct kernel: the ordinary op, on a window with zeros beside it."""
+"""The direct kernel: the ordinary op, on a zero-padded window."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SLOWDOWN = 1.8
 
 
 def _multiply_adds(shape: KernelShape) -> int:
-    """Every output meets every tap, the zeros included; outputs `stride` apart meet one tap in `stride`."""
+    """Every output meets every tap, zeros included; in a transposed convolution, one tap in `stride`."""
     return shape.out_width * shape.taps * shape.channels * shape.filters // shape.stride
 
 

@@ -1,6 +1,6 @@
 """The gather-gemm kernel: one product `[rows*n, k*Cin] x [k*Cin, Cout]` over the `n` outputs that are needed.
 
-For windows that edges, crops or selected outputs clip to less than what went in.
+For windows of which edges, crops or selected outputs leave few output positions.
 """
 
 from __future__ import annotations

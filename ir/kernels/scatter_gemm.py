@@ -1,9 +1,9 @@
-"""The scatter-gemm kernel: one product `[rows*w, Cin] x [Cin, k*Cout]`, or of a few positions together; overlap-add.
+"""The scatter-gemm kernel: one product `[rows*w, Cin] x [Cin, k*Cout]`, or one of bands, then overlap-add.
 
-A position of `C` channels and `k` taps of `F` filters are a product `[1, C] x [C, k*F]`, of which every output adds up
-`k` terms. `b` positions, one dilation apart, can be one row `[1, b*C]` instead; its matrix holds the taps `b` times,
-each time one column of filters further on (a banded Toeplitz matrix, Golub and Van Loan, Matrix Computations, 4.7).
-What overlaps then is whole bands: a `b`-th of the terms, for `b - 1` columns of zeros.
+A position of `C` channels times `k` taps of `F` filters is a product `[1, C] x [C, k*F]`; every output sums `k` of its
+terms. A band of `b` positions, one dilation apart, can be one row `[1, b*C]`; its matrix holds the taps `b` times, each
+time `F` columns further right (banded Toeplitz, Golub and Van Loan, Matrix Computations, 4.7). Whole bands then
+overlap: about a `b`-th of the terms, for `(b - 1) * F` columns of zeros.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FEW_FILTERS = 8
 """With fewer filters, the product of one position is too narrow for a vector unit (`benchmarks/results/README.md`)."""
 
 _VECTOR = 16
-"""Float32 numbers in the widest vector: products that end between two waste more than the zeros in between."""
+"""float32 lanes of the widest vector: a partly filled vector wastes more than padding with zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Banding:
 
     @property
     def together(self) -> int:
-        """Positions of a band."""
+        """Positions per band."""
         steps = ceil_div(self.width, self.dilation)
         terms = self.taps if self.dilation > 1 else min(self.width, self.taps)
         few = self.filters < _FEW_FILTERS and self.taps > 1
@@ -44,12 +44,12 @@ class Banding:
         most = 2
         while _pieces(most, self.taps) > _MOST_TERMS:
             most *= 2
-        # as even as they can be, or the last band would be mostly zeros
+        # bands as equal as possible: else the last would be mostly zeros
         return ceil_div(steps, ceil_div(steps, most))
 
     @property
     def bands(self) -> int:
-        """Bands of a window, for each of the `dilation` positions between two that meet the same taps."""
+        """Number of bands of a window, for each of the `dilation` phases of its positions."""
         return ceil_div(self.width, self.together * self.dilation)
 
     @property
@@ -59,12 +59,12 @@ class Banding:
 
     @property
     def pieces(self) -> int:
-        """Bands of outputs that one band of positions reaches."""
+        """Number of output bands that one band of positions reaches."""
         return _pieces(self.together, self.taps)
 
     @property
     def columns(self) -> int:
-        """Columns of the matrix; the last ones may be zeros."""
+        """Number of columns of the matrix; the last ones may be zeros."""
         if self.together == 1:
             return self.taps * self.filters
         reached = self.pieces * self.together * self.filters

@@ -11,21 +11,21 @@ class Contraction(StrEnum):
     """How an op multiplies and adds along the positions of its window."""
 
     CONVOLUTION = "convolution"
-    """every position meets every tap; outputs one position apart, one group of channels"""
+    """every position meets every tap; stride 1, one group of channels"""
     TRANSPOSED = "transposed convolution"
     """every position meets every tap; outputs of neighbouring positions are `stride` apart"""
     POSITIONS = "contraction of positions"
-    """every position meets its own rows of the weights, and all are added up"""
+    """every position meets its own rows of the weights, and the products are summed"""
     OTHER = "other"
     """anything else: strides, groups, single positions, whole values"""
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The sizes of a contraction, whatever its window.
+    """The sizes of a contraction that do not depend on its window.
 
     Attributes:
-        kind: how it goes along positions; each kernel says which kinds it computes.
+        kind: what it does along positions; each kernel names the kinds that it computes.
         taps: positions that one output reads at most.
         channels: channels that one filter reads.
         filters: output channels of all groups.
@@ -86,14 +86,14 @@ class KernelSpec:
     What one row costs (see `passes.cost.kernels`):
 
     Attributes:
-        multiply_adds: products, those with zeros that a kernel puts in among them.
-        scratch: elements between what is read and what is returned.
-        arranged: elements of the weights as the products read them; 0 where they stay as they are.
+        multiply_adds: products, including those with zeros that the kernel inserts.
+        scratch: elements of intermediate results.
+        arranged: elements of the weights as rearranged for the products; 0 if they are read as they are.
         moved: elements that loops outside the products read and write, weighted by what they cost.
-        starts: small operations that are started one after the other, beyond those that every kernel starts.
-        slowdown: time of a multiply-add, over that in a large product.
-        arranging: multiply-adds in the time that arranging an element of the weights takes, once a block, shared by
-            the sequences of the block.
+        starts: small operations in sequence, beyond those that every kernel starts.
+        slowdown: time of a multiply-add, relative to one in a large product.
+        arranging: cost of arranging an element of the weights, in multiply-adds; paid once a block, shared by its
+            sequences.
 
     Where it can be used, and how:
 
@@ -103,8 +103,8 @@ class KernelSpec:
         applies: whether it is worth considering, given the shape and the precision.
         reads_only_changes: computes the positions that change and no others, from a window that holds what they read.
         contracts_positions: reads a slice of the weights, so all rows of a tile start at the same position.
-        stores_operands: reads its rows, and is read, at many places: both are written to memory once.
-        spares_products: multiplies less than every position with every tap.
+        stores_operands: its rows and its result are read many times, so both are stored, not recomputed per reader.
+        spares_products: takes fewer products than every position with every tap.
     """
 
     name: str

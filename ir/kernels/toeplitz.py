@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastism_compiler.ir.kernels.spec import Contraction, KernelShape, KernelSpec
 
 _ARRANGING = 1.0
-"""The matrix holds every tap many times. The other kernels hold few, and charging them as well predicts no better
-(`python -m benchmarks.kernels`)."""
+"""Multiply-adds per element of the matrix, which repeats every tap. Other kernels arrange less; charging them too
+predicts no better (`python -m benchmarks.kernels`)."""
 
 
 def _matrix(shape: KernelShape) -> int:

@@ -3,7 +3,7 @@
 Two positions `d0 + d1 z` meet a group of taps `g0 + g1 z + g2 z^2` as polynomials do, `z` being a step of one
 dilation. Their product has one coefficient more than the group has taps, and is known from its values at as many
 points: `t + 1` products instead of `2t`. (S. Winograd, Arithmetic Complexity of Computations, 1980; F(2, 3) of
-Lavin and Gray, CVPR 2016, transposed: a window of changes is spread, not gathered.)
+Lavin and Gray, CVPR 2016, transposed: a window of changes is scattered, not gathered.)
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MOST_TAPS = 3
 """Taps of a group: more would need points beyond 0, 1, -1 and infinity, and round worse."""
 
 _MOVED = 2.2
-"""Cost of an element that is moved, over one of `scatter-gemm`: every product is read for two or three outputs
+"""Cost of a moved element, relative to `scatter-gemm`: every product is read for two or three outputs
 (`python -m benchmarks.kernels`)."""
 
 _STARTS = 9
-"""Three products instead of one, and sums around all."""
+"""Small operations: two more products than other kernels, and the sums around all three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Pairing:
 
     @property
     def first(self) -> int:
-        """Positions that come first in their pair, or have none."""
+        """Number of positions that are first in their pair, or unpaired."""
         pairs, left = divmod(self.width, 2 * self.dilation)
         return pairs * self.dilation + min(left, self.dilation)
 
     @property
     def second(self) -> int:
-        """Positions that come second."""
+        """Number of positions that are second in their pair."""
         return self.width - self.first
 
     @property
@@ -55,7 +55,7 @@ class Pairing:
 
     @property
     def matrices(self) -> int:
-        """Arranged weights, in matrices of `[channels, filters]`: every group at all of its points."""
+        """Number of matrices `[channels, filters]` of the arranged weights: every group at all of its points."""
         return self.taps + len(self.groups)
 
     @property
@@ -69,7 +69,7 @@ def _pairing(shape: KernelShape) -> Pairing:
 
 
 def _applies(shape: KernelShape, precision: str) -> bool:
-    """There must be pairs. float32 only: values at 1 and -1 cancel, and fewer digits would be lost in it."""
+    """There must be pairs. float32 only: values at 1 and -1 cancel, which costs a lower precision too many digits."""
     return precision == "float32" and _pairing(shape).second > 0
 
 

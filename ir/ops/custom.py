@@ -1,13 +1,13 @@
-"""Calls that the frontend binds, and whose reach is known: windows run through the framework's own function.
+"""Framework functions that the frontend binds and whose receptive field is known, so that they run on windows.
 
 All have the attributes `call` and `what` (as keras_call), `shape` and `dtype`.
 
 elementwise_call: each element by itself, operands broadcast; attr output.
-axis_call: one operand; reads the axes `over` and leaves the others alone (a sort of channels, their cumulative
-sum); attrs output, over, reduces: whether these axes are gone from the result.
+axis_call: one operand; works along the axes `over`, independently on all others (a sort or a cumulative sum of
+channels); attrs output, over, reduces: whether the result lacks these axes.
 custom_local: a registered layer that reads a declared neighbourhood of each position; attrs `taps`, `stride`,
-`dilation`, `pad = (left, right)` zeros the layer itself puts beside its input, `linear`: f(a + b) = f(a) + f(b),
-so that it runs on deltas. A see-through layer is one with a single tap.
+`dilation`, `pad = (left, right)`: zeros that the layer itself pads with, `linear`: f(a + b) = f(a) + f(b), so that
+it runs on deltas. A see-through layer is one with a single tap.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ def _bound(kind: str, layer_class: LayerClass, track: Track, linear: Linear = ne
 RULES = (
     _bound("custom_local", LayerClass.LOCAL, _track, _linear),
     _bound("elementwise_call", LayerClass.SEE_THROUGH, track_broadcast, elementwise=True),
-    # a sort, a largest element: which of them leave out NaN, and in which version of XLA, is not for a rule to know
+    # which of them drop NaN (a sort, a maximum) depends on the version of XLA: assume that all do
     _bound("axis_call", LayerClass.SEE_THROUGH, _beside_axes, drops_nan=True),
 )

@@ -1,7 +1,7 @@
 """Element-wise ops: windows pass unchanged, operands broadcast.
 
-Which of them are linear is data: `add` in everything, `multiply` in one
-changed operand, `divide` in the numerator, the rest in nothing.
+Linear are `add`, `subtract` and `negative`, `multiply` in one changed operand,
+`divide` in the numerator, and `cast` between floats; the others are not.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ REMATERIALIZED = (
     "relu", "leaky_relu", "relu6", "abs", "square", "clip", "hard_sigmoid", "hard_tanh", "threshold", "hard_shrink",
     "soft_shrink", "sign", "add", "subtract", "multiply", "maximum", "minimum", "prelu",
 )  # fmt: skip
-"""Functions of a few instructions: redoing one on the reference costs less than storing its result."""
+"""Functions of a few instructions: recomputing one on a reference window costs less than reading its result."""
 
 ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide")
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
 
 NON_FINITE = ("exp", "expm1", "exponential", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "divide", "power")
-"""Functions that make NaN or infinity of ordinary numbers."""
+"""Functions that may turn finite numbers into NaN or infinity."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
 
@@ -55,7 +55,7 @@ def _cast(operands: Sequence[TensorType], attrs: Attrs) -> TensorType:
 
 
 def track_broadcast(call: Call, operand: int, axis: int) -> Effect:
-    """Positions stay where they are, counted from the last axis; a single one may meet many."""
+    """Positions stay in place, axes aligned from the last; a single position broadcast over many stops."""
     source = call.operands[operand]
     target = axis + call.result.rank - source.rank
     length = source.extent(axis)
@@ -129,7 +129,7 @@ RULES = (
         track_broadcast,
         _float_to_float,
         elementwise=True,
-        drops_nan=True,  # whole numbers have none: TensorFlow makes the lowest of it, and XLA 0
+        drops_nan=True,  # to integers: TensorFlow makes the lowest integer of NaN, XLA makes 0
         whole_range=True,
         keeps_tokens=True,
     ),

@@ -1,4 +1,4 @@
-"""Ops on integer tokens: attrs of one_hot: depth, dtype.
+"""Ops on integer tokens. Attributes of one_hot: depth, dtype.
 
 embedding(tokens, table)   row `tokens[b, i]` of the table `[vocabulary, D]` at each position
 one_hot(tokens)            1 in channel `tokens[b, i]`, 0 elsewhere

@@ -2,7 +2,7 @@
 
 attrs: `call` names the operation in the program's bindings (several nodes
 with one name share one call), `output` picks from its flat results; `what`
-names its class, `why` what stood in the way of a rule.
+names its class, `why` says why there is no rule.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ operands: projections p `[B, L, gates * u]` (kernel and bias applied by a
 per-position Dense), the recurrent kernel `[u, gates * u]` and, for a GRU that
 resets after the product, the recurrent bias `[gates * u]`.
 attrs: cell (a key of `GATES`), activation, recurrent_activation (names of
-functions), reverse (runs from the last position), reset_after; carry: every state vector is kept, not the hidden
-state alone.
+functions), reverse (runs from the last position), reset_after, carry (the result holds every state vector, not only
+the hidden state).
 
 recurrence(p, k[, b])           every position's hidden state, `[B, L, u]` in the order of positions
-recurrent_states(p, k[, b])     the whole state *in front of* each position, `[B, L + 1, states * u]`
+recurrent_states(p, k[, b])     the whole state *before* each position, `[B, L + 1, states * u]`
 resume(rows, p, s, k[, b])      tile: the hidden states of mutants, from the first changed position on
 """
 
@@ -21,9 +21,9 @@ from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Resumes, S
 from fastism_compiler.ir.types import TensorType
 
 GATES = {"lstm": 4, "gru": 3, "simple": 1}
-"""Products per cell; the cells there are."""
+"""Kind of cell -> number of its gates."""
 STATES = {"lstm": 2, "gru": 1, "simple": 1}
-"""State vectors per cell; the first is the hidden state."""
+"""Kind of cell -> number of its state vectors; the first is the hidden state."""
 
 
 def _units(value: TensorType, kernel: TensorType, attrs: Attrs) -> int:

@@ -1,6 +1,6 @@
 """Reductions over axes, and softmax: attrs axes (sorted, positive), keepdims.
 
-softmax_pool(z): the sum over `axis` of values weighted by the softmax of their scores, both channels of one operand
+softmax_pool(z): the sum over `axis` of values weighted by the softmax of their scores; z holds both, as channels
 (attention pooling, Ilse et al. 2018, equation 7); attrs axis, split, keepdims.
 """
 
@@ -15,7 +15,7 @@ from fastism_compiler.ir.types import TensorType
 
 
 def reduced_type(value: TensorType, attrs: Attrs) -> TensorType:
-    """The type left after reducing `attrs["axes"]`."""
+    """The type left after reducing `attrs["axes"]`; ValueError where these include the batch axis."""
     axes, keepdims = attrs["axes"], attrs["keepdims"]
     if 0 in axes and value.batched:
         raise ValueError("a reduction over the batch axis mixes sequences")
@@ -68,7 +68,7 @@ _DROP_NAN = ("reduce_max", "reduce_min")
 
 
 def pooled_type(value: TensorType, attrs: Attrs) -> TensorType:
-    """The type of `softmax_pool(value)`.
+    """The type of `softmax_pool(value)`; ValueError where axis or split do not fit.
 
     The channels in front of `split` are values, the others are scores: one, or one per value.
     """

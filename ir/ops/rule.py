@@ -109,19 +109,18 @@ class OpRule:
         linear: whether deltas pass without the reference, given which operands change.
         work: multiply-adds, for positions on `axis` of operand 0, of one contact between an input position and an
             output position, of one step of a recurrence, or of all of an op that stops.
-        contraction: multiplies and adds over operand 0; cheaper on deltas, so it always gets them.
+        contraction: multiplies and adds over operand 0; if linear, it runs on deltas of windows, which is cheaper.
         geometry: of a contraction that runs on deltas: its sizes, and so the kernels that compute it.
-        composes: the op that makes one kernel of two, where two ops of this kind in a row, of stride 1 and one group,
-            are one op of this kind.
-        delta_only: rewrites positions in a way that overhanging values would not survive; deltas are 0 there.
-        elementwise: result positions depend on equal operand positions only.
-        rematerialize: costs no more than reading a reference window from memory, so it is computed again instead.
+        composes: the op that composes two kernels, if two such ops in a row (stride 1, one group) equal one such op.
+        delta_only: must run on deltas, which are 0 beyond the ends; values stored there would end up in the result.
+        elementwise: each result element depends on the operand elements at its own place only.
+        rematerialize: costs no more than reading a reference window from memory, so it is recomputed instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
-        makes_non_finite: makes NaN or infinity of ordinary numbers.
-        drops_nan: XLA leaves NaN out of its result on a CPU, or makes another number of it than the model does; so
-            whether there was one shows in the operand only.
-        whole_range: makes whole numbers of floats. TensorFlow and XLA differ on floats beyond the range of the
-            whole numbers, and that there was one shows in the operand only.
+        makes_non_finite: may turn finite numbers into NaN or infinity.
+        drops_nan: on a CPU, XLA drops NaN from its result, or turns it into another number than the model does; only
+            the operand shows whether there was one.
+        whole_range: may cast floats to integers. TensorFlow and XLA differ on floats beyond the range of these; only
+            the operand shows whether there was one.
 
     How passes and the emitter treat it:
 
@@ -131,20 +130,20 @@ class OpRule:
         opaque: runs a call that the frontend bound (attribute `call`).
         macro: written by the frontend, expanded by `canonicalize`.
         tile: lives in the tile section only.
-        enters: its rows are the change ranges themselves.
+        enters: its windows are the change ranges themselves.
         delta_lowering: how it is written on deltas.
         negated: operands that a sum subtracts.
         over_windows: the tile op that aggregates a window with the reference's values before and after it.
         converts: the form it reads and the form it makes, where these differ.
-        shape_only: operands of which only the place and the shape are read.
-        in_place: operands of the reference section that are read where its own rows are stored, and nowhere else.
-        runs_on: aggregates its first operand with running tables of its second.
-        framed: of its positions, those near the change alone are wanted; as an output, it ends as a window.
+        shape_only: operands of which only carrier and shape are read.
+        in_place: reference operands that are read only at the positions where its own rows are stored.
+        runs_on: aggregates its first operand with running (prefix and suffix) tables of its second.
+        framed: only its positions near each change are wanted; as an output, it ends as a window.
         plumbing: moves rows between forms and places, without arithmetic of the model.
         any_carrier: reads rows wherever they are stored.
-        regroups: puts elements of several axes together, or apart.
-        keeps_tokens: integer tokens pass it as they are.
-        vocabulary: how many tokens it knows, where it reads tokens.
+        regroups: merges or splits axes.
+        keeps_tokens: passes integer tokens on unchanged.
+        vocabulary: number of tokens it knows, if it reads tokens.
         closed_vocabulary: tokens outside the vocabulary are an error, not a row of zeros.
     """
 

@@ -1,16 +1,17 @@
 """Ops of the tile section: where rows of windows meet the reference.
 
-On whole values each of them is the identity of its first operand, which is
-why a graph means the same before and after `insert-slice-assign`.
+Each keeps the type and positions of its first operand, except aggregates,
+`resume`, and `reference_window` of a parameter.
 
 input_delta(x)                    replacement minus sequence, on the replaced positions
 zero_delta(c, like)               rows of zeros in the place of an unchanged operand
-reference_window(v, like)         v's reference on the positions of another tile value
+reference_window(v, like)         the reference's v, on the positions of the tile value `like`
 slice_assign(delta, reference)    the mutant's values: reference window plus delta
 difference(value, reference)      back to a delta; 0 outside the sequence
 materialise(rows[, v])            the whole value: the window over zeros, or over v's reference
 realign(rows)                     the same rows on another carrier
-window_max, window_min, window_logsumexp(rows, v)  aggregates from prefix, window and suffix
+window_max, window_min, window_logsumexp, window_softmax_pool(rows, v)
+                                  aggregates of the reference's prefix, the window and its suffix
 resume(rows, v, states, ...)      a recurrence from the first changed position on (see `recurrent`)
 """
 

@@ -14,7 +14,7 @@ from fastism_compiler.passes.cost.rows import ITEM_BYTES
 
 
 def candidate_for(node: Node, kernel: str, context: Context) -> Candidate:
-    """What running a contraction's windows with `kernel` would mean."""
+    """`kernel` for a contraction, at the shape that its windows give it."""
     spec, geometry = KERNELS[kernel], geometry_of(node)
     reach = (geometry.taps - 1) * geometry.dilation
     if spec.reads_only_changes:
@@ -41,9 +41,9 @@ def cheapest(candidates: Sequence[Candidate], context: Context) -> Candidate:
 
 
 def contraction_cost(node: Node, context: Context) -> float:
-    """What a contraction with a choice of kernels costs per row with its best one, in multiply-adds.
+    """Cost per row of a contraction with its best kernel, in multiply-adds.
 
-    Its windows, as far as they change, are written and read among it.
+    Includes writing and reading its windows, as far as they change.
     """
     best = min(predicted_cost(candidate_for(node, name, context), context) for name in kernels_for(node))
     geometry, widths = geometry_of(node), [n.window.ranges.max_width for n in (node.operands[0], node)]
@@ -54,7 +54,7 @@ def contraction_cost(node: Node, context: Context) -> float:
 def composing_cost(node: Node, context: Context) -> float:
     """What making one kernel of two costs, once a block, in multiply-adds.
 
-    Every tap of the first meets every tap of the second, which is read as often; the result is written, tap by tap.
+    The second kernel is read once for each tap of the first; the result is written tap by tap.
     """
     first, second = (kernel.type for kernel in node.operands)
     moved = node.type.row_size + first.extent(0) * second.row_size
@@ -76,6 +76,6 @@ def predicted_cost(candidate: Candidate, context: Context) -> float:
 
 
 def _fused(elements: float, context: Context) -> float:
-    """Multiply-adds in the time that so many elements take in loops that XLA fuses, or would fuse."""
+    """Cost of moving elements in loops that XLA fuses, or would fuse, in multiply-adds."""
     factor = context.cost.moved_fused if context.jit else context.cost.moved_unfused
     return factor * context.machine.per_byte * ITEM_BYTES * elements

@@ -16,9 +16,9 @@ class Machine:
         bytes: per second, read and written by an element-wise loop that no cache holds.
         start: seconds of a small operation that the next one waits for.
         tile_rows: most rows of a tile.
-        tile_bytes: most memory that the widest step of a tile ever pays for.
+        tile_bytes: most bytes of the widest step of a tile; more never pays.
         whole_rows: most whole mutants that the model itself scores at once.
-        gpu: there are no caches to plan for, and a decision of the program would wait for the host.
+        gpu: no caches are planned for, and no barriers used: a conditional would wait for the host.
 
     Raises:
         OptionError: a rate or a size that is not above 0.
@@ -40,7 +40,7 @@ class Machine:
             raise OptionError("sizes of a machine are whole numbers above 0", got=self)
 
     def cpu_only(self, jit: bool) -> bool:
-        """XLA compiles the program, and on a CPU: what is planned for its cache holds, and barriers are cheap."""
+        """Whether XLA compiles the program for a CPU, where plans for caches hold and barriers are cheap."""
         return jit and not self.gpu
 
     @property
@@ -55,8 +55,7 @@ class Machine:
 
 
 TWO_CORES = Machine()
-"""A CPU, where none was measured."""
+"""The default CPU, if its rates were not measured."""
 
 ONE_GPU = Machine(25e12, 2.6e12, 3e-6, tile_rows=8192, tile_bytes=1 << 30, whole_rows=1024, gpu=True)
-"""A GPU, where none was measured: what an H100 does in strict float32 (`benchmarks.gpu`; tiles of 256 rows, and a
-barrier between steps, took Basset 2.5 times as long there, and BPNet 20 times)."""
+"""The default GPU, if its rates were not measured: an H100 in strict float32 (`benchmarks.gpu`)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """What measurements on 2 cores were fitted to; costs are in multiply-adds of a large product."""
+    """Constants fitted to measurements on 2 cores; costs are in multiply-adds of a large product."""
 
     # Which kernel: passes/cost/kernels.py
 
@@ -25,10 +25,10 @@ class CostModel:
     # Where windows are stored: passes/place_windows.py
 
     slack: float = 1.25
-    """Width of a stored window, over that of its changes, from which on its rows are shifted.
+    """A window stored more than this many times as wide as its changes is realigned.
     `python -m benchmarks.compare`"""
     more_parts: int = 4
-    """Parts of a dense-kernel slice may be this many times smaller than need be, for all to be equal.
+    """Parts of a dense-kernel slice may be this many times smaller than necessary, to be equal.
     `python -m benchmarks.tiles`"""
     slice_bytes: int = 4 << 20
     """Bytes of a dense kernel that a CPU copies and multiplies at once. `python -m benchmarks.tiles --models beluga`"""
@@ -36,7 +36,7 @@ class CostModel:
     # How many rows a tile has: passes/cost/tiles.py
 
     tile_starts: int = 300
-    """Small operations in the time that starting a tile takes. `python -m benchmarks.tiles`"""
+    """Cost of starting a tile, in small operations. `python -m benchmarks.tiles`"""
     lane_tile_starts: int = 50
     """The same where another lane works meanwhile. `python -m benchmarks.tiles`"""
     weight_bytes: float = 1.44
@@ -52,23 +52,23 @@ class CostModel:
     # Which programs calls share: runtime/engine.py
 
     spare_seconds: float = 0.0002
-    """Predicted seconds that a call may spend on sequences that only fill its block up.
+    """Predicted seconds that a call may spend on sequences that only pad its block.
     `python -m benchmarks.sharing`"""
     spare_share: float = 0.01
     """The same as a part of the call. `python -m benchmarks.sharing`"""
     spare_tile: float = 0.003
-    """Predicted seconds that a call may spend on rows that only fill tiles up. `python -m benchmarks.sharing`"""
+    """Predicted seconds that a call may spend on rows that only pad tiles. `python -m benchmarks.sharing`"""
     spare_rows: float = 0.03
     """The same as a part of the call. `python -m benchmarks.sharing`"""
     loop_seconds: float = 0.1
-    """Predicted seconds of one call of a loop: enough for starting it not to count. `python -m benchmarks.sharing`"""
+    """Predicted seconds of one loop call, so that starting it is negligible. `python -m benchmarks.sharing`"""
     loop_bytes: int = 16 << 20
-    """Most results of one call of a loop. `python -m benchmarks.memory`"""
+    """Most bytes of results of one call of a loop. `python -m benchmarks.memory`"""
 
     # Whether the program pays, and how ranges share programs: passes/cost/programs.py, planning/buckets.py
 
     from_memory: float = 0.78
-    """Part of the bytes of windows that costs the time of memory, where no cache holds a tile.
+    """Fraction of the bytes of windows that costs memory time, where no cache holds a tile.
     `python -m benchmarks.predictions`"""
     passes: int = 9
     """Memory passes over a full activation (op, bias, normalisation, activation, consumer).
@@ -82,7 +82,7 @@ class CostModel:
     # How much memory it takes: planning/memory.py
 
     live_buffers: int = 3
-    """Values of the model's largest layer that exist at once when it runs whole. `python -m benchmarks.memory`"""
+    """Buffers as large as the model's largest value that are live when it runs whole. `python -m benchmarks.memory`"""
 
 
 FITTED = CostModel()

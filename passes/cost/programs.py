@@ -1,4 +1,4 @@
-"""What the model itself costs, and what a mutation costs in a program: arithmetic, and traffic in its currency."""
+"""What the model itself costs, and a mutation in a program: arithmetic and traffic, both in multiply-adds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def naive_cost(graph: Graph, context: Context) -> float:
 def reference_cost(graph: Graph, context: Context) -> float:
     """One reference pass of one sequence, in multiply-adds; it is compiled, so results are written once.
 
-    With its share of the kernels that are composed once a block.
+    Includes its share of composing kernels once a block.
     """
     nodes = graph.nodes(Section.REFERENCE)
     composing = sum(composing_cost(n, context) for n in nodes if n.op in COMPOSER_OPS)
@@ -47,7 +47,7 @@ def tile_cost(graph: Graph, context: Context) -> float:
 
 
 def _near(graph: Graph, context: Context) -> float:
-    """Part of a tile that a core's cache holds."""
+    """Fraction of a tile that a core's cache holds."""
     tiling = graph.tiling
     if tiling is None or context.core_cache is None:
         return 0.0
@@ -55,18 +55,18 @@ def _near(graph: Graph, context: Context) -> float:
 
 
 def _memory_cost(moved: float, context: Context) -> float:
-    """Bytes of results, in the multiply-adds of the same time."""
+    """Cost of moving bytes of results, in multiply-adds."""
     return context.cost.from_memory * context.machine.per_byte * moved
 
 
 def _written(graph: Graph) -> int:
-    """Bytes of the model's results that some mutation changes; element-wise ops are passes over others."""
+    """Bytes of the results that some mutation changes; element-wise ops count as passes over these."""
     changing = [n for n in graph.nodes(Section.REFERENCE) if n.changes]
     return sum(ITEM_BYTES * n.type.row_size for n in changing if not rule_of(n).elementwise)
 
 
 def _moved(node: Node, context: Context) -> float:
-    """Bytes of a row that one step of a tile reads and writes."""
+    """Bytes that one step of a tile reads and writes for one row."""
     fused = node.has_window or rule_of(node).tile
     if fused and not context.jit:
         return context.cost.unfused * row_bytes(node)

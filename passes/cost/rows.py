@@ -24,7 +24,7 @@ def row_work(graph: Graph, count: int) -> float:
 def op_work(node: Node, on_deltas: Node | None, count: int) -> float:
     """Multiply-adds of an op of the reference for one of `count` mutations, on average, as the kernel does them.
 
-    Of convolutions that run as one, the last counts what they cost together, the others nothing.
+    Of composed convolutions, the last has the cost of all, the others 0.
     """
     if on_deltas is None:
         return float(np.mean(delta_multiply_adds(node, count)))
@@ -44,9 +44,9 @@ def kernel_share(node: Node) -> float:
 
 
 def delta_ops(graph: Graph) -> dict[Node, Node]:
-    """By op of the reference: the tile op that computes it, where one with arithmetic runs on deltas.
+    """Reference op with arithmetic -> the tile op that computes it on deltas, if there is one.
 
-    Where convolutions run as one, that is what computes all of them, but for those that also run alone.
+    A composed convolution stands for all of its ops, except those that also run alone.
     """
     tile = [n for n in graph.nodes(Section.TILE) if n.facts.ops and n.facts.form is Form.DELTA]
     inner = {name: n for n in tile for name in n.facts.ops[:-1]}
@@ -75,7 +75,7 @@ def kernel_shape(node: Node) -> KernelShape:
 
 
 def stored_size(node: Node) -> int:
-    """Elements one row of a tile node takes."""
+    """Number of elements that one row of a tile node stores."""
     state, carrier = node.facts.state, node.facts.carrier
     if isinstance(state, Window) and carrier is not None:
         return node.type.row_size // state.length * carrier.width
@@ -92,7 +92,7 @@ def weights_read(node: Node) -> int:
     """Elements of its weights that a contraction of the tile reads once per tile."""
     spec, weights = kernel_of(node), weights_of(node)
     if spec is not None and spec.contracts_positions and weights is not None:
-        # the rows that changes reach: which others are read with them is not known yet in `place-windows`
+        # only the rows that changes reach: `place-windows` asks before it knows which others are read with them
         changed = min(max(node.operands[0].window.ranges.max_width, 1), weights.type.extent(0))
         return changed * weights.type.extent(1)
     arranged = spec.arranged(kernel_shape(node)) if spec is not None else 0

@@ -1,4 +1,4 @@
-"""What starting a tile costs, what caches save, and how many rows a tile has for that."""
+"""What starting a tile costs, what caches save, and how many rows a tile therefore has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastism_compiler.passes.cost.rows import ITEM_BYTES, row_bytes, row_work, w
 
 
 def tiling_of(graph: Graph, groups: Table, context: Context) -> Tiling:
-    """The rows of a tile at which starting tiles, reading weights for each, and leaving the caches cost least together.
+    """The tiling whose rows per tile minimise starting tiles, reading weights for each, and exceeding the caches.
 
     Args:
         graph: with its windows placed.
@@ -36,7 +36,7 @@ def tiling_of(graph: Graph, groups: Table, context: Context) -> Tiling:
 
 
 def spilled(size: int, caches: Sequence[int | None]) -> float:
-    """Part of a tile that a cache does not hold, on average over the caches that count."""
+    """Fraction of `size` bytes that a cache does not hold, averaged over the caches that are not None."""
     parts = [max(1 - cache / size, 0) for cache in caches if cache is not None]
     return sum(parts) / max(len(parts), 1)
 

@@ -67,6 +67,15 @@ def test_test_correctness_time_batch_cleanup() -> None:
     fc.NaiveISM(model).cleanup()
 
 
+def test_every_range_is_judged_where_the_first_comparison_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = fc.FastISM(randomize(GRAPHS["batch_norm_orders"]()))
+    judged: list[int] = []
+    monkeypatch.setattr(fast, "_naive", lambda *_: np.full(1, np.inf))
+    monkeypatch.setattr(fast.program, "verify", lambda *_, ranges, **__: judged.append(ranges))
+    assert fast.test_correctness(batch_size=1) is False
+    assert judged == [fast.program.ranges.count]
+
+
 def test_a_wrong_program_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastism_compiler.emit.tile import TILE
 

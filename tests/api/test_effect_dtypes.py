@@ -23,7 +23,7 @@ def scores(dtype: str) -> Any:
     return randomize(keras.Model(inputs, y))
 
 
-@pytest.mark.parametrize(("dtype", "wanted"), [("bool", "int8"), ("uint8", "int16"), ("int32", "int32")])
+@pytest.mark.parametrize(("dtype", "wanted"), [("bool", "int8"), ("uint8", "int16"), ("int32", "int64")])
 @pytest.mark.parametrize("jit", [False, True])
 def test_differences_do_not_wrap(dtype: str, wanted: str, jit: bool) -> None:
     model = scores(dtype)

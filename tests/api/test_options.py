@@ -22,6 +22,7 @@ from tests.graphs import GRAPHS
         ({"precision": "float16"}, "no such precision"),
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": 1.5}, "batch_size"),
+        ({"batch_size": True}, "batch_size"),
         ({"memory_budget": "much"}, "memory_budget"),
         ({"memory_budget": -1}, "memory_budget"),
         ({"devices": ["GPU:7"]}, "devices="),

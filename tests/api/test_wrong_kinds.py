@@ -39,7 +39,7 @@ def test_settings(kind: Any) -> None:
         for value in WRONG:
             if any(value is fits for fits in right):
                 continue
-            with pytest.raises(fc.OptionError, match=f"{field.name}= has another kind"):
+            with pytest.raises(fc.OptionError, match=f"{field.name}= has a wrong value"):
                 kind(**{field.name: value})
     with pytest.raises(fc.OptionError, match="ranges="):
         fc.ScanSettings(ranges=5)  # type: ignore[arg-type]

@@ -47,6 +47,12 @@ def test_one_form_becomes_the_other(tmp_path: Path) -> None:
     assert {p.relative_to(tmp_path / "back") for p in (tmp_path / "back").rglob("*") if p.is_file()} == names
 
 
+def test_a_loaded_program_has_no_other_options(tmp_path: Path) -> None:
+    compiled(tiny(), batch_size=2).export(tmp_path / "folder", "savedmodel")
+    with pytest.raises(fc.OptionError, match="no such option for a loaded program"):
+        fc.load(tmp_path / "folder").export(tmp_path / "again", with_data=True)
+
+
 CASES: dict[str, dict[str, Any]] = {
     "several_outputs": {"jit": False},
     "other_inputs_meet_first": {"jit": False},

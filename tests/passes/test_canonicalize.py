@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from fastism_compiler.ir import to_text
 
 from tests.conftest import Golden
@@ -49,3 +50,19 @@ def test_a_dropout_named_in_stop_at_stays() -> None:
     (kept,) = [n for n in graph if n.op == "identity"]
     assert kept.facts.reason == "the layer is named in stop_at"
     assert context(graph).ranges.count == 12
+
+
+@pytest.mark.parametrize("name", ["inner", "outer"])
+def test_a_transpose_named_in_stop_at_is_not_merged(name: str) -> None:
+    t = Tiny()
+    inner = t.op("transpose", t.x, layer="inner", perm=(0, 2, 1))
+    graph = t.finish(t.op("tanh", t.op("transpose", inner, layer="outer", perm=(0, 2, 1))))
+    run_until(graph, "classify-layers", stop_at=frozenset({name}))
+    assert [n.facts.reason for n in graph if n.layer == name] == ["the layer is named in stop_at"]
+
+
+def test_a_reshape_to_its_own_shape_named_in_stop_at_stays() -> None:
+    t = Tiny()
+    graph = t.finish(t.op("tanh", t.op("reshape", t.x, layer="same", shape=t.x.type.shape[1:])))
+    run_until(graph, "classify-layers", stop_at=frozenset({"same"}))
+    assert [n.facts.reason for n in graph if n.layer == "same"] == ["the layer is named in stop_at"]

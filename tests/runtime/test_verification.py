@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
-from fastism_compiler.runtime.verification import _compare, _judge
+from fastism_compiler.runtime.verification import VerificationReport, _compare, _judge
 from tests.graphs import GRAPHS
 
 
@@ -27,6 +27,14 @@ def test_an_infinite_score_does_not_excuse_the_finite_ones_beside_it() -> None:
         result = _compare("output", ours, naive, 1e-6, 1e-5, 0.0)
         assert result.same_non_finite
         assert _judge(result, ours, naive, exact).passed == passes
+
+
+def test_a_verdict_against_float64_shows_the_error_that_was_judged() -> None:
+    naive = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
+    result = _compare("output", naive, naive, 1e-6, 1e-5, 0.0)
+    assert f"(tolerance {result.tolerance:.2e}) ok" in str(VerificationReport((result,), 3, 2))
+    judged = _judge(result, naive, naive, naive.astype(np.float64))
+    assert "root mean square error against float64 0.00e+00, allowed" in str(VerificationReport((judged,), 3, 2))
 
 
 class Stepped:

@@ -1,4 +1,4 @@
-"""The `kernel-rows` kernel: a flattened window meets its rows of a dense kernel, the same for the whole tile."""
+"""The `kernel-rows` kernel: a flattened window times its rows of a dense kernel, the same rows for the whole tile."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def product_with_slice(x: Tensor, kernel: Tensor, start: Tensor, parts: int, ari
     """`x [rows, w] @ kernel[start : start + w]`, the slice read in equal parts.
 
     XLA copies what a product reads of a larger tensor. Only a small copy is
-    still in a cache when the product comes to it.
+    still in a cache when the product reads it.
     """
     size, columns = x.shape[1] // parts, kernel.shape[1]
     product = arithmetic.product
@@ -52,7 +52,7 @@ def product_with_slice(x: Tensor, kernel: Tensor, start: Tensor, parts: int, ari
 def _rows(kernel: Tensor, start: Tensor, size: int, jit: bool) -> Tensor:
     """`kernel[start : start + size]`.
 
-    TensorFlow takes where a `tf.slice` begins for a part of the program: XLA would compile it again for other ranges.
+    TensorFlow makes the begin of a `tf.slice` a compile-time constant: XLA would compile again for other ranges.
     """
     shape = [size, kernel.shape[1]]
     begin = tf.stack([start, tf.zeros_like(start)])

@@ -15,7 +15,7 @@ from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.positions import pad_positions
 
 _MANY = 5
-"""Terms from which on adding in place is faster (seconds a sequence, in place and as pads: Basset, six terms, 0.044 and
+"""Fewest terms that are added faster in place (seconds a sequence, in place and as pads: Basset, six terms, 0.044 and
 0.046; Beluga, five, 1.08 and 1.09; scBasset and ChromBPNet, three and two, take 2 to 4 % longer in place)."""
 
 

@@ -1,7 +1,7 @@
-"""The `winograd` kernel: pairs of positions meet groups of taps at a few points (see `ir.kernels.winograd`).
+"""The `winograd` kernel: pairs of positions times groups of taps, at a few points (see `ir.kernels.winograd`).
 
-At 0 a polynomial is its first coefficient, at infinity its last: what a
-position alone adds, and nothing beyond, is exact, and so are the zeros beside it.
+At 0 a polynomial is its first coefficient, at infinity its last: an output
+that only one position reaches is exact, and so are the zeros beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EVALUATIONS: tuple[tuple[int, Callable[..., Tensor]], ...] = (
     (2, lambda *g: g[0] + g[1] if len(g) == 2 else (g[0] + g[1] + g[2]) / 2),
     (3, lambda *g: (g[0] - g[1] + g[2]) / 2),
 )
-"""Per point: the taps that a group needs to be asked for it, and its value there (halved, which saves a step later)."""
+"""Per point: fewest taps of a group that needs it, and the value there (of 3 taps halved at 1 and -1: saves a step)."""
 
 
 def prepare(node: Node, weights: Tensor, width: int) -> Points:
@@ -67,7 +67,7 @@ def spread_pairs(
     Returns:
         `[rows, w + (k-1)*dilation, Cout]`.
     """
-    # every group has its value at infinity, and one at a point more for each of its taps
+    # a group of t taps has a value at infinity and t others
     taps = sum(p.shape[1] for p in (points[0], *points[2:])) // filters
     pairing = Pairing(x.shape[1], taps, dilation)
     width = x.shape[1] + (taps - 1) * dilation
@@ -88,7 +88,7 @@ def spread_pairs(
 
 
 def _added(coefficients: list[Tensor]) -> Tensor:
-    """The last of a group and the first of the next one, which go to the same outputs, before they are shifted."""
+    """The sum of coefficients for the same outputs: the last of a group, and the first of the next."""
     return overlap_add([(0, c) for c in coefficients], max(c.shape[1] for c in coefficients), in_place=False)
 
 

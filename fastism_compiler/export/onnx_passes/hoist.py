@@ -1,4 +1,4 @@
-"""hoist: what a loop computes anew in every round, though it never changes, moves in front of the loop."""
+"""hoist: nodes that compute the same in every iteration of a loop move in front of it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import onnx
 from fastism_compiler.export.onnx_passes.scopes import reads, rename_reads, subgraphs
 
 _OWN = 2
-"""A body's first inputs, the round and the condition, and its first output, the condition."""
+"""Inputs of a loop, and of its body, in front of the carried values: a count of iterations, and the condition."""
 _NOT_REPEATABLE = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
 
 
 def hoist_invariants(model: onnx.ModelProto) -> None:
     """Take loop invariants out of every Loop, innermost first, in place. Names must be unique in the whole model.
 
-    1. A carried value that each round hands on as it is becomes a read of the outer value.
+    1. A loop-carried value that no iteration changes becomes a read of the outer value.
     2. A constant of the body becomes one of the graph around it.
     3. A node that reads nothing of the loop's own moves in front of the loop.
 
-    The first alone took a Basset scan from 71 to 21 ms in ONNX Runtime, which copies what a loop carries.
+    The first matters most: ONNX Runtime copies what a loop carries.
     """
     _hoist(model.graph)
 

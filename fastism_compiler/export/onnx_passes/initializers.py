@@ -15,8 +15,8 @@ from fastism_compiler.export.onnx_passes.scopes import rename_reads
 def bind_weights(model: onnx.ModelProto, weights: Sequence[tuple[str, str, npt.NDArray[Any]]]) -> None:
     """Replace graph inputs by constants, in place.
 
-    Converted with its weights as inputs, a model is small while it is
-    rewritten, whatever they weigh.
+    The model is converted with its weights as inputs, so that it is small
+    while it is rewritten.
 
     Args:
         model: the model; no name in it may equal a new one.

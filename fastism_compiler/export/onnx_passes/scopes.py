@@ -32,7 +32,7 @@ def rename_reads(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
-    """Every value a node reads, those that its subgraphs read from outside among them."""
+    """Every value a node reads, including those that its subgraphs read from outside."""
     names = {name for name in node.input if name}
     for graph in subgraphs(node):
         names |= free_names(graph)

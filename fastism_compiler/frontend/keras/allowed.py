@@ -152,7 +152,7 @@ OPERATION_MODULES = frozenset(f"keras.src.ops.{name}" for name in _names("core e
 """Modules of Keras whose `Operation` classes are nodes of a graph; all of them compute and do nothing else."""
 
 FUNCTIONS_OF_OPS = "keras.ops"
-"""Module of the functions that a file may name by name, `keras.ops.sin` for example; the same holds for them."""
+"""Module whose functions a file may name, `keras.ops.sin` for example; they too only compute."""
 
 PLAIN_DATA = _names("""
     __bytes__ __ellipsis__ __keras_tensor__ __numpy__ __slice__ __tensor__ __tuple__ TensorShape

@@ -12,7 +12,7 @@ from fastism_compiler.frontend.builder import Builder, Decline, is_fixed, refuse
 from fastism_compiler.ir import Node
 
 _MOST_RUNS = 32
-"""Runs of neighbouring positions that an index may be made of."""
+"""Maximum number of parts (runs of neighbours, elements, copies) that one operation is lowered to."""
 
 
 def inner_axis(builder: Builder, axis: Any, rank: int, what: str) -> int:
@@ -58,7 +58,7 @@ def with_axis(builder: Builder, x: Node, axis: int) -> Node:
 
 
 def joined(builder: Builder, parts: Sequence[Node], axis: int) -> Node:
-    """Several values behind each other; one stays as it is."""
+    """Several values concatenated; a single one stays as it is."""
     return parts[0] if len(parts) == 1 else builder.add("concat", *parts, axis=axis)
 
 
@@ -114,7 +114,7 @@ def _padded(builder: Builder, x: Node, axis: int, left: int, right: int, mode: s
             raise Decline("padding with a variable, a truth value or a number that is not finite")
         zeros = np.zeros(length, x.type.dtype)
         beside = np.pad(zeros, (left, right), constant_values=value).reshape(-1, *[1] * (x.type.rank - axis - 1))
-        # what lies inside gets a 0 added, and so keeps its digits
+        # 0 is added to the positions inside, which changes no digit
         return builder.add("add", builder.add("pad", x, axis=axis, left=left, right=right), beside)
     if mode == "edge":
         ends = [(left, 0), (right, length - 1)]
@@ -145,7 +145,7 @@ def roll(builder: Builder, operation: Any, x: Node) -> Node:
 
 
 def take(builder: Builder, operation: Any, x: Node, indices: Any) -> Node:
-    """take with constant indices: runs of neighbours, in either direction, and single positions."""
+    """take with constant indices: equal steps, or runs of neighbours in either direction."""
     axis = inner_axis(builder, operation.axis, x.type.rank, "a choice of elements")
     if not is_fixed(indices):
         raise Decline("a choice of elements by computed indices")
@@ -172,7 +172,7 @@ def strided(builder: Builder, x: Node, axis: int, places: Sequence[int]) -> Node
 
 
 def _runs(places: Any) -> list[Any]:
-    """Indices cut where they stop following each other, up or down."""
+    """Indices split into runs of consecutive ones, ascending or descending."""
     runs: list[list[int]] = []
     for place in places.tolist():
         run = runs[-1] if runs else []
@@ -194,7 +194,7 @@ def repeat(builder: Builder, operation: Any, x: Node) -> Node:
 
 
 def tile(builder: Builder, operation: Any, x: Node) -> Node:
-    """tile: an axis several times behind itself."""
+    """tile: whole axes repeated."""
     times = [operation.repeats] if isinstance(operation.repeats, int) else list(operation.repeats)
     times = [1] * (x.type.rank - len(times)) + times
     if len(times) > x.type.rank or times[0] != 1:
@@ -237,7 +237,7 @@ def append(builder: Builder, operation: Any, x: Any, y: Any) -> Node:
 
 
 def mirrored(builder: Builder, operation: Any, x: Node) -> Node:
-    """fliplr: the first axis behind the batch, turned round."""
+    """fliplr: axis 1, reversed."""
     return builder.add("flip", x, axis=1)
 
 

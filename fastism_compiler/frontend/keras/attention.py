@@ -28,7 +28,7 @@ def multi_head_attention(builder: Builder, layer: Any, query: Node, value: Node,
 
 
 def every_position(builder: Builder, layer: Any, *inputs: Any) -> Node:
-    """What stays whole by its nature.
+    """Attention in which every position reads every other: it stays opaque.
 
     Raises:
         Decline: always.

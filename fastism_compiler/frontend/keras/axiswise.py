@@ -44,7 +44,7 @@ def by_axis(axes_of: Axes = _own_axis) -> Callable[..., Any]:
 
 
 def layer_over_axes(builder: Builder, layer: Any, x: Node, over: tuple[int, ...], what: str) -> Any:
-    """A whole layer that reads some of the last axes and leaves those before them in their places; one tensor in."""
+    """An opaque call of a layer on one tensor; it reads the last axes `over`, and keeps the axes before them."""
     attrs = {"over": over, "reduces": False}
     results = _results(layer, x)
     return _bound(builder, "axis_call", layer, [x], results, attrs, what)
@@ -52,7 +52,7 @@ def layer_over_axes(builder: Builder, layer: Any, x: Node, over: tuple[int, ...]
 
 def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
     """An operation on each element by itself."""
-    # Keras gives a Python number its own floating dtype in these, and a float32 one meets float64 rounded
+    # Keras converts a Python number to `floatx()` in these: as float32 it is rounded, even beside float64
     dtype = next((x.type.dtype for x in operands if isinstance(x, Node) and x.type.dtype in FLOATS), "float32")
     nodes = [builder.node(x, dtype if keras.config.floatx() == "float64" else "float32") for x in operands]
     if any(n.type.batched and n.type.rank != max(m.type.rank for m in nodes) for n in nodes):
@@ -63,7 +63,7 @@ def elementwise(builder: Builder, operation: Any, *operands: Any) -> Any:
 def _results(operation: Any, *nodes: Node) -> list[Any]:
     symbols = [keras.KerasTensor(n.type.shape, dtype=n.type.dtype) for n in nodes]
     results = keras.tree.flatten(operation.compute_output_spec(*symbols))
-    if type(operation).__name__ == "Normalize" and nodes[0].type.dtype in FLOATS:  # which says float32 for all of them
+    if type(operation).__name__ == "Normalize" and nodes[0].type.dtype in FLOATS:  # its spec always says float32
         results = [keras.KerasTensor(t.shape, dtype=nodes[0].type.dtype) for t in results]
     return list(results)
 
@@ -149,7 +149,7 @@ class _Given:
 
 
 def quantile(builder: Builder, operation: Any, x: Node, q: Any) -> Any:
-    """quantile and percentile, one of them, along axes that are read whole."""
+    """quantile for a single `q`, along axes that are read whole."""
     if not is_fixed(q) or np.ndim(q):
         raise Decline("several quantiles, or a computed one")
     over = inner_axes(builder, operation.axis, x.type.rank, "a quantile")

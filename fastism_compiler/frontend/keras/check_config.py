@@ -43,7 +43,7 @@ class Finding:
 
 
 def known_names(custom_objects: Mapping[str, Any] | None, library: Any) -> Known:
-    """The names that a library resolves by itself, from `custom_objects` or what is registered with it.
+    """A test for names that a library resolves by itself: in `custom_objects`, or registered with it.
 
     Args:
         custom_objects: of the user.
@@ -141,14 +141,14 @@ def _judge(reference: dict[str, Any], layer: str, bare: bool, known: Known) -> F
 
 
 def _judge_class(name: str, module: str | None, unknown: Finding) -> Finding | None:
-    """A class that the user did not give: of Keras, and on the list, or not."""
+    """Judge a class that the user did not give: it must be on the list of Keras's classes."""
     if name in allowed.WITHOUT_MODULE if module is None else _in_keras(module, name):
         return None
     return replace(unknown, kind="operation") if module is None and _is_operation_name(name) else unknown
 
 
 def _judge_arguments(name: str, config: Any, layer: str) -> Finding | None:
-    """A class of Keras that is on the list, but does what its arguments say."""
+    """Judge a class on the list whose arguments may make it call a function or read a file."""
     if name in allowed.TENSORFLOW_CALLS and not _is_pure_call(config):
         return Finding("call", f"tf.{config.get('function') if isinstance(config, dict) else config}", "", layer)
     if name in allowed.VOCABULARY_LAYERS and isinstance(config, dict) and isinstance(config.get("vocabulary"), str):

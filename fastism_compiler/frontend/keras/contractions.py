@@ -1,8 +1,7 @@
-"""Lowering rules for products that are summed: einsum, matmul, dot, tensordot.
+"""Lowering rules for contractions: einsum, matmul, dot, tensordot.
 
-A value meets a constant as a Dense layer does, on whatever axes; two values meet element by element where no axis
-is new to either of them. Products of two values over new axes (scores of attention) stay with Keras: every position
-meets every other there.
+A value times a constant becomes a Dense, on any axes. Two values are multiplied element by element if one of them has
+all axes of the other. Other products of two values (attention scores) stay opaque: every position reads every other.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequ
         operands: nodes; the batch axis, where there is one, is the first.
 
     Raises:
-        Decline: a form without windows.
+        Decline: a product without a lowering.
         UnsupportedError: a sum over the batch.
     """
     if any(node.type.dtype not in FLOATS for node in operands):
@@ -71,7 +70,7 @@ def _permuted(builder: Builder, letters: str, x: Node, result: str) -> Node:
 
 
 def _dense(builder: Builder, first: str, x: Node, second: str, y: Node, result: str) -> tuple[str, Node]:
-    """The axes both have are contracted, all at once, with a kernel."""
+    """Contract the axes that both have as one dense op, with `y` as the kernel."""
     summed = "".join(c for c in first if c in second)
     kept, new = "".join(c for c in first if c not in second), "".join(c for c in second if c not in first)
     sizes = {c: x.type.extent(i) for i, c in enumerate(first) if i} | {
@@ -87,7 +86,7 @@ def _dense(builder: Builder, first: str, x: Node, second: str, y: Node, result: 
 
 
 def _elementwise(builder: Builder, first: str, x: Node, second: str, y: Node, result: str) -> tuple[str, Node]:
-    """One has all axes of the other: their product, summed over what the result leaves out."""
+    """The product where one has all axes of the other, summed over the axes that the result leaves out."""
     if len(second) > len(first):
         first, x, second, y = second, y, first, x
     y = _permuted(builder, second, y, "".join(c for c in first if c in second))
@@ -112,7 +111,7 @@ def einsum(builder: Builder, operation: Any, *operands: Any) -> Node:
 
 
 def matmul(builder: Builder, operation: Any, a: Any, b: Any) -> Node:
-    """matmul: rows of the one by columns of the other, whatever axes stand in front."""
+    """matmul: rows of one times columns of the other, batched over the leading axes."""
     x, y = builder.node(a), builder.node(b)
     ranks = x.type.rank, y.type.rank
     if min(ranks) < 2:

@@ -1,4 +1,4 @@
-"""Lowering rules for convolutions and pooling, 1D, and 2D with one axis to spare."""
+"""Lowering rules for convolutions and pooling: 1D, and 2D that move along one axis only."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def _as_layer(operation: Any, x: Node, **kernels: Node) -> Any:
 
 
 def conv_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
-    """conv, of one axis or of two with one to spare; groups follow from the kernel."""
+    """conv, 1D, or 2D along one axis; the number of groups follows from the kernel."""
     weights = builder.node(kernel)
     layer = _as_layer(operation, x, kernel=weights)
     channels = x.type.extent(x.type.rank - 1 if layer.data_format == "channels_last" else 1)
@@ -295,20 +295,20 @@ def conv_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> No
 
 
 def depthwise_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
-    """depthwise_conv, of one axis or of two with one to spare."""
+    """depthwise_conv, 1D, or 2D along one axis."""
     return _by_rank(x, depthwise_conv1d, depthwise_conv2d)(
         builder, _as_layer(operation, x, kernel=builder.node(kernel)), x
     )
 
 
 def separable_operation(builder: Builder, operation: Any, x: Node, depthwise: Any, pointwise: Any) -> Node:
-    """separable_conv, of one axis or of two with one to spare."""
+    """separable_conv, 1D, or 2D along one axis."""
     kernels = {"depthwise_kernel": builder.node(depthwise), "pointwise_kernel": builder.node(pointwise)}
     return _by_rank(x, separable_conv1d, separable_conv2d)(builder, _as_layer(operation, x, **kernels), x)
 
 
 def transposed_operation(builder: Builder, operation: Any, x: Node, kernel: Any) -> Node:
-    """conv_transpose, of one axis or of two with one to spare."""
+    """conv_transpose, 1D, or 2D along one axis."""
     layer = _as_layer(operation, x, kernel=builder.node(kernel))
     return _by_rank(x, conv1d_transpose, conv2d_transpose)(builder, layer, x)
 

@@ -40,12 +40,12 @@ class ModelFile:
 
 @contextmanager
 def opened(path: Path) -> Iterator[ModelFile]:
-    """Read a model file, once; its copy goes away in the end.
+    """Copy a model file to a private folder, which is deleted on exit.
 
     Raises:
         ModelError: no such file, one that cannot be read, one that changes meanwhile, or no room for a copy.
     """
-    if not os.path.isfile(path):  # one too long for a name, too
+    if not os.path.isfile(path):  # False for a path that is too long, too
         raise ModelError("the model file does not exist", expected="a .keras or .h5 file", got=str(path))
     with TemporaryDirectory(prefix="fastism-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / path.name

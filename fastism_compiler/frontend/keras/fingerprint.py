@@ -1,4 +1,4 @@
-"""What a compiled program rests on besides the values of variables: which layers compute what, by name of the layer.
+"""What a compiled program depends on besides the values of variables: which layers compute what, by layer name.
 
 A program follows its model's variables as they change. It cannot follow what was decided when it was lowered: a LoRA
 adapter that is added, a quantization, another dtype policy, another activation, a number or an array that a layer
@@ -35,26 +35,26 @@ _IN_TRAINING = frozenset(
 )  # fmt: skip
 """Attributes of models, and of layers of Keras, that training and predicting set or read, and inference does not."""
 _NOTES = frozenset(("built", "name", "supports_masking", "supports_jit", "call_signature_parameters"))
-"""What Keras notes of every layer."""
+"""Attributes that Keras sets on every layer; they are not compared."""
 _DEEPEST = 4
-"""How far attributes of attributes are looked at."""
+"""Levels of nested attributes that are compared."""
 _LARGEST = 1 << 24
-"""Bytes of a numpy array up to which its content is compared; a larger one is known by its place."""
+"""Bytes of a numpy array up to which its content is compared; a larger one is compared by identity."""
 
 
 def fingerprint(model: Any) -> Fingerprint:
     """The fingerprint of a model as it is now.
 
-    Objects in it (variables, functions, tensors) are kept alive by it, so that none can take the identity of another.
+    It keeps its objects (variables, functions, tensors) alive, so that no new object can get the `id` of one of them.
     """
     return {f"{number}:{layer.name}": _of(layer) for number, layer in enumerate([model, *private.layers_of(model)])}
 
 
 def steady(one: Fingerprint, other: Fingerprint) -> Fingerprint:
-    """Of two fingerprints of a model in use: what is the same in both.
+    """The first of two fingerprints of a model in use, with what differs between them left out of comparisons.
 
-    What a layer's `call` itself writes (a counter, the last scores) is not; it is no change of the model. It is marked
-    as such, so that it is left out of comparisons.
+    What a layer's `call` itself writes (a counter, the last scores) differs, but is no change of the model; such
+    attributes are marked.
     """
     return {
         layer: {
@@ -142,10 +142,10 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 class Watch:
-    """A quick look whether anything at all was put in a layer since a fingerprint was last found unchanged.
+    """A quick test whether no attribute of any layer was replaced since a fingerprint was last found unchanged.
 
-    It compares objects, attribute by attribute, and says no more than that nothing happened; where a layer keeps
-    something that can change inside (a list, an array), it never says so.
+    It compares attributes by identity. It can only confirm that nothing changed; where a layer keeps a mutable object
+    (a list, an array), it never confirms.
     """
 
     def __init__(self) -> None:
@@ -153,14 +153,14 @@ class Watch:
         self._seen: list[tuple[Any, Any, dict[str, Any]]] = []
 
     def look(self, before: Fingerprint, model: Any) -> None:
-        """Remember a model as it is now, whose fingerprint was `before`."""
+        """Remember the attributes of a model whose fingerprint is still `before`."""
         layers = [model, *private.layers_of(model)]
         fixed = all(_is_fixed(value) for of in before.values() for value in of.values())
         self._before = before if fixed else None
         self._seen = [(layer, type(layer).call, dict(vars(layer))) for layer in layers] if fixed else []
 
     def untouched(self, before: Fingerprint, model: Any) -> bool:
-        """Whether nothing was replaced since."""
+        """Whether nothing was replaced since `look`."""
         if before is not self._before:
             return False
         layers = [model, *private.layers_of(model)]
@@ -176,7 +176,7 @@ class Watch:
 
 
 def _is_fixed(value: Any) -> bool:
-    """Whether what a snapshot was made of has nothing inside that can change."""
+    """Whether a snapshot is of a value that cannot change inside."""
     if isinstance(value, tuple):
         return value[:1] == (tuple,) and all(map(_is_fixed, value[1:]))
     return value is not _WRITTEN

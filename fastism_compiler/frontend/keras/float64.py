@@ -30,11 +30,11 @@ def float64_clone(model: Any) -> Any:
 
 
 def _widened(layer: Any) -> Any:
-    """A layer of the same configuration in float64; functions in it are shared, for want of a text of their code."""
+    """A layer of the same configuration in float64; functions in it are shared, as they cannot be serialised."""
     config = layer.get_config()
     _set_dtype(config)
     config |= {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
-    if isinstance(layer, keras.layers.Lambda):  # its `from_config` wants code as text
+    if isinstance(layer, keras.layers.Lambda):  # its `from_config` needs serialised code
         return type(layer)(**config)
     return type(layer).from_config(config)
 

@@ -28,7 +28,7 @@ ops = keras.ops
 
 
 def is_keras2(model: Any) -> bool:
-    """Whether this is a `tf_keras` model (or one of TensorFlow up to 2.15)."""
+    """Whether this is a `tf_keras` model."""
     names = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     return not isinstance(model, keras.Model) and "tf_keras" in names
 
@@ -128,7 +128,7 @@ def _apply(layer: Any, args: Any, kwargs: dict[str, Any], twins: dict[int, Calla
                 twin.set_weights(layer.get_weights())
                 _compare_layers(layer, twin, args)
         except FastISMError:
-            raise  # refused, in a nested model perhaps: no other way makes it right
+            raise  # refused (perhaps in a nested model): another way would not help
         except Exception:  # whatever stands in the way of a twin, the layer itself can be kept
             if make is _kept:
                 raise
@@ -166,7 +166,7 @@ def _twin(layer: Any) -> Any:
 
 
 def _accepted(kind: Any) -> set[str]:
-    """Names its constructor takes, its bases' too as long as it hands further arguments on."""
+    """Argument names of a class's constructor, and of its bases' as far as `**kwargs` passes them on."""
     names: set[str] = set()
     for base in kind.__mro__:
         parameters = inspect.signature(base.__init__).parameters
@@ -283,7 +283,7 @@ _OPERATIONS: dict[str, _Twin] = {
 
 
 def _compare_layers(layer: Any, twin: Any, args: Any) -> None:
-    """A layer and its twin on random input; ValueError if they differ, because of some default or other."""
+    """Compare a layer and its twin on random input; ValueError if they differ (a default may)."""
     rng = np.random.default_rng(0)
     flat = [_sample(rng, x.shape, x.dtype) if isinstance(x, keras.KerasTensor) else x for x in tf.nest.flatten(args)]
     sampled = tf.nest.pack_sequence_as(args, flat)
@@ -297,7 +297,7 @@ _LIMIT = 1e-4
 
 
 def _sample(rng: np.random.Generator, shape: Any, dtype: str) -> Any:
-    """Two random inputs, signed and up to a few times 1; tokens 0 and 1, which every vocabulary has."""
+    """Two random inputs with standard deviation 3; for integers, tokens 0 and 1, which every vocabulary has."""
     sizes = (2, *(13 if n is None else n for n in shape[1:]))
     values = 3 * rng.standard_normal(sizes) if "float" in dtype else rng.integers(0, 2, sizes)
     return tf.constant(values.astype(dtype))

@@ -29,6 +29,6 @@ def kernel_node(builder: Builder, layer: Any, name: str = "kernel") -> Node:
 
 
 def whole_layer(builder: Builder, layer: Any, x: Node, axes: int = 1) -> Any:
-    """A quantized layer, run as it is: it rounds what it reads of its last `axes` axes by the range of the numbers."""
+    """An opaque call of a quantized layer: it rounds its input by the range of the values on the last `axes` axes."""
     over = tuple(range(x.type.rank - axes, x.type.rank))
     return layer_over_axes(builder, layer, x, over, f"{type(layer).__name__} quantized to {quantized(layer)}")

@@ -1,4 +1,4 @@
-"""Lowering rules for every layer that is not a convolution."""
+"""Lowering rules for layers other than convolutions, local pools, recurrences and attention."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def einsum_dense(builder: Builder, layer: Any, x: Node) -> Any:
 
 
 def _contracted(layer: Any) -> int:
-    """How many of its last axes an EinsumDense reads, the others being left in their places."""
+    """Number of last axes that an EinsumDense contracts, if it leaves the others in place; else Decline."""
     terms, _, result = layer.equation.replace(" ", "").partition("->")
     value, _, kernel = terms.partition(",")
     kept = "".join(c for c in value if c in result)

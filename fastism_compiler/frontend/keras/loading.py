@@ -1,6 +1,6 @@
 """Models from wherever users have them: in memory or in a file, Keras 3 or Keras 2.
 
-This is the one door for model files: a file is read as data, and checked,
+All Keras model files come in here: a file is read as data, and checked,
 before Keras sees it.
 """
 
@@ -24,15 +24,15 @@ def load_model(model: Any, custom_objects: Mapping[str, Any] | None = None, safe
 
     Args:
         model: a model, or the path of a file.
-        custom_objects: classes and functions that the file may name besides those of Keras, by name. What is
-            registered with Keras is known without.
-        safe_mode: refuse files that hold Python code, or name anything that is not on the list of
-            `frontend/keras/allowed.py`, known to Keras or in `custom_objects`. False: trust the file as you trust a
-            program.
+        custom_objects: classes and functions that the file may name besides those of Keras, by name. Those
+            registered with Keras need not be given.
+        safe_mode: refuse files that hold Python code, or name anything that is neither on the list of
+            `frontend/keras/allowed.py`, nor registered with Keras, nor in `custom_objects`. False: trust the file as
+            you trust a program.
 
     Raises:
-        ModelError: a file that is missing, damaged, not a model, without the model's layers, or refused by
-            `safe_mode`; an object that is not a Keras model.
+        ModelError: a file that is missing, damaged, not a model, of weights only, without its custom classes, or
+            refused by `safe_mode`; an object that is not a Keras model.
     """
     return load_with_digest(model, custom_objects, safe_mode)[0]
 
@@ -60,7 +60,7 @@ def _from_file(file: ModelFile, custom_objects: Mapping[str, Any] | None, safe_m
     known = known_names(custom_objects, keras)
     if safe_mode:
         check_config(config, known)
-        if not config.archive:  # Keras checks those of an archive itself
+        if not config.archive:  # Keras checks the links of an archive itself
             check_links(file)
     try:
         return keras.models.load_model(file.copy, custom_objects, compile=False, safe_mode=safe_mode)

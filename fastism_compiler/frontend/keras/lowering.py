@@ -110,7 +110,7 @@ class _Lowering:
         return [values[id(t)] for t in function.outputs]
 
     def _as(self, tensor: Any, x: Node) -> Node:
-        """Keras casts what it gives to a model to the dtypes of its inputs."""
+        """Cast to the dtype of a model's input, as Keras does."""
         dtype = widened(dtype_name(tensor.dtype))
         return x if x.type.dtype == dtype else self.builder.add("cast", x, dtype=dtype)
 
@@ -172,7 +172,7 @@ class _Lowering:
         """A function of tensors, or a layer, as the operations it is made of.
 
         Raises:
-            Decline: a function that uses more than Keras, and Python flow on numbers it cannot have yet.
+            Decline: neither symbolic Keras tensors nor a TensorFlow graph can follow it.
         """
         name = self.builder.layer
         if isinstance(function, keras.layers.Layer):
@@ -192,7 +192,7 @@ class _Lowering:
                 return self._through_tensorflow(self._packed(function, nodes), keras.tree.flatten(nodes), what, error)
             flat = self.function(traced, keras.tree.flatten(nodes), prefix=f"{name}/")
             if read.any and self.builder.captured > captured:
-                # what it computes from variables would stay as it is now; TensorFlow's graph says how it is computed
+                # values computed from variables would be frozen; TensorFlow's graph says how they are computed
                 early = Decline(f"{what} computes with a variable before it meets a tensor")
                 if symbols_only:
                     raise early
@@ -217,7 +217,7 @@ class _Lowering:
         """A function of tensors that symbolic Keras tensors cannot follow, as the TensorFlow operations it is made of.
 
         Raises:
-            Decline: neither way.
+            Decline: TensorFlow's graph cannot be lowered either.
         """
         name = self.builder.layer
         try:
@@ -242,7 +242,7 @@ class _Lowering:
     def _decomposed(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """A layer without a rule of its own as the known ops its `call` is made of.
 
-        One of Keras's own is left whole where some of them has no rule either.
+        A layer of Keras's own stays whole if any of these ops has no window rule.
         """
         if not isinstance(operation, keras.layers.Layer) or kwargs.get("mask") is not None:
             raise NoRule
@@ -265,7 +265,7 @@ class _Lowering:
         if not private.is_custom(operation) and any(rule_of(n).layer_class is LayerClass.STOP for n in made):
             raise NoRule
         if read.any and self.builder.captured > captured:
-            # what it computes from variables would stay as it is now; TensorFlow's graph says how it is computed
+            # values computed from variables would be frozen; TensorFlow's graph says how they are computed
             early = Decline(f"{type(operation).__name__}.call computes with a variable before it meets a tensor")
             try:
                 return self._call_through_tensorflow(operation, args, kwargs, early)
@@ -296,7 +296,7 @@ class _Lowering:
         return self._through_tensorflow(call, nodes, what, symbolic, operation.variables)
 
     def note_frozen(self, layer: Any, captured: int, name: str) -> None:
-        """Note a traced layer that computed something the graph holds as a number: it may be of its weights."""
+        """Record a traced layer that computed values which are now constants: they may come from its weights."""
         if self.builder.captured > captured and layer.weights:
             self.frozen.append(name)
 

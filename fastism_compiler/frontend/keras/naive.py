@@ -20,7 +20,7 @@ _ROWS = 64
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What the model itself refuses, such as a token that an Embedding has no row for, is an error of the input.
+    """Report what the model itself refuses, such as a token without an Embedding row, as an error of the input.
 
     Raises:
         InputError: in place of TensorFlow's error.
@@ -34,14 +34,14 @@ def _refusals() -> Iterator[None]:
 
 
 class NaiveRows:
-    """Scores whole sequences with the user's own model, in the batch that is there.
+    """Scores whole sequences with the user's own model.
 
     Args:
         model: the Keras model.
         structure: the nest in which it takes its inputs.
         inputs: what it takes.
         jit: compile with XLA, which needs batches of few sizes.
-        rows: most sequences per call.
+        rows: maximum number of sequences per call.
     """
 
     def __init__(self, model: Any, structure: Any, inputs: InputSpec, *, jit: bool = False, rows: int = _ROWS) -> None:
@@ -60,7 +60,7 @@ class NaiveRows:
             return in_batches(self._with_open_batch, inputs, self.rows, pad=False)
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
-        """The same without a graph, whose optimiser leaves NaN out of some maxima."""
+        """The same in eager mode: the graph optimiser loses NaN in some maxima."""
         inputs = self._inputs.as_taken(inputs)
         with _refusals():
             return in_batches(lambda block: self._run([tf.constant(x) for x in block]), inputs, self.rows, pad=False)
@@ -70,7 +70,7 @@ class NaiveRows:
         if self._float64 is None:
             try:
                 clone = float64_clone(self._model)
-            except (ValueError, TypeError, NotImplementedError):  # a layer whose configuration is not all of it
+            except (ValueError, TypeError, NotImplementedError):  # a layer not fully described by its configuration
                 return None
             self._float64 = NaiveRows(clone, self._structure, self._inputs, rows=self.rows)
         return self._float64
@@ -85,14 +85,14 @@ class NaiveRows:
         self._traced.get_concrete_function([tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in types])
 
     def _with_open_batch(self, inputs: list[Array]) -> list[Any]:
-        """One trace serves every number of sequences, where the model can be traced without knowing it."""
+        """One trace for every number of sequences, where the model can be traced with an open batch axis."""
         if self._open is None:
             specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
             try:
                 self._open = self._traced.get_concrete_function(specs)
             except (
                 Exception
-            ):  # whatever an operation raises that asks for all of a shape; or the model, once more below
+            ):  # an operation may need the whole shape; an error of the model itself is raised again below
                 self._open = self._traced
         results: list[Any] = self._open([tf.constant(x) for x in inputs])
         return results

@@ -52,7 +52,7 @@ def reduction(op: str) -> Callable[..., Node]:
 
     def rule(builder: Builder, operation: Any, x: Node) -> Node:
         if getattr(operation, "initial", None) is not None:
-            raise Decline("a reduction that begins with a value of its own")
+            raise Decline("a reduction with an initial value")
         axes = inner_axes(builder, operation.axis, x.type.rank, "a reduction")
         if x.type.dtype not in FLOATS:
             raise Decline(f"a reduction of {x.type.dtype}")
@@ -178,7 +178,7 @@ def concatenate(builder: Builder, operation: Any, xs: Sequence[Any]) -> Node:
 
 
 def cast(builder: Builder, operation: Any, x: Node) -> Node:
-    """cast, unless it rounds below float32: a delta does not say what that does to a value."""
+    """cast, unless it rounds below float32: how a value rounds does not follow from its difference."""
     dtype = dtype_name(operation.dtype)
     if widened(dtype) != dtype:
         raise Decline(f"a cast to {dtype}")

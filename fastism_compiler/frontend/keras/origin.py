@@ -21,7 +21,7 @@ from fastism_compiler.mutations.inputs import InputSpec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KerasOrigin(Origin):
-    """A Keras model, the nest in which it takes its inputs, and these."""
+    """A Keras model, the nest in which it takes its inputs, and their types."""
 
     model: Any
     structure: Any
@@ -42,7 +42,7 @@ class KerasOrigin(Origin):
         return list({id(v): v for v in [*self.model.variables, *bound]}.values())
 
     def weights_as(self, weights: Sequence[Weight], values: Sequence[Any]) -> AbstractContextManager[Any]:
-        """Inside, Keras reads the given tensors in place of its variables, opaque layers' too."""
+        """A context in which Keras, in opaque layers too, reads `values` in place of the variables `weights`."""
         scope: AbstractContextManager[Any] = keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True)))
         return scope
 
@@ -51,20 +51,20 @@ class KerasOrigin(Origin):
         return fingerprint(self.model)
 
     def rehearse(self) -> None:
-        """Trace the model, where there are layers that Keras has not written.
+        """Trace the model, if it has custom layers.
 
-        One that cannot be traced shows nothing: what its calls write then counts as a change, and costs a compilation.
+        If it cannot be traced, what its calls write counts as a change later, and costs a compilation.
         """
         if any(private.is_custom(layer) for layer in [self.model, *private.layers_of(self.model)]):
             with suppress(Exception):  # whatever a user's code raises
                 self.oracle(rows=1).trace()
 
     def steady(self, one: Fingerprint, other: Fingerprint) -> Fingerprint:
-        """What calls of the model do not write themselves."""
+        """The fingerprint `one`, with what calls of the model write left out of comparisons."""
         return steady(one, other)
 
     def changed(self, before: Fingerprint) -> list[str]:
-        """Layers that were changed behind the program's back."""
+        """Names of the layers that were changed since the fingerprint `before`."""
         if self.watch.untouched(before, self.model):
             return []
         changed = changed_layers(before, fingerprint(self.model))

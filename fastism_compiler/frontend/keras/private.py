@@ -1,4 +1,4 @@
-"""The only file that reads Keras's private structures (a contract test watches them).
+"""Reads Keras's private structures (a contract test watches them).
 
 Keras 3 records a functional model as nodes (one call of an operation each);
 their arguments, inputs and outputs are private but stable since 3.0.
@@ -164,9 +164,9 @@ def embedding_rows(model: Any) -> int | None:
 
 
 def built_symbol(model: Any) -> Any | None:
-    """A symbolic tensor like the input that a subclassed model was built with; None if it has none, or several."""
+    """A symbolic tensor like the input that a subclassed model was built with; None if not built, or on several."""
     inputs: Sequence[Any] = getattr(model, "inputs", None) or []
-    if len(inputs) == 1:  # it has a graph, and a `call` of its own as well
+    if len(inputs) == 1:  # a functional model that overrides `call`
         return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)
     shape = _built_shape(model)
     return None if shape is None else keras.KerasTensor((None, *shape[1:]), dtype=str(model.compute_dtype))
@@ -213,7 +213,7 @@ def output_structure(function: Any) -> Any:
 
 
 def given(operation: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that the operation's call needs, or that say more than its defaults; no `training`."""
+    """The keyword arguments that the operation's call requires, or that differ from its defaults; never `training`."""
     defaults = {k: p.default for k, p in inspect.signature(operation.call).parameters.items()}
     needed = {k for k, default in defaults.items() if default is inspect.Parameter.empty}
     said = {k for k, v in kwargs.items() if v is not None and v is not defaults.get(k)}
@@ -221,7 +221,7 @@ def given(operation: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def output_spec(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Symbolic results of a call; some operations want arguments here that their `call` can do without."""
+    """Symbolic results of a call; None for arguments that only `compute_output_spec` requires."""
     parameters = inspect.signature(operation.compute_output_spec).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD][len(args) :]
     return operation.compute_output_spec(*args, **{**dict.fromkeys(needed), **kwargs})

@@ -39,7 +39,7 @@ def recurrent(builder: Builder, layer: Any, x: Node, initial_state: Any = None) 
 
 
 def _last(builder: Builder, state: Node, backwards: bool) -> Node:
-    """The state behind the last step."""
+    """The state after the last step."""
     at = 0 if backwards else state.type.extent(1) - 1
     state = builder.add("slice", state, axis=1, begin=at, end=at + 1)
     return builder.add("reshape", state, shape=(state.type.extent(2),))
@@ -48,13 +48,13 @@ def _last(builder: Builder, state: Node, backwards: bool) -> Node:
 def bidirectional(builder: Builder, layer: Any, x: Node, initial_state: Any = None) -> Any:
     """Both directions of one recurrent layer, merged; positions stay in order."""
     if initial_state is not None or layer.return_state:
-        raise Decline("initial or final states are passed around")
+        raise Decline("initial states are given, or final states returned")
     results = []
     for inner in (layer.forward_layer, layer.backward_layer):
         if type(inner) not in _CELLS:
             raise Decline(f"Bidirectional over {type(inner).__name__}")
         results.append(recurrent(builder, inner, x))
-    if layer.return_sequences:  # whatever its direction, the second result is turned round
+    if layer.return_sequences:  # the second result is reversed, whatever its direction
         results[1] = builder.add("flip", results[1], axis=1)
     forward, backward = results
     if layer.merge_mode is None:
@@ -73,7 +73,7 @@ def _states(builder: Builder, layer: Any, x: Node, initial_state: Any) -> list[N
     if kind is None:
         raise Decline(f"a recurrent layer with the cell {type(cell).__name__}")
     if initial_state is not None:
-        raise Decline("initial states are passed around")
+        raise Decline("initial states are given")
     carry = layer.return_state and STATES[kind] > 1
     projections = builder.add("dense", x, builder.parameter(cell.kernel))
     recurrent_bias = None

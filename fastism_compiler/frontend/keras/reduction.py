@@ -1,4 +1,4 @@
-"""`reduce=` as part of the graph: a sum over a profile is then a sum over what changed of it."""
+"""`reduce=` as part of the graph: a sum over a profile then adds up only its changed part."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fastism_compiler.ir.queries import rule_of
 
 
 def append_function(graph: Graph, bindings: Bindings, function: FlatFunction) -> list[Node] | None:
-    """Lower a user's function behind the outputs of a lowered model, if it is made of known operations.
+    """Append a user's function of the outputs to a lowered model, if it is made of known operations.
 
     Args:
-        graph: the model; it keeps unused nodes where None is returned.
-        bindings: of the model.
+        graph: the model, changed; where None is returned, unused nodes may stay in it.
+        bindings: of the model, changed.
         function: the user's callable on flat outputs.
 
     Returns:

@@ -59,7 +59,7 @@ class Declaration:
     linear: bool
 
     def field_of(self, layer: Any) -> ReceptiveField:
-        """The neighbourhood that one layer reads."""
+        """The receptive field of one layer."""
         if self.receptive_field is not None:
             return self.receptive_field(layer)
         if self.kind == "pooling":
@@ -89,8 +89,8 @@ def register_layer(
             `layer.pool_size` positions, with weights or without, `layer.strides`
             apart (default: `pool_size`); `"local"`: as `receptive_field` says;
             `"aggregation"` and `"stop"`: recomputed whole.
-        receptive_field: for `"local"`, and for a pooling layer that names its
-            sizes differently: what one layer reads.
+        receptive_field: `layer -> ReceptiveField`, for `"local"`, and for a pooling
+            layer that names its sizes differently.
         linear: the layer is linear, without a bias: it runs on differences.
 
     Raises:

@@ -25,11 +25,11 @@ def rule_for(operation: Any) -> Rule | None:
 
 
 _MAKING = ("build", "get_config", "from_config", "compute_output_shape", "compute_output_spec", "build_from_config")
-"""What a class may say anew and still compute the same from its weights, besides the names of Python itself."""
+"""Methods that a subclass may override without changing what it computes, besides dunder methods."""
 
 
 def _overrides(kind: type, base: type) -> bool:
-    """Whether a class puts something of its own in the place of what a base class has (a hook, a property)."""
+    """Whether a class overrides anything else of a base class (a hook, a property)."""
     between = kind.__mro__[: kind.__mro__.index(base)]
     own = {name for part in between for name in vars(part) if not name.startswith("__") and name not in _MAKING}
     return any(hasattr(base, name) for name in own)

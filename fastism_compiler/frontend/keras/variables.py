@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class VariablesRead(keras.StatelessScope):  # type: ignore[misc]  # Keras is untyped
-    """Inside, every variable that is read is noted: those of Keras, and the trainable ones of TensorFlow."""
+    """A context that records whether a variable is read: any of Keras, or a trainable one of TensorFlow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class VariablesRead(keras.StatelessScope):  # type: ignore[misc]  # Keras is unt
         self._tape.__exit__(*error)
 
     def get_current_value(self, variable: Any) -> Any:
-        """Keras asks for the value of every variable; none is replaced."""
+        """Called by Keras for every variable that is read; None: its value is not replaced."""
         self._of_keras = True
 
     @property

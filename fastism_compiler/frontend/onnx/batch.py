@@ -1,4 +1,4 @@
-"""Models that were exported with a fixed number of sequences, opened again where that can be done."""
+"""ONNX models exported with a fixed number of sequences: the batch axis is made open where that is possible."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NAME = "batch"
 
 
 def open_batch(proto: ModelProto) -> tuple[ModelProto, bool]:
-    """The model with an open batch axis on inputs and outputs, and whether it had one sequence there.
+    """The model with an open batch axis on inputs and outputs, and whether it was exported with one sequence.
 
-    A model that fixes the number in another way is refused where it is lowered.
+    A model that fixes the number elsewhere too is refused when it is lowered.
     """
     opened = ModelProto()
     opened.CopyFrom(proto)
@@ -31,13 +31,13 @@ def open_batch(proto: ModelProto) -> tuple[ModelProto, bool]:
 
 
 def axis_of_sequences(before: int, shape: Sequence[int]) -> int | None:
-    """Where any number of sequences belongs in a shape that was written for one: on which axis.
+    """The axis that takes the sequences in a shape that was written for one sequence; None: no axis can.
 
-    All choices compute the same of each sequence. The best is an axis of its own; then one in front of the last,
+    All choices compute the same for each sequence. An axis with nothing else on it is best; then one before the last,
     which is often summed over.
 
     Args:
-        before: elements that are slower than the sequences.
+        before: number of elements that vary more slowly than the sequences (in row-major order).
         shape: for one sequence, of positive numbers.
     """
     found = []
@@ -49,19 +49,19 @@ def axis_of_sequences(before: int, shape: Sequence[int]) -> int | None:
 
 
 def open_operators(proto: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Let the operators of a model of one sequence take any number.
+    """Let the operators of a model exported with one sequence take any number.
 
     Args:
         proto: the model, which is changed.
-        shapes: of what it reshapes, by name; -1 on the axis of the sequences.
+        shapes: target of each Reshape, by the name of its result; -1 on the axis of the sequences.
     """
     for node in proto.graph.node:
         if node.op_type == "Reshape" and node.output[0] in shapes:
             del node.attribute[:]
-            # a constant of its own: others may reshape to the same shape from another
+            # a constant of its own: another Reshape may share the old one and need -1 on another axis
             node.input[1] = f"{node.output[0]}/shape"
             shape = np.array(shapes[node.output[0]], np.int64)
             proto.graph.initializer.append(onnx.numpy_helper.from_array(shape, node.input[1]))
         elif node.op_type in ("LSTM", "GRU", "RNN"):
             for state in range(5, min(len(node.input), 7)):
-                node.input[state] = ""  # zeros, or the rule had refused it; they are so where nothing is given
+                node.input[state] = ""  # zeros (the rule refuses others), which is also the default

@@ -23,10 +23,10 @@ class Call:
 
     Attributes:
         builder: adds nodes.
-        kind: the operator.
+        kind: name of the operator.
         attributes: as numbers, strings and lists of them.
         operands: views and constants.
-        results: how many there are, up to the last that anything reads.
+        results: number of results, up to the last that has a name.
         opset: version of ONNX's operators.
         one: the model was exported with one sequence.
     """
@@ -59,7 +59,7 @@ class Call:
         return value
 
     def constant(self, position: int, default: Any = None) -> Any:
-        """An operand that must be known now; `default` where it is left out.
+        """An operand that must be a constant; `default` where it is left out.
 
         Raises:
             Decline: it is computed, or depends on the number of sequences.
@@ -72,7 +72,7 @@ class Call:
         return value
 
     def option(self, name: str, position: int, default: Any = None) -> Any:
-        """What is an attribute in older operators and an input in newer ones; numbers and lists."""
+        """A number or list that is an attribute in older opsets and a constant input in newer ones."""
         if name in self.attributes:
             return self.attributes[name]
         value = self.constant(position)
@@ -83,7 +83,7 @@ class Call:
         return int(axis) % (view or self.view(0)).rank
 
     def along(self, axis: int, position: int = 0) -> tuple[View, int, int]:
-        """An operand for a rule that works along one axis: the view, its axis, and that of its node.
+        """An operand for a rule that works along one axis: the view, the axis of the tensor, and that of the node.
 
         Raises:
             UnsupportedError: the axis of the sequences.
@@ -114,7 +114,7 @@ class Call:
         return self.elementwise(lambda *nodes: self.follow(function, *nodes), *operands)
 
     def follow(self, function: Callable[..., Any], *operands: Any) -> Any:
-        """A function of `keras.ops` of nodes and constants, whose rules make the nodes."""
+        """Apply a function made of `keras.ops` to nodes and constants; the rules of these operations add the nodes."""
         places = [i for i, x in enumerate(operands) if isinstance(x, Node)]
 
         def with_constants(tensors: Any) -> Any:
@@ -130,7 +130,7 @@ class Call:
         if not isinstance(x, Varying):
             return x
         if x.once is None:
-            raise Decline("a number in it depends on the number of sequences")
+            raise Decline("a constant operand depends on the number of sequences")
         return x.once
 
 

@@ -1,7 +1,7 @@
-"""The walk: an ONNX graph, operator by operator, as a graph of ours.
+"""Lower an ONNX graph to an `ir.Graph`, operator by operator.
 
-Every number of sequences has to give the same graph, so constants are
-computed for two of them; those that differ may only be shapes.
+The graph must not depend on the number of sequences, so constants are computed
+for two numbers; only small ones (shapes, initial states) may differ.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ from fastism_compiler.mutations.inputs import Array
 
 _FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _LARGEST = 1 << 20
-"""Elements of a tensor that two numbers of sequences make differ: it is a shape, or zeros to begin with."""
+"""Maximum elements of a constant that depends on the number of sequences: a shape, or zeros as initial states."""
 
 
 def lower_graph(builder: Builder, proto: ModelProto, inputs: Mapping[str, View], one: bool = False) -> list[Node]:
-    """The nodes of a model's outputs.
+    """Lower a model; the nodes of its outputs.
 
     Args:
         builder: adds the nodes.
-        proto: the model, its functions inlined. Where it was exported with one sequence, its operators are opened.
-        inputs: what its inputs are, by name.
+        proto: the model, its functions inlined. With `one`, its operators are changed to take any number of sequences.
+        inputs: the views of its inputs, by name.
         one: it was exported with one sequence.
 
     Raises:
-        UnsupportedError: an operator without a rule, or a use of one, by name; an output that is the same for every
-            sequence, or mixes them.
+        UnsupportedError: an operator, or a use of one, without a rule, by name; an output that does not depend on the
+            inputs, or does not have the sequences first.
+        ModelError: an operator of constants that cannot be computed.
     """
     walk = _Walk(builder, opset_of(proto), one, dict(inputs))
     for tensor in proto.graph.initializer:
@@ -57,7 +58,7 @@ def lower_graph(builder: Builder, proto: ModelProto, inputs: Mapping[str, View],
 
 
 def _needed(proto: ModelProto) -> list[NodeProto]:
-    """The operators that an output depends on, in the order of the file, which is one to compute them in."""
+    """The operators that an output depends on, in the order of the file, which is topological."""
     wanted = {output.name for output in proto.graph.output}
     found = []
     for node in reversed(proto.graph.node):
@@ -69,14 +70,14 @@ def _needed(proto: ModelProto) -> list[NodeProto]:
 
 @dataclass(slots=True)
 class _Walk:
-    """Values by name.
+    """State of the lowering: values by name.
 
     Attributes:
         builder: adds nodes.
         opset: version of the operators.
         one: the model was exported with one sequence.
         values: what is known so far.
-        shapes: of what such a model reshapes, by name; -1 on the axis of the sequences.
+        shapes: with `one`, the target of each Reshape, as `open_operators` takes them.
     """
 
     builder: Builder
@@ -132,7 +133,7 @@ class _Walk:
         return made if isinstance(made, list) else [made]
 
     def _computed(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:
-        """What an operator of constants gives."""
+        """Evaluate an operator whose operands are constants."""
         if node.op_type in ("RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"):
             raise refusal(node, "it is random")
         pairs = [x.pair if isinstance(x, Varying) else (x, x) for x in operands]
@@ -145,7 +146,7 @@ class _Walk:
 
 
 def _applied(rule: Rule, call: Call) -> Any:
-    """What a rule makes of its operands, or of each strand of them."""
+    """Apply a rule; where it declines, to each strand of the operands by itself."""
     try:
         return rule(call)
     except (Decline, IRError):
@@ -156,7 +157,7 @@ def _applied(rule: Rule, call: Call) -> Any:
 
 
 def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Array | None]:
-    """What an operator gives, by ONNX's own reference.
+    """Evaluate an operator with ONNX's reference evaluator.
 
     Raises:
         ModelError: it cannot be computed.
@@ -167,7 +168,7 @@ def _evaluate(node: NodeProto, operands: Sequence[Any], opset: int) -> list[Arra
     function = onnx.helper.make_function("constants", "one", list(given), outputs, [node], imports)
     try:
         results = ReferenceEvaluator(function).run(None, given, attributes={})
-    except Exception as error:  # whatever an operator raises that gets what it does not take
+    except Exception as error:  # an operator may raise anything on operands that it does not accept
         raise ModelError("an operator of constants cannot be computed", got=f"{described(node)}: {error}") from error
     made = iter(results)
     return [np.asarray(next(made)) if name else None for name in node.output]

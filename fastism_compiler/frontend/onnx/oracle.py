@@ -32,7 +32,7 @@ class OnnxRows:
     Args:
         proto: the model, with an open batch.
         inputs: what it takes.
-        rows: most sequences per call.
+        rows: maximum number of sequences per call.
     """
 
     def __init__(self, proto: ModelProto, inputs: InputSpec, rows: int) -> None:
@@ -49,7 +49,7 @@ class OnnxRows:
         return self._in_batches(self._chosen, inputs)
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
-        """The same, one operator after the other."""
+        """The same without graph optimisations, one operator at a time."""
         return self._in_batches(self._plain if has_runtime() else self._reference, inputs)
 
     def in_float64(self) -> Any:
@@ -57,7 +57,7 @@ class OnnxRows:
         return _Float64Rows(widened(self._proto), self._inputs, self.rows)
 
     def _agree(self, inputs: Sequence[Array]) -> bool:
-        """Whether ONNX Runtime's optimisers change nothing but rounding: some versions turn a product round."""
+        """Whether ONNX Runtime's optimisers change only rounding: some versions get a transposed product wrong."""
         some = [x[:2] for x in inputs]
         pairs = zip(self._in_batches(self._optimised, some), self._in_batches(self._plain, some), strict=True)
         return all(
@@ -110,7 +110,7 @@ def _session(proto: ModelProto, *, optimised: bool = True) -> Any:
 
 
 def widened(proto: ModelProto) -> ModelProto:
-    """A model in float64: its inputs, weights, and what casts to float32."""
+    """A copy of a model in float64: inputs, outputs, constants, and the targets of casts to float32."""
     wide = ModelProto()
     wide.CopyFrom(proto)
     for value in (*wide.graph.input, *wide.graph.output):

@@ -18,7 +18,7 @@ from fastism_compiler.errors import ModelError, UnsupportedError, first_line
 OURS = ("", "ai.onnx")
 """The domains of ONNX's own operators."""
 _OLDEST = 9
-"""Version of the operators before which some mean something else."""
+"""Oldest opset that is read: in earlier ones, some operators mean something else."""
 
 
 def read_proto(model: Any) -> ModelProto:
@@ -29,7 +29,7 @@ def read_proto(model: Any) -> ModelProto:
 
     Raises:
         ModelError: a file that is missing, damaged or no ONNX model, or without the files of its weights.
-        UnsupportedError: operators of a version that this one does not know.
+        UnsupportedError: an opset that is too old, or newer than the onnx package.
     """
     proto = _from_file(Path(model)) if isinstance(model, str | os.PathLike) else model
     _check_versions(proto)

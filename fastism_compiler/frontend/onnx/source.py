@@ -35,7 +35,7 @@ from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import InputSpec, check_length
 from fastism_compiler.mutations.layout import SequenceLayout
 
-_NO_RUNTIME = "ONNX Runtime is not installed: ONNX's own reference judges this program, slowly (extra [onnx])"
+_NO_RUNTIME = "ONNX Runtime (extra [onnx]) is not installed: ONNX's slow reference evaluator verifies this program"
 
 
 def read_source(model: Any, options: ReadOptions) -> SourceModel:

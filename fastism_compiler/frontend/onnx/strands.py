@@ -1,8 +1,8 @@
-"""Several tensors on the axis of the sequences, one behind the other: both strands of each sequence, most often.
+"""Several tensors concatenated on the axis of the sequences: usually both strands of each sequence.
 
-`torch.cat([x, reverse_complement(x)], dim=0)` doubles the sequences. Here the
-strands lie on an axis of their own behind them. What has no rule for such a
-tensor is done for each strand by itself.
+`torch.cat([x, reverse_complement(x)], dim=0)` doubles the sequences. In the
+node, strands are an axis of their own after the sequences. An operator
+without a rule for such a tensor is applied to each strand by itself.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from fastism_compiler.frontend.onnx.views import View, reshaped_node, together
 from fastism_compiler.ir import Node
 
 _MOST = 8
-"""Strands that are computed one after the other."""
+"""Maximum number of strands that an operator is applied to one by one."""
 
 
 def joined(builder: Builder, views: Sequence[View]) -> View:
-    """Tensors of the same shape, one behind the other on the axis of the sequences.
+    """Tensors of the same shape, concatenated on the axis of the sequences.
 
     Raises:
-        Decline: one that holds several strands already.
+        Decline: a tensor that holds several strands already.
     """
     axis = views[0].batch
     laid = together(builder, views)
     if laid.axes[axis] != (0,) or any(v.axes[v.batch] != (0,) for v in views):
-        raise Decline("sequences that were put together before")
+        raise Decline("a concatenation of sequences that were concatenated before")
     nodes = [reshaped_node(builder, n, [1, *_sizes(n)]) for n in laid.operands]
     moved = tuple(tuple(a + 1 for a in g) if i != axis else (1, 0) for i, g in enumerate(laid.axes))
     return View(builder.add("concat", *nodes, axis=1), moved)
@@ -40,8 +40,8 @@ def cut(builder: Builder, view: View, bounds: Sequence[tuple[int, int]]) -> View
 
     Args:
         builder: adds the nodes.
-        view: the tensor, its strands in front of its sequences.
-        bounds: first and last place along their axis, with each number of sequences.
+        view: the tensor, its strands varying more slowly than its sequences.
+        bounds: begin and end along the axis of the sequences, for each of the two numbers of sequences.
 
     Raises:
         Decline: bounds within a strand.
@@ -68,13 +68,13 @@ def _sizes(node: Node) -> list[int]:
 
 
 def each(call: Call, rule: Callable[[Call], Value]) -> list[Value] | None:
-    """What a rule makes of each strand, together again; None where no operand holds several."""
+    """Apply a rule to each strand, and concatenate the results; None where no operand has several strands."""
     views = [x for x in call.operands if isinstance(x, View)]
     count = max((_strands(x) for x in views), default=1)
     if count == 1:
         return None
     if count > _MOST or any(_strands(x) != count for x in views):
-        raise Decline(f"{count} strands, or operands with other numbers of them")
+        raise Decline(f"{count} strands, or operands with different numbers of strands")
     made = []
     for number in range(count):
         own = [_strand(call.builder, x, number) if isinstance(x, View) else x for x in call.operands]

@@ -26,12 +26,12 @@ Groups = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tensor of the model that exists for each sequence.
+    """A tensor of the model that has a value for each sequence.
 
     Attributes:
         node: holds its elements as `[B, ...]`.
-        axes: for each axis of the tensor, the axes of the node that make it up, the slowest first; none for an axis
-            of one element.
+        axes: for each axis of the tensor, the axes of the node that make it up, the slowest-varying first (row-major);
+            none for an axis of one element.
     """
 
     node: Node
@@ -54,7 +54,7 @@ class View:
 
     @property
     def before(self) -> int:
-        """Elements of the tensor that are slower than the sequences."""
+        """Number of elements that vary more slowly than the sequences: the product of the extents before them."""
         order = [a for group in self.axes for a in group]
         return math.prod(self.node.type.extent(a) for a in order[: order.index(0)])
 
@@ -67,7 +67,7 @@ class View:
         return tuple(self.extent(axis, sequences) for axis in range(self.rank))
 
     def over(self, node: Node) -> View:
-        """The same axes of another node, of the same shape."""
+        """The same axes over another node of the same rank."""
         return replace(self, node=node)
 
     def permuted(self, perm: Sequence[int]) -> View:
@@ -75,12 +75,12 @@ class View:
         return replace(self, axes=tuple(self.axes[i] for i in perm))
 
     def without(self, gone: Iterable[int], keep: bool, node: Node) -> View:
-        """The tensor of a node from which the axes `gone` were reduced.
+        """The tensor after a reduction over the axes `gone`.
 
         Args:
             gone: axes of the tensor.
-            keep: they stay, with one element each.
-            node: has lost all the axes of theirs.
+            keep: the reduced axes stay, with one element each.
+            node: the reduced node, without the node axes of `gone`.
         """
         dropped = sorted(a for i in gone for a in self.axes[i])
         moved = [tuple(a - sum(d < a for d in dropped) for a in g if a not in dropped) for g in self.axes]
@@ -112,7 +112,7 @@ def plain(builder: Builder, view: View) -> Node:
 
 
 def single(builder: Builder, view: View, axis: int) -> tuple[View, int]:
-    """The tensor over a node that has one axis for `axis`, and which that is.
+    """The tensor over a node in which `axis` is a single axis, and the number of that axis.
 
     Raises:
         Decline: the axis of the sequences.
@@ -138,8 +138,8 @@ class _Part:
     """One axis of the node that several operands share.
 
     Attributes:
-        axis: of the tensors.
-        number: which part of it, counted from the slowest.
+        axis: the axis of the tensors that it is part of.
+        number: which part of that axis, counted from the slowest-varying.
         extent: its elements; 0 for the sequences.
     """
 
@@ -150,28 +150,28 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Operands laid out alike.
+    """Operands in one layout.
 
     Attributes:
-        operands: nodes, and arrays for constants, whose axes meet from the right.
-        axes: of a result of the same rank.
+        operands: nodes, and arrays for constants, which broadcast from the right.
+        axes: of the result, as in `View`.
     """
 
     operands: list[Any]
     axes: Groups
 
     def view(self, node: Node) -> View:
-        """The tensor that a node of their shape is."""
+        """The view of a result, a node of the broadcast shape."""
         return View(node, self.axes)
 
 
 def together(builder: Builder, operands: Sequence[View | Array], free: int | None = None) -> Together:
-    """Operands of an operator that takes them element by element, in one layout.
+    """Operands of an element-wise operator, brought to one layout.
 
     Args:
         builder: adds the nodes.
-        operands: views and constants; shapes meet from the right.
-        free: an axis along which they need not meet, counted from the front.
+        operands: views and constants; shapes broadcast from the right.
+        free: an axis, counted from the front, along which extents may differ (for a concatenation).
 
     Raises:
         Decline: sequences on different axes, or axes that are made up of different parts.
@@ -190,7 +190,7 @@ def together(builder: Builder, operands: Sequence[View | Array], free: int | Non
 
 
 def _merged(builder: Builder, operands: Sequence[View | Array]) -> list[View | Array]:
-    """Operands with one axis of the node for each axis that is made up of other parts in another operand."""
+    """Operands in which an axis that they split differently is one axis of the node."""
     made = list(operands)
     views = [x for x in made if isinstance(x, View)]
     for axis in range(views[0].rank):
@@ -215,7 +215,7 @@ def _extents(view: View, axis: int) -> tuple[int, ...]:
 
 
 def _common_parts(operands: Sequence[View | Array], free: int | None) -> list[_Part]:
-    """The axes of the node that all share, in the order of the largest operand that has them."""
+    """The node axes that all operands share, in the order of the largest operand that has them."""
     views = sorted((x for x in operands if isinstance(x, View)), key=lambda v: -v.node.type.row_size)
     rank = views[0].rank
     made_of: list[tuple[int, ...]] = []
@@ -255,7 +255,7 @@ def _laid_out(builder: Builder, view: View, parts: Sequence[_Part], free: int | 
 
 
 def _spread(x: Array, parts: Sequence[_Part]) -> Any:
-    """A constant with the shared axes but that of the sequences; one element alone as a number."""
+    """A constant laid out on the shared axes without the batch; a single element becomes a scalar."""
     if x.size == 1:
         return x.reshape(()) if x.dtype.kind in "iu" else x.reshape(()).item()
     own = sorted(range(len(parts)), key=lambda i: (parts[i].axis, parts[i].number))
@@ -276,8 +276,8 @@ def reshaped(builder: Builder, view: View, shapes: Sequence[Sequence[int]], sequ
     Args:
         builder: adds the nodes.
         view: the tensor.
-        shapes: the new shape, with each of two numbers of sequences.
-        sequences: these numbers.
+        shapes: the new shape, for each of two numbers of sequences.
+        sequences: the two numbers.
 
     Raises:
         Decline: a shape that mixes sequences.
@@ -303,7 +303,7 @@ def reshaped(builder: Builder, view: View, shapes: Sequence[Sequence[int]], sequ
 def _split(
     builder: Builder, node: Node, sources: Sequence[Sequence[int]], cuts: Sequence[_Cut]
 ) -> tuple[Node, list[tuple[int, ...]]]:
-    """The node with its axes split where a new shape ends within them, and the parts of each axis of that shape."""
+    """The node with axes split at the boundaries of a new shape, and the node axes of each axis of that shape."""
     factors = {a: sizes for src, cut in zip(sources, cuts, strict=True) for a, sizes in zip(src, cut[0], strict=True)}
     axes = range(1, node.type.rank)
     names = [(a, i) for a in axes for i in range(len(factors[a]))]
@@ -318,7 +318,7 @@ def _split(
 def _batch_axis(
     before: Sequence[int], shapes: Sequence[Sequence[int]], sequences: Sequence[int]
 ) -> tuple[int, int, int]:
-    """Which axis of a new shape the sequences are on, and the elements on it that are slower and faster than they."""
+    """The axis of a new shape that holds the sequences, and how many of its elements vary more slowly, and faster."""
     one, two = (list(shape) for shape in shapes)
     differing = [i for i, (m, n) in enumerate(zip(one, two, strict=False)) if m != n]
     if len(one) != len(two) or len(differing) != 1:
@@ -335,7 +335,7 @@ _Cut = tuple[list[list[int]], list[list[int]]]
 
 
 def _refined(source: Sequence[int], target: Sequence[int]) -> _Cut | None:
-    """Factors into which both shapes divide: those of each source axis, and which make up each target axis."""
+    """Common factors of two shapes: their sizes by source axis, their numbers by target axis; None: there are none."""
     if math.prod(source) != math.prod(target):
         return None
     ends = sorted({*_ends(source), *_ends(target)} - {1})
@@ -354,6 +354,6 @@ def _ends(shape: Sequence[int]) -> list[int]:
 
 
 def _groups(shape: Sequence[int], ends: Sequence[int]) -> list[list[int]]:
-    """Which of the factors with these running products lie within each axis."""
+    """For each axis, the numbers of the factors within it; `ends` are the running products of the factors."""
     bounds = [1, *_ends(shape)]
     return [[i for i, end in enumerate(ends) if low < end <= high] for low, high in pairwise(bounds)]

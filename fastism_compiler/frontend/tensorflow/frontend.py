@@ -15,7 +15,7 @@ class TensorFlowFrontend(Frontend):
     """Reads folders that `tf.saved_model.save`, `keras.Model.export` or an exporter of another framework wrote."""
 
     def accepts(self, model: Any) -> bool:
-        """The path of a folder, or what was read of one."""
+        """The path of a folder, or the `FrozenFunction` read from one."""
         return isinstance(model, FrozenFunction) or (isinstance(model, str | os.PathLike) and os.path.isdir(model))
 
     def read(self, model: Any, options: ReadOptions) -> SourceModel:

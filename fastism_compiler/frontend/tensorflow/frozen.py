@@ -146,7 +146,7 @@ def _frozen(copy: Path, folder: Path, safe_mode: bool) -> FrozenFunction:
 
 
 def _digest(folder: Path) -> str:
-    """Of every file and its place."""
+    """SHA-256 of the path and content of every file."""
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         total.update(f"{path.relative_to(folder)}\0{sha256(path)}\0".encode())
@@ -154,7 +154,7 @@ def _digest(folder: Path) -> str:
 
 
 def _without_placeholders(graph: Any) -> Any:
-    """The graph without what stands for its inputs, for which XLA has no code."""
+    """The graph without its Placeholders, for which XLA has no kernel."""
     kept = [node for node in graph.node if node.op != "Placeholder"]
     del graph.node[:]
     graph.node.extend(kept)

@@ -26,9 +26,9 @@ class FrozenRows:
     Args:
         function: the serving function.
         inputs: what it takes.
-        rows: most sequences per call.
+        rows: maximum number of sequences per call.
         jit: compile with XLA.
-        wide: floats are given in float64.
+        wide: give floats to the function in float64.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class FrozenRows:
         return self._in_batches(self._traced, inputs)
 
     def step_by_step(self, inputs: Sequence[Array]) -> list[Array]:
-        """The same without XLA; a graph that is loaded has no smaller steps."""
+        """The same without XLA; a loaded graph cannot be run operation by operation."""
         return self._in_batches(self._without_xla, inputs)
 
     def in_float64(self) -> FrozenRows:

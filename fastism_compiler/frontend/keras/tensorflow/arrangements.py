@@ -14,7 +14,7 @@ from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rows
 
 
 def reshape(call: Call) -> Any:
-    """Reshapes of each sequence, and of the positions of all sequences to rows and back."""
+    """Reshapes within each sequence, and from `[B, L, C]` to `Rows` `[B * L, C]` and back."""
     x, shape = call.operands[0], call.shape
     if isinstance(x, Rows):
         inner = x.node.type.shape[1:]
@@ -122,7 +122,7 @@ def unstack(call: Call) -> Any:
 
 
 def split(call: Call) -> Any:
-    """`Split` has its axis in front, `SplitV` sizes and axis behind."""
+    """Split (operands axis, value) and SplitV (operands value, sizes, axis)."""
     if call.op.type == "Split":
         axis, x, ends = int(call.constant(0)), call.operands[1], call["num_split"]
     else:
@@ -137,7 +137,7 @@ def listed(x: Any) -> list[Any]:
 
 
 def gather(call: Call) -> Any:
-    """GatherV2 with places that are known, or of rows of a table by token."""
+    """GatherV2 at constant indices, or of table rows by token."""
     x, axis = call.operands[0], int(call.constant(2))
     if call["batch_dims"] == axis == 0 and not call.is_batched(x) and call.op.inputs[0].shape.rank == 2:
         return call.builder.add("embedding", call.operands[1], x)

@@ -45,8 +45,8 @@ class Call:
     Attributes:
         builder: adds nodes.
         op: the operation.
-        operands: nodes, rows or numpy constants.
-        sequences: how many it was traced with.
+        operands: nodes, `Rows`, `Phases` or numpy constants.
+        sequences: number of sequences it was traced with.
     """
 
     builder: Builder
@@ -64,7 +64,7 @@ class Call:
         return tuple(self.op.outputs[0].shape)
 
     def constant(self, position: int) -> Any:
-        """An operand that must be known now.
+        """An operand that must be a constant.
 
         Raises:
             Decline: it is computed.

@@ -1,4 +1,4 @@
-"""TensorFlow's convolutions and pools, which it does with an axis of one element beside the positions."""
+"""TensorFlow's convolutions and pools: 1D ones run as 2D, with an axis of one element beside the positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastism_compiler.frontend.keras.tensorflow.call import Call, Phases, Rule
 
 
 def _one_dimensional(call: Call, x: Any) -> tuple[Any, int]:
-    """`[B, 1, L, C]` or `[B, L, 1, C]` without its axis of one element, and which is the other.
+    """`[B, 1, L, C]` or `[B, L, 1, C]` without its axis of one element, and the number of the axis L.
 
     Raises:
         Decline: both axes have more elements.

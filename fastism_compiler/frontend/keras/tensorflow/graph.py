@@ -40,7 +40,7 @@ def lower_tensorflow(
         builder: adds the nodes.
         function: of tensors.
         nodes: what it is applied to.
-        variables: those of Keras that it may read; others are found as TensorFlow has them.
+        variables: Keras variables that it may read; `tf.Variable`s are found in the traced graph.
 
     Raises:
         Decline: an operation that is not in the table, by name; results that depend on the number of sequences.
@@ -60,7 +60,7 @@ def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> A
         return list(keras.tree.flatten(function(*tensors)))  # TensorFlow sorts some nests that Keras does not
 
     try:
-        # the scope keeps what layers would note of this call, such as losses
+        # the scope keeps layers from recording this call, such as its losses
         with keras.StatelessScope(), _inlined():
             return tf.function(flat, autograph=False).get_concrete_function(*specs).graph
     except Exception as error:  # whatever a user's function raises
@@ -69,7 +69,7 @@ def _trace(function: Callable[..., Any], nodes: Sequence[Node], count: int) -> A
 
 @contextmanager
 def _inlined() -> Iterator[None]:
-    """Inside, a `tf.function` that is called while another is traced is traced with it.
+    """A context in which a `tf.function` that is called during a trace is traced inline.
 
     TensorFlow has one such setting for all threads. One thread at a time changes it, so that none restores what another
     has set; programs that run meanwhile may run op by op.
@@ -114,7 +114,7 @@ class _Constants:
         return [common(np.asarray(a), np.asarray(b)) for a, b in zip(*results, strict=True)]
 
     def close(self) -> None:
-        """Let go of what was computed with."""
+        """Close the sessions."""
         for session in self._sessions:
             session.close()
 
@@ -199,7 +199,7 @@ class _Walk:
             if op.type not in ALLOWED.get(type(x), (op.type,)):
                 raise Decline(f"the TensorFlow operation {op.type} on positions of all sequences at once")
         if any(x is None for x in operands) and op.type != "Reshape":
-            raise Decline("a number in it depends on the number of sequences")
+            raise Decline("a constant operand depends on the number of sequences")
         if not any(Call.is_batched(x) for x in operands):
             raise Decline(f"the TensorFlow operation {op.type} of weights, for each sequence")
         try:
@@ -212,10 +212,10 @@ class _Walk:
 
 
 def _check_shape(op: Any, value: Any, tensor: Any, count: int) -> None:
-    """A rule that makes something of another shape or dtype than TensorFlow does is wrong.
+    """Check that a rule's result has the shape and dtype of TensorFlow's.
 
     Raises:
-        Decline: it has.
+        Decline: it has not.
     """
     expected = tuple(tensor.shape)
     if isinstance(value, np.ndarray | Phases):

@@ -206,7 +206,7 @@ OPERATIONS: Mapping[str, Rule] = MappingProxyType(
 
 _BY_ELEMENT = frozenset({*_UNARY, *_BINARY, *_PASSED_ON, "SelectV2", "ClipByValue"})
 SPREADING = _BY_ELEMENT | {"BatchMatMulV2"}
-"""Operations for which a constant that is the same for each sequence may be there once."""
+"""Operations that broadcast a constant, given once where it is the same for each sequence."""
 
 ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
     {
@@ -214,4 +214,4 @@ ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
         Phases: frozenset({"ExpandDims", "Squeeze", "Conv2D", "DepthwiseConv2dNative", "BatchToSpaceND"}),
     }
 )
-"""Operations that take positions in an order of their own."""
+"""Operations that accept `Rows`, or `Phases`."""

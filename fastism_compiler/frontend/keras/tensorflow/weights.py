@@ -25,7 +25,7 @@ class DerivedWeight(Derived):
         self.shape, self.dtype = tuple(op.outputs[output].shape), op.outputs[output].dtype
 
     def now(self) -> Any:
-        """The tensor, of the variables as they are."""
+        """The tensor, computed from the current values of the variables."""
         results = _run(self.op, [x.now() if isinstance(x, Derived) else tf.convert_to_tensor(x) for x in self.operands])
         return results[self.output]
 
@@ -36,7 +36,7 @@ def is_weight(x: Any) -> bool:
 
 
 def is_fixed(x: Any) -> bool:
-    """Whether this is the same for every sequence, and known but for the variables in it."""
+    """Whether this depends on constants and variables only, not on the sequence."""
     return isinstance(x, np.ndarray) or is_weight(x)
 
 

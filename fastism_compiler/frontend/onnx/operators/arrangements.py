@@ -21,12 +21,12 @@ from fastism_compiler.ir import Node
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
-    """A constant with each number of sequences."""
+    """The values of a constant for the two numbers of sequences."""
     return x.pair if isinstance(x, Varying) else (x, x)
 
 
 def _in_shape(call: Call, shape_of: Callable[[Sequence[int], int], Sequence[int]]) -> View:
-    """The first operand in the shape that follows from its own, with each number of sequences."""
+    """Reshape the first operand to `shape_of(its shape, i)`, for the i-th of the two numbers of sequences."""
     return _shaped(call, call.view(0), shape_of)
 
 
@@ -119,7 +119,7 @@ def _slice(call: Call) -> View:
 
 
 def _cut_of_sequences(call: Call, view: View) -> View:
-    """A slice whose bounds follow from the number of sequences: one strand of several."""
+    """A slice whose bounds depend on the number of sequences: some of several strands."""
     starts, ends = (_pair(call.operands[i]) for i in (1, 2))
     axes, steps = call.option("axes", 3, [0]), call.option("steps", 4, [1])
     if [call.axis(a, view) for a in axes] != [view.batch] or list(steps) != [1]:
@@ -154,7 +154,7 @@ def _split(call: Call) -> list[View]:
 
 
 def _split_of_sequences(call: Call, view: View) -> list[View]:
-    """Strands, equally many in each part."""
+    """A split along the axis of the sequences: each part is some of the strands."""
     lengths = [view.extent(view.batch, n) for n in SEQUENCES]
     sizes = _pair(call.operands[1]) if call.given(1) else [[n // call.results] * call.results for n in lengths]
     ends = [np.cumsum([0, *own]).tolist() for own in sizes]
@@ -164,14 +164,14 @@ def _split_of_sequences(call: Call, view: View) -> list[View]:
 
 
 def _pairs_of(ends: Sequence[Sequence[int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """First and last place of each part, with each number of sequences."""
+    """Begin and end of each part, for each of the two numbers of sequences."""
     one, two = (list(pairwise(own)) for own in ends)
     return [((a, b), (c, d)) for (a, b), (c, d) in zip(one, two, strict=True)]
 
 
 def _concat(call: Call) -> View:
     axis = call.axis(call.get("axis"), next(x for x in call.operands if isinstance(x, View)))
-    # constants lie in front of the first view, or behind the one before them
+    # each constant is joined to the view before it, leading ones to the first view
     parts: list[tuple[list[Any], View, list[Any]]] = []
     leading: list[Any] = []
     for x in call.operands:
@@ -192,7 +192,7 @@ def _concat(call: Call) -> View:
 
 
 def _between_constants(call: Call, view: View, axis: int, before: Sequence[Any], after: Sequence[Any]) -> View:
-    """A tensor between constants that are the same for every sequence: padded, and their numbers added there."""
+    """Concatenate a tensor with constants (the same for every sequence): pad it, then add their values there."""
     left, right = ([_of_each_sequence(x, view.batch) for x in part] for part in (before, after))
     if not left and not right:
         return view
@@ -210,7 +210,7 @@ def _between_constants(call: Call, view: View, axis: int, before: Sequence[Any],
 
 
 def _of_each_sequence(x: Any, batch: int) -> Any:
-    """A constant that a model repeats for each sequence, for one."""
+    """A constant that a model repeats for each sequence, as it is for one sequence."""
     one, two = (np.moveaxis(v, batch, 0) for v in _pair(x))
     once = Varying((one, two)).once
     if once is None:
@@ -266,7 +266,7 @@ def _gather_nd(call: Call) -> View:
 
 
 def _taken(call: Call, view: View, axis: int, places: Any) -> View:
-    """Elements by their places along one axis, in the shape of the table of these places."""
+    """Elements at constant indices along one axis, which is replaced by the axes of `places`."""
     view, inner = single(call.builder, view, axis)
     if np.array_equal(places, range(view.extent(axis))):
         return view
@@ -311,11 +311,11 @@ _REPEATS = {
     ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
     ("pytorch_half_pixel", "round_prefer_floor"), ("half_pixel_symmetric", "round_prefer_floor"),
 }  # fmt: skip
-"""Ways to find the nearest position that repeat each one where the factor is a whole number."""
+"""Coordinate and rounding modes that, for whole factors, just repeat each position."""
 
 
 def _resize(call: Call) -> View:
-    """Resize and Upsample to the nearest position, by whole factors."""
+    """Nearest-neighbour Resize and Upsample, by whole factors."""
     view = call.view(0)
     how = call.get("coordinate_transformation_mode", "half_pixel"), call.get("nearest_mode", "round_prefer_floor")
     if call.kind == "Upsample":
@@ -339,7 +339,7 @@ def _factors(call: Call, view: View) -> list[int]:
     else:
         scales = call.option("scales", 1 if call.kind == "Upsample" or len(call.operands) == 2 else 2)
     if any(s != int(s) or s < 1 for s in scales) or call.get("axes"):
-        raise Decline("a factor that is no whole number")
+        raise Decline("factors that are not whole numbers, or the attribute axes")
     return [int(s) for s in scales]
 
 

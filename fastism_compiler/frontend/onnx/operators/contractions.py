@@ -1,4 +1,4 @@
-"""Products that are summed: MatMul, Gemm, Einsum."""
+"""Contractions: MatMul, Gemm, Einsum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastism_compiler.mutations.inputs import Array
 
 
 def dense(call: Call, view: View, kernel: Array) -> View:
-    """The last axis of a tensor by a matrix, whose rows are put in the order of the node's elements."""
+    """The last axis of a tensor times a matrix `[in, out]`, its rows permuted to the order of the node's elements."""
     builder, node, group = call.builder, view.node, view.axes[-1]
     if 0 in group:
         raise Decline("a product that is summed over the sequences")
@@ -32,7 +32,7 @@ def dense(call: Call, view: View, kernel: Array) -> View:
 
 
 def einsum(call: Call, terms: Sequence[str], result: str, operands: Sequence[Any]) -> View:
-    """`einsum`, a letter for each axis of the tensors; letters of one element may meet longer axes."""
+    """`einsum`, one letter per axis of the tensors; axes of one element broadcast."""
     parts = _parts_of_letters(terms, operands)
     free = iter(ascii_letters)
     names = {letter: [next(free) for _ in sizes] for letter, sizes in parts.items()}
@@ -111,7 +111,7 @@ def _matmul(call: Call) -> View:
 
 
 def _gemm(call: Call) -> View:
-    """`alpha * A @ B + beta * C`, either matrix turned."""
+    """`alpha * A @ B + beta * C`; B may be transposed, A may not."""
     x, kernel = call.view(0), call.constant(1)
     if call.get("transA", 0):
         raise Decline("a product that is summed over the sequences")

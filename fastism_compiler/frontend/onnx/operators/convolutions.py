@@ -1,4 +1,4 @@
-"""Convolutions and pools along positions, of one axis, and of two with one to spare or one tap."""
+"""Convolutions and pools: 1D, 2D that move along one axis only, and pointwise."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class _Along:
     spatial: int
 
     def pick(self, sizes: Sequence[int] | None, default: int = 1) -> int:
-        """This axis's number of a list with one for each spatial axis."""
+        """The entry for this axis in a list with one number per spatial axis."""
         return int(sizes[self.place]) if sizes else default
 
     def pads(self, call: Call, reach: int, stride: int) -> tuple[int, int]:
-        """What is put beside the positions; `reach` positions are read at a time, from the first to the last."""
+        """Padding `(left, right)`; `reach` is the extent of the dilated kernel or the pool."""
         how, length = call.get("auto_pad", "NOTSET"), self.node.type.extent(1)
         if how == "NOTSET":
             pads = call.get("pads") or [0] * (2 * self.spatial)
@@ -52,7 +52,7 @@ class _Along:
 
 
 def _along(call: Call, kernel: Sequence[int], covers: bool = False) -> _Along:
-    """Find the axis to move along: every other has one element and one tap, or is covered by the kernel.
+    """Find the axis to move along: any other has one element and one tap, or (with `covers`) is as long as the kernel.
 
     Raises:
         Decline: no such axis.
@@ -62,7 +62,7 @@ def _along(call: Call, kernel: Sequence[int], covers: bool = False) -> _Along:
     if spatial not in (1, 2) or view.axes[0] != (0,):
         raise Decline(f"a value of {view.rank} axes")
     pads, dilations = call.get("pads") or [0] * (2 * spatial), call.get("dilations") or [1] * spatial
-    covers = covers and call.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")  # the others pad an axis that is covered
+    covers = covers and call.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")  # SAME would pad a covered axis
 
     def is_spare(i: int) -> bool:
         whole = kernel[i] == view.extent(2 + i) and (covers or kernel[i] == 1)
@@ -105,7 +105,7 @@ def convolution(call: Call) -> View:
 
 
 def _has_one_tap(call: Call, kernel: Array) -> bool:
-    """Whether each position of several axes is multiplied by itself."""
+    """Whether this is a pointwise convolution (all taps 1, no strides, no pads) over several long axes."""
     view = call.view(0)
     wide = [axis for axis in range(2, view.rank) if view.extent(axis) > 1]
     plain_steps = not any(n != 1 for n in call.get("strides") or ()) and not any(call.get("pads") or ())
@@ -113,7 +113,7 @@ def _has_one_tap(call: Call, kernel: Array) -> bool:
 
 
 def _pointwise(call: Call, kernel: Array) -> View:
-    """The channels of each position by a matrix."""
+    """A pointwise convolution: the channels of each position times a matrix."""
     view = call.view(0)
     spatial = range(2, view.rank)
     made = dense(call, view.permuted((0, *spatial, 1)), _packed(kernel.reshape(len(kernel), -1).T))
@@ -156,7 +156,7 @@ def transposed(call: Call) -> View:
 
 
 def _pooled(call: Call) -> tuple[_Along, int, int, tuple[int, int], int]:
-    """The axis, size, stride, pads, and what rounding up the number of blocks adds behind them."""
+    """The axis, size, stride and pads of a pool, and the additional right pad of `ceil_mode`."""
     sizes = call.get("kernel_shape")
     along = _along(call, sizes)
     size, stride = along.pick(sizes), along.pick(call.get("strides"))

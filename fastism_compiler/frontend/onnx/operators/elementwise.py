@@ -21,7 +21,7 @@ _SELU = 1.6732632, 1.0507010
 
 
 def _op(kind: str, **defaults: Any) -> Rule:
-    """An op of the graph; its parameters are attributes, `theirs=(ours, default)`."""
+    """An op of the graph; `theirs=(ours, default)`: ONNX attribute, attribute of the op, default."""
 
     def rule(call: Call) -> View:
         attrs = {ours: float(call.get(theirs, default)) for theirs, (ours, default) in defaults.items()}

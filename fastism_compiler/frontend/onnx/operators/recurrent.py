@@ -14,7 +14,7 @@ from fastism_compiler.ir import Node
 from fastism_compiler.mutations.inputs import Array
 
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2), "RNN": (0,)}
-"""Where ONNX keeps the gates that the graph has in the order input, forget, cell, output; update, reset, hidden."""
+"""ONNX's number of each gate, in the graph's order: input, forget, cell, output; update, reset, hidden."""
 _CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN": "simple"}
 _ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _REVERSED = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -25,7 +25,7 @@ def _recurrent(call: Call) -> list[Any]:
     """Hidden states `[L, directions, B, H]` and the last states `[directions, B, H]`."""
     x, batch = call.view(0), 0 if call.get("layout", 0) else 1
     if x.axes[batch] != (0,):
-        raise Decline("its sequences do not lie on the axis that it takes them on")
+        raise Decline("its sequences do not lie on its batch axis")
     _check(call)
     steps = plain(call.builder, x.permuted((1, 0, 2)) if batch else x)
     directions = _REVERSED[call.get("direction", "forward")]
@@ -50,9 +50,9 @@ def _check(call: Call) -> None:
     if call.kind == "LSTM" and (names[1:2] != names[2:3] or call.get("input_forget", 0)):
         raise Decline("an LSTM with coupled gates, or two activations for the cell")
     if call.get("clip") or call.given(4):
-        raise Decline("clipped states, or sequences of their own lengths")
+        raise Decline("clipped states, or the input sequence_lens")
     if any(call.given(i) and not _is_zero(call.operands[i]) for i in (5, 6)):
-        raise Decline("states to begin with that are not zero")
+        raise Decline("initial states that are not zero")
     if call.given(7) and np.any(call.constant(7)):
         raise Decline("peepholes")
 
@@ -63,7 +63,7 @@ def _is_zero(x: Any) -> bool:
 
 
 def _direction(call: Call, x: Node, number: int, reverse: bool) -> list[Node]:
-    """The state vectors at every step, `[B, L, H]`: hidden, and an LSTM's cell where its last one may be read."""
+    """The states at every step, `[B, L, H]`: hidden, and an LSTM's cell state if its last value may be read."""
     kernel, recurrent = (_reordered(call, call.constant(i)[number]).T for i in (1, 2))
     units = len(recurrent)
     add, after = call.builder.add, call.kind == "GRU" and bool(call.get("linear_before_reset", 0))
@@ -106,7 +106,7 @@ def _named(activation: str) -> str:
 
 
 def _last(call: Call, states: Node, reverse: bool) -> Node:
-    """The state behind the last step, `[B, H]`."""
+    """The state after the last step, `[B, H]`."""
     at = 0 if reverse else states.type.extent(1) - 1
     end = call.builder.add("slice", states, axis=1, begin=at, end=at + 1)
     return call.builder.add("reshape", end, shape=(states.type.extent(2),))

@@ -38,7 +38,7 @@ def reduced(call: Call, kind: str, view: View, axes: Sequence[int], keep: bool) 
 
 
 def _reduction(kind: str, before: str | None = None, after: str | None = None) -> Rule:
-    """A reduction, of a function of the elements, and a function of the result."""
+    """A reduction, after an element-wise op `before` and followed by an op `after`."""
 
     def rule(call: Call) -> View:
         view, axes = call.view(0), call.option("axes", 1)
@@ -158,7 +158,7 @@ def _extreme_place(function: Callable[..., Any]) -> Rule:
 
     def rule(call: Call) -> View:
         if call.get("select_last_index", 0):
-            raise Decline("the last of several extremes")
+            raise Decline("the attribute select_last_index")
         view, axis, inner = call.along(call.get("axis", 0))
         node = call.follow(lambda t: ops.cast(function(t, axis=inner), "int64"), view.node)
         return view.without([axis], bool(call.get("keepdims", 1)), node)
