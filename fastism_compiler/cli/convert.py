@@ -16,13 +16,17 @@ from fastism_compiler.cli.run_options import FORMATS
 @click.option(
     "--overwrite", is_flag=True, help="Also replace files that no conversion wrote, or that were changed since."
 )
-def convert(store: str, output: str, to: str, track: str | None, overwrite: bool) -> None:
+@click.option(
+    "--annotate", type=click.Path(), metavar="VCF", help="With --to vcf: write this file again, with the scores added."
+)
+def convert(store: str, output: str, to: str, track: str | None, overwrite: bool, annotate: str | None) -> None:
     """Write the complete STORE of a scan, or of variants, to OUTPUT in another format.
 
     \b
     fastism-compiler convert scan.zarr importance.bw --to bigwig --track head:3
     fastism-compiler convert effects.zarr effects.vcf --to vcf
+    fastism-compiler convert effects.zarr annotated.vcf.gz --to vcf --annotate mine.vcf.gz
 
     Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track, or a damaged store.
     """  # noqa: D301 (click reads the character)
-    fc.convert(store, output, to, track, overwrite=overwrite)
+    fc.convert(store, output, to, track, overwrite=overwrite, annotate=annotate)

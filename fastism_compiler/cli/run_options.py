@@ -19,6 +19,7 @@ from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions
 from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.fields import index_number
+from fastism_compiler.genomics.sources import GZIP, Source
 from fastism_compiler.host.files import beside
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.left_out import left_out_path
@@ -72,12 +73,13 @@ class RunOptions:
         """Fields of `Settings`, those of the model included."""
         return {**self.scoring, **model.settings}
 
-    def check(self, output: str, kind: str) -> None:
+    def check(self, output: str, kind: str, annotated: Source | None = None) -> None:
         """Refuse, before anything is computed, formats that could not be written afterwards.
 
         Args:
             output: the store.
             kind: one of those in `formats.HELD`.
+            annotated: the VCF that is written again with the scores.
 
         Raises:
             OptionError: an output named like a file; a further format that does not hold this kind of store, or that
@@ -90,13 +92,13 @@ class RunOptions:
                 expected=f"such as {Path(output).stem}.zarr --to tsv",
                 got=output,
             )
-        formats.check_wanted(kind, [(name, converted_path(Path(output), name)) for name in self.to])
+        formats.check_wanted(kind, [(name, further_path(Path(output), name, annotated)) for name in self.to])
 
-    def finish(self, summary: Summary) -> None:
+    def finish(self, summary: Summary, annotated: Source | None = None) -> None:
         """Write the other formats, and say what was done."""
         if summary.complete:
             for name in self.to:
-                self._convert(Path(summary.output), name)
+                self._convert(Path(summary.output), name, annotated)
         for warning in () if self.quiet else summary.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if self.as_json:
@@ -104,12 +106,13 @@ class RunOptions:
         elif not self.quiet:
             click.echo(_told(summary, self.verbose))
 
-    def _convert(self, store: Path, name: str) -> None:
+    def _convert(self, store: Path, name: str, annotated: Source | None) -> None:
         """Write a further format: a file per number, if the format holds one per cell and `--track` is not given."""
         single = self.track is None and formats.FORMATS[name].single
         tracks = formats.Source(store).single_tracks if single else []
         if not 1 < len(tracks) <= _MOST_FILES:
-            fc.convert(store, converted_path(store, name), name, self.track)
+            table = annotated if name == "vcf" else None
+            fc.convert(store, further_path(store, name, annotated), name, self.track, annotate=table)
             return
         for track in tracks:
             fc.convert(store, converted_path(store, name, track), name, track)
@@ -119,6 +122,13 @@ def converted_path(store: Path, name: str, track: str | None = None) -> Path:
     """Where `--to` writes: beside the store, by the ending of the format; with the track where there are several."""
     suffix = "" if track is None else "." + re.sub(r"[^A-Za-z0-9_.-]", ".", track)
     return beside(store, store.name.removesuffix(".zarr") + suffix + _SUFFIXES[name])
+
+
+def further_path(store: Path, name: str, annotated: Source | None) -> Path:
+    """Where `--to` writes: as `converted_path`; an annotated VCF is packed if the file that it came from was."""
+    path = converted_path(store, name)
+    packed = name == "vcf" and annotated is not None and annotated.first(len(GZIP)) == GZIP
+    return beside(path, f"{path.name}.gz") if packed else path
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:

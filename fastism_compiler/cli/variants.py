@@ -8,6 +8,8 @@ import fastism_compiler as fc
 from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
+from fastism_compiler.formats.annotated import is_annotated
+from fastism_compiler.genomics.sources import Source
 
 
 @click.command()
@@ -21,7 +23,8 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
 
     Substitutions of equal length run through the compiled program; insertions
     and deletions are scored on the whole alternate sequence. Reference alleles
-    are compared with the genome.
+    are compared with the genome. With --to vcf, a VCF is written again, line by line, with the scores as INFO fields
+    (bgzipped and indexed if VCF was); from other files a new VCF is made.
 
     \b
     fastism-compiler variants model.keras hg38.fa variants.vcf.gz effects.zarr --skip --to vcf
@@ -29,16 +32,18 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
-    options.check(output, formats.VARIANTS)
     settings = fc.VariantSettings(**options.settings(model))
-    with progress_bar("variants", options.quiet) as progress:
-        summary = fc.scan_variants(
-            model.path,
-            genome,
-            variants,
-            output,
-            settings=settings,
-            execution=options.execution,
-            progress=progress,
-        )
-    options.finish(summary)
+    with Source(variants) as table:
+        annotated = table if "vcf" in options.to and is_annotated(table) else None
+        options.check(output, formats.VARIANTS, annotated)
+        with progress_bar("variants", options.quiet) as progress:
+            summary = fc.scan_variants(
+                model.path,
+                genome,
+                table,
+                output,
+                settings=settings,
+                execution=options.execution,
+                progress=progress,
+            )
+        options.finish(summary, annotated)

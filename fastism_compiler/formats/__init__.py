@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from fastism_compiler.arguments import flag, or_none, several, text
 from fastism_compiler.arguments import path as path_argument
+from fastism_compiler.formats.annotated import write_annotated
 from fastism_compiler.formats.apart import write_apart
 from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bedgraph, write_bigwig
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
 from fastism_compiler.formats.modisco import FILES, check_modisco, write_modisco
+from fastism_compiler.formats.packed import ENDINGS, index_of, pack, write_index
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
+from fastism_compiler.genomics.sources import Source as InputFile
+from fastism_compiler.genomics.sources import opened
 from fastism_compiler.host.files import check_room, partial_of, put_in_place, sha256, sync_tree
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.errors import RunError, StoreError
@@ -38,6 +43,7 @@ class Format:
         files: names of the files, where the result is a folder.
         apart: whether the library may crash, so that a child process writes.
         single: whether it holds one number per cell, so that every number of every output needs its own file.
+        text: whether it is text, which is bgzipped if the output's name ends with `.gz`.
     """
 
     write: Callable[[Source, Path, str | None], None]
@@ -46,16 +52,17 @@ class Format:
     files: tuple[str, ...] = ()
     apart: bool = False
     single: bool = False
+    text: bool = False
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "bedgraph": Format(write_bedgraph, single=True),
+        "bedgraph": Format(write_bedgraph, single=True, text=True),
         "bigwig": Format(write_bigwig, check_bigwig, bigwig_size, apart=True, single=True),
         "hdf5": Format(write_hdf5, check_hdf5, hdf5_size, apart=True),
         "modisco": Format(write_modisco, check_modisco, files=FILES, single=True),
-        "tsv": Format(write_tsv),
-        "vcf": Format(write_vcf),
+        "tsv": Format(write_tsv, text=True),
+        "vcf": Format(write_vcf, text=True),
     }
 )
 
@@ -80,6 +87,7 @@ def convert(
     track: str | None = None,
     *,
     overwrite: bool = False,
+    annotate: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write a complete store in another format, and a manifest beside it.
 
@@ -90,34 +98,53 @@ def convert(
         store: of a scan, or of variants.
         output: the file (modisco: the folder) to write; one that matches the manifest beside it is replaced.
         to: `hdf5` (as basenji_sat_bed), `modisco`, `bigwig` or `bedgraph` (importance per
-            position), `tsv`, or, for variants, `vcf`.
+            position), `tsv`, or, for variants, `vcf`. Text is bgzipped if `output` ends with `.gz`.
         track: which output (`head`, or `head:3` where it has axes); formats that hold
             one number per cell need one where the store has several.
         overwrite: also replace what no conversion has written, or what was changed since.
+        annotate: for `vcf`: the VCF that the variants came from. Its lines are written, with the scores as INFO fields
+            added (see `write_annotated`); if it has a tabix index, the output gets one as well.
 
     Raises:
         OptionError: an unknown format or track, a format that cannot hold this store, or
             an output that exists and is not as the manifest beside it says.
         StoreError: no store, one that is not complete, or a damaged one.
+        FileError: `annotate` lacks a variant of the store, or cannot be read.
         RunError: the output cannot be written.
     """
     form, path = _form(to), path_argument("output", output)
     overwrite, track = flag("overwrite", overwrite), or_none(text)("track", track)
     source = Source(path_argument("store", store))
     check_target(path, to, overwrite=overwrite)
-    with _told(path), partial_of(path) as partial:
-        _write(form, to, source, partial, track)
-        sync_tree(partial)
+    if annotate is None:
+        _convert(form, to, source, path, track)
+        return
+    if to != "vcf":
+        raise OptionError("annotate= writes VCF", expected="to='vcf'", got=repr(to))
+    with opened(annotate if isinstance(annotate, InputFile) else path_argument("annotate", annotate)) as table:
+        _convert(replace(form, write=partial(write_annotated, table)), to, source, path, track)
+        index = index_of(table.path)
+    if index is not None and path.suffix in ENDINGS:
+        write_index(path, index.suffix)
+
+
+def _convert(form: Format, to: str, source: Source, path: Path, track: str | None) -> None:
+    """Write the output, and the manifest beside it."""
+    with _told(path), partial_of(path) as scratch:
+        _write(form, to, source, scratch, track)
+        if form.text and path.suffix in ENDINGS:
+            pack(scratch)
+        sync_tree(scratch)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
         digests = {
-            _SHA256: {name: sha256(partial / name) for name in form.files} or {path.name: sha256(partial)},
+            _SHA256: {name: sha256(scratch / name) for name in form.files} or {path.name: sha256(scratch)},
             _BEFORE: {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)},
         }
         # The manifest comes first: if the process is killed in between, the next run still recognises an older file
         # as its own, by its digest.
         write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, **digests})
-        put_in_place(partial, path)
+        put_in_place(scratch, path)
 
 
 def _write(form: Format, to: str, source: Source, partial: Path, track: str | None) -> None:

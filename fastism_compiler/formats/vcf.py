@@ -13,8 +13,8 @@ from fastism_compiler.formats.source import Source
 from fastism_compiler.host.files import write_text
 from fastism_compiler.ir.errors import OptionError
 
-_PREFIX = "FASTISM_"
-_KIND = f"{_PREFIX}KIND"
+PREFIX = "FASTISM_"
+KIND = f"{PREFIX}KIND"
 _REPLACE = re.compile(r"[^A-Za-z0-9_.]")
 
 
@@ -37,44 +37,50 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     columns = [np.asarray(source.group[name][:]) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
     order = {chrom: i for i, chrom in enumerate(source.chromosomes())}
     chroms = np.array([order[str(c)] for c in columns[0]])
-    fields = _fields(source)
+    fields = score_fields(source)
     values = {key: source.group[array][:].reshape(source.rows, -1) for key, array, _ in fields}
 
     def text() -> Iterator[str]:
         yield _header(source, [(key, values[key].shape[1], what) for key, _, what in fields])
         for row in np.lexsort((columns[1], chroms)):
             chrom, position, name, ref, alt, kind = (c[row] for c in columns)
-            info = [f"{_KIND}={kind}", *(f"{key}={','.join(map(_number, v[row]))}" for key, v in values.items())]
+            info = [f"{KIND}={kind}", *(f"{key}={','.join(map(number_text, v[row]))}" for key, v in values.items())]
             yield "\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n"
 
     write_text(path, text())
 
 
-def _fields(source: Source) -> list[tuple[str, str, str]]:
+def score_fields(source: Source) -> list[tuple[str, str, str]]:
     """Of each INFO field: its key, the store's array, and what it is."""
     score, chosen = source.attributes["score"], source.attributes.get("numbers", {})
     called = {o: ", ".join(label for label, _ in source.tracks(o)) if o in chosen else o for o in source.outputs}
 
     def fields(names: Sequence[str]) -> list[tuple[str, str, str]]:
         pairs = list(zip(names, called.items(), strict=True))
-        scores = [(f"{_PREFIX}{n}", f"scores/{o}", f"{what}: {score} of the alternate") for n, (o, what) in pairs]
+        scores = [(f"{PREFIX}{n}", f"scores/{o}", f"{what}: {score} of the alternate") for n, (o, what) in pairs]
         return scores + [
-            (f"{_PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference") for n, (o, what) in pairs
+            (f"{PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference") for n, (o, what) in pairs
         ]
 
     found = fields([_REPLACE.sub("_", name) for name in source.outputs])
-    keys = {key for key, _, _ in found} | {_KIND}
+    keys = {key for key, _, _ in found} | {KIND}
     return found if len(keys) == len(found) + 1 else fields([str(i) for i in range(len(source.outputs))])
 
 
 def _header(source: Source, fields: Sequence[tuple[str, int, str]]) -> str:
     lines = ["##fileformat=VCFv4.2", f"##source=fastism-compiler {__version__}"]
     lines += [f"##contig=<ID={chrom},length={length}>" for chrom, length in source.chromosomes().items()]
-    lines.append(f'##INFO=<ID={_KIND},Number=1,Type=String,Description="substitution, insertion or deletion">')
-    for key, count, what in fields:
-        lines.append(f'##INFO=<ID={key},Number={count},Type=Float,Description="{what}">')
+    lines += info_header([(key, str(count), what) for key, count, what in fields], kinds="1")
     return "\n".join([*lines, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]) + "\n"
 
 
-def _number(value: float) -> str:
+def info_header(fields: Sequence[tuple[str, str, str]], kinds: str = "A") -> list[str]:
+    """The header lines of INFO fields `(key, Number, description)`, and of the kind of a variant."""
+    what = "substitution, insertion or deletion"
+    lines = [f'##INFO=<ID={KIND},Number={kinds},Type=String,Description="{what}">']
+    return lines + [f'##INFO=<ID={key},Number={n},Type=Float,Description="{what}">' for key, n, what in fields]
+
+
+def number_text(value: float) -> str:
+    """A number of an INFO field; `.` for NaN."""
     return "." if np.isnan(value) else str(np.float32(value))

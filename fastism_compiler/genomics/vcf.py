@@ -85,10 +85,10 @@ def read_variants(
 
 def is_variant_file(source: Source) -> bool:
     """Whether a file is VCF or BCF, by its name or how it begins."""
-    return _kind_of(source) is not None
+    return vcf_contents(source) is not None
 
 
-def _kind_of(source: Source) -> str | None:
+def vcf_contents(source: Source) -> str | None:
     """`bcf` or `vcf`; None for anything else."""
     name, begins = source.path.name.lower(), source.first_unpacked(len(_VCF_BEGINS))
     if name.endswith(".bcf") or begins.startswith(_BCF_BEGINS):
@@ -97,7 +97,7 @@ def _kind_of(source: Source) -> str | None:
 
 
 def _rows(source: Source, contigs: dict[str, int]) -> Iterator[_Row | FileError]:
-    kind = _kind_of(source)
+    kind = vcf_contents(source)
     if kind == "bcf":
         return _bcf_rows(source)
     return _vcf_rows(source, contigs) if kind == "vcf" else _tsv_rows(source)

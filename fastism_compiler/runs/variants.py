@@ -9,10 +9,11 @@ from typing import Any
 
 from fastism_compiler.arguments import instance, path
 from fastism_compiler.formats import VARIANTS, check_wanted, convert
+from fastism_compiler.formats.annotated import is_annotated
 from fastism_compiler.genomics.alleles import read_alleles
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
-from fastism_compiler.genomics.sources import Source
+from fastism_compiler.genomics.sources import Source, opened
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
@@ -99,12 +100,13 @@ def scan_variants(
     Args:
         model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
         genome: FASTA, plain or bgzip.
-        variants: VCF (plain, gzip), BCF, or tab-separated chrom, pos, ref, alt.
+        variants: VCF (plain, gzip), BCF, or tab-separated chrom, pos, ref, alt; or an open `Source` of it.
         output: folder of the store.
         settings: what is computed (default: delta).
         execution: who computes it (default: this process).
         progress: called with finished and all variants.
-        to: other formats to write once the store is complete: `(format, path)`.
+        to: other formats to write once the store is complete: `(format, path)`; `vcf` is the file of the variants
+            with the scores added, if that is VCF as text.
 
     Returns:
         What was done.
@@ -117,10 +119,16 @@ def scan_variants(
     execution = instance("execution", Execution() if execution is None else execution, Execution)
     target = path("output", output)
     check_wanted(VARIANTS, to)
-    with Source(path("variants", variants)) as table, Source(path("genome", genome)) as chromosomes:
+    listed = variants if isinstance(variants, Source) else path("variants", variants)
+    with opened(listed) as table, Source(path("genome", genome)) as chromosomes:
         job = VariantJob(path_or_model(model), settings, table, chromosomes)
         summary = execute(job, target, execution, progress)
-    if summary.complete:
-        for name, further in to:
-            convert(target, further, name)
+        if summary.complete:
+            for name, further in to:
+                convert(target, further, name, annotate=annotated_by(table, name))
     return summary
+
+
+def annotated_by(table: Source, name: str) -> Source | None:
+    """The file of the variants, if a further format is that file with the scores added."""
+    return table if name == "vcf" and is_annotated(table) else None

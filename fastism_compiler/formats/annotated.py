@@ -1,0 +1,155 @@
+"""The user's own VCF with the scores of a store: every line in its place, with new INFO fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastism_compiler.formats.source import Source
+from fastism_compiler.formats.vcf import KIND, PREFIX, info_header, number_text, score_fields
+from fastism_compiler.genomics.errors import FileError
+from fastism_compiler.genomics.sources import Source as InputFile
+from fastism_compiler.genomics.text import read_lines
+from fastism_compiler.genomics.vcf import vcf_contents
+from fastism_compiler.host.files import write_text
+from fastism_compiler.ir.errors import OptionError
+
+_COLUMNS, _INFO = 8, 7
+"""Columns of a record without samples, and the place of INFO among them."""
+Values = Mapping[str, str]
+"""INFO key -> what an allele has there."""
+
+
+def write_annotated(table: InputFile, source: Source, path: Path, track: str | None) -> None:
+    """The lines of a VCF, with the scores of a store as INFO fields.
+
+    Nothing is dropped: records that were not scored stay as they are. Fields have one value per alternate allele
+    (`Number=A`; with several numbers per allele `Number=.`, the alleles in turn); an allele that was not scored has
+    `.`. Fields of an earlier annotation are replaced.
+
+    Args:
+        table: the VCF, plain or gzip.
+        source: a store of variants of this file.
+        path: a text file to write.
+        track: must be None: all outputs are written.
+
+    Raises:
+        OptionError: a scan, a track, or a table that is no VCF.
+        FileError: a table that lacks a variant of the store, or cannot be read.
+    """
+    if source.is_scan:
+        raise OptionError("VCF holds variants", expected="a store of variants", got="a scan")
+    if track is not None:
+        raise OptionError("VCF holds all outputs", expected="no track", got=track)
+    if not is_annotated(table):
+        raise OptionError("annotate= names a VCF", expected="VCF, plain or gzip", got=str(table.path))
+    write_text(path, _lines(table, source))
+
+
+def is_annotated(table: InputFile) -> bool:
+    """Whether a file of variants is one that can be annotated: VCF as text."""
+    return vcf_contents(table) == "vcf"
+
+
+def _lines(table: InputFile, source: Source) -> Iterator[str]:
+    scored = _Scored(table, source)
+    for _, line in read_lines(table):
+        if line.startswith(f"##INFO=<ID={PREFIX}"):
+            continue
+        if line.startswith("#CHROM"):
+            yield from (f"{field}\n" for field in scored.header)
+        yield (line if line.startswith("#") else _annotated(line, scored)) + "\n"
+    scored.check_end()
+
+
+def _annotated(line: str, scored: _Scored) -> str:
+    """A record with the values of its alleles; as it is if no allele was scored."""
+    columns = line.split("\t")
+    if len(columns) < _INFO - 2:
+        return line
+    alleles = [scored.take(columns[0], columns[1], columns[3], alternate) for alternate in columns[4].split(",")]
+    if not any(alleles):
+        return line
+    columns += ["."] * (_COLUMNS - len(columns))
+    kept = [part for part in columns[_INFO].split(";") if part not in ("", ".") and not part.startswith(PREFIX)]
+    columns[_INFO] = ";".join([*kept, *scored.info(alleles)])
+    return "\t".join(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A variant of the store."""
+
+    chrom: str
+    position: int
+    ref: str
+    alt: str
+    values: Values
+
+
+class _Scored:
+    """The variants of a store, in the order of the file that they were read from.
+
+    Attributes:
+        header: lines of the INFO fields.
+    """
+
+    def __init__(self, table: InputFile, source: Source) -> None:
+        self._table, self._fields = table, score_fields(source)
+        self._sizes = {KIND: 1} | {key: _numbers_of(source, array) for key, array, _ in self._fields}
+        self.header = info_header([(key, "A" if self._sizes[key] == 1 else ".", what) for key, _, what in self._fields])
+        self._rows = self._read(source)
+        self._next: _Row | None = next(self._rows, None)
+        self._names: dict[str, str] = {}
+        """Chromosome in the file -> chromosome in the store, where the file uses an alias."""
+
+    def take(self, chrom: str, pos: str, ref: str, alt: str) -> Values | None:
+        """The values of an allele, if it is the next one that was scored."""
+        row = self._next
+        if row is None or pos.strip() != str(row.position + 1):
+            return None
+        if (ref.strip().upper(), alt.strip().upper()) != (row.ref, row.alt):
+            return None
+        if self._names.setdefault(chrom, row.chrom) != row.chrom:
+            return None
+        self._next = next(self._rows, None)
+        return row.values
+
+    def info(self, alleles: Sequence[Values | None]) -> list[str]:
+        """The INFO fields of a record."""
+        return [
+            f"{key}={','.join(a[key] if a else ','.join(['.'] * size) for a in alleles)}"
+            for key, size in self._sizes.items()
+        ]
+
+    def check_end(self) -> None:
+        """Refuse a file that has not all variants of the store.
+
+        Raises:
+            FileError: it has not.
+        """
+        row = self._next
+        if row is not None:
+            raise FileError(
+                self._table,
+                "the file lacks a variant of the store, or has its variants in another order",
+                expected=f"{row.chrom}:{row.position + 1} {row.ref}>{row.alt}: the file that the store was made from",
+            )
+
+    def _read(self, source: Source) -> Iterator[_Row]:
+        for piece in source.pieces():
+            chrom, position, ref, alt, kind = (
+                source.read(name, piece) for name in ("chrom", "position", "ref", "alt", "kind")
+            )
+            numbers = {key: source.read(array, piece).reshape(len(kind), -1) for key, array, _ in self._fields}
+            for i in range(len(kind)):
+                values = {KIND: str(kind[i])} | {key: ",".join(map(number_text, v[i])) for key, v in numbers.items()}
+                yield _Row(str(chrom[i]), int(position[i]), str(ref[i]), str(alt[i]), values)
+
+
+def _numbers_of(source: Source, array: str) -> int:
+    size = 1
+    for extent in source.group[array].shape[1:]:
+        size *= extent
+    return size
