@@ -9,6 +9,7 @@ from typing import Any
 
 from fastism_compiler.assembly import Assembly
 from fastism_compiler.compiled import CompiledISM
+from fastism_compiler.frontend.ensemble.models import Combine, Ensemble
 from fastism_compiler.frontend.registry import read_model
 from fastism_compiler.frontend.selection import Narrowed, Selection
 from fastism_compiler.frontend.source import SourceModel
@@ -49,6 +50,7 @@ def compile(
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool = True,
+    combine: Combine = "mean",
 ) -> CompiledISM:
     """Compile a model into an in-silico mutagenesis program.
 
@@ -59,7 +61,8 @@ def compile(
             `onnx.ModelProto`, an `.onnx` file or a SavedModel folder, whose
             weights become constants (PyTorch modules: `from_torch`). The
             sequence is `[B, L, C]` or tokens `[B, L]`; letters may come first,
-            and a third axis may have one element (see `plan.notes`).
+            and a third axis may have one element (see `plan.notes`). Or a list
+            of models that take and return the same, such as folds: one program.
         seq_input: the mutated input, by position or name; models that take a
             dict need its key.
         ranges: half-open `(start, end)` position ranges; None: every position.
@@ -92,6 +95,8 @@ def compile(
             them. Those registered with Keras are found without it.
         safe_mode: for loading a model from a path: refuse files that hold Python code, or name anything but
             computing layers of Keras, registered objects and `custom_objects`. False: trust the file like a program.
+        combine: of a list of models: `"mean"`; `"logits"`, for probabilities: the mean of log odds, as a probability;
+            a function of the list of one output of every model; None: a list of what each model returns.
 
     Returns:
         The compiled program.
@@ -123,7 +128,10 @@ def compile(
         pipeline=pipeline,
         custom_objects=custom_objects,
         safe_mode=safe_mode,
+        combine=combine,
     )
+    if isinstance(model, list | tuple):
+        model = Ensemble(tuple(model), combine)
     return compile_source(read_model(model, options.reading), options)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastism_compiler.arguments import flag, or_none, whole
 from fastism_compiler.errors import LayerNameError, UnsupportedError
+from fastism_compiler.frontend.ensemble.models import Combine, check_combine
 from fastism_compiler.frontend.source import ReadOptions
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
@@ -55,6 +56,7 @@ class CompileOptions:
     pipeline: Pipeline | None = None
     custom_objects: Mapping[str, Any] | None = None
     safe_mode: bool = True
+    combine: Combine = "mean"
 
     def __post_init__(self) -> None:
         for name in ("jit", "autotune", "verify", "safe_mode"):
@@ -63,6 +65,7 @@ class CompileOptions:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
         or_none(partial(whole, least=1))("batch_size", self.batch_size)
         self._check_kinds()
+        check_combine(self.combine)
         check_length(self.length)
         if self.memory_budget is not None:
             parse_budget(self.memory_budget)

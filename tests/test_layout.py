@@ -190,6 +190,7 @@ MAY_IMPORT_KERAS = (
     KERAS,
     "fastism_compiler/emit/",  # its functions, as a library of numerics
     "fastism_compiler/frontend/onnx/operators/",  # as a tensor algebra, whose operations have rules
+    "fastism_compiler/frontend/ensemble/models.py",  # to combine outputs
     "fastism_compiler/models/",
     "fastism_compiler/export/keras_layer.py",
     "fastism_compiler/cli/demo.py",

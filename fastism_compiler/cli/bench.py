@@ -74,7 +74,7 @@ def measure(options: ModelOptions, sequences: int, repeats: int) -> Timing:
     from fastism_compiler.frontend.registry import describe_model
     from fastism_compiler.runtime.verification import random_inputs
 
-    source = describe_model(options.path, options.reading)
+    source = describe_model(options.source, options.reading)
     started = time.perf_counter()
     program = fc.compile(
         source.model,

@@ -10,6 +10,7 @@ import click
 import fastism_compiler as fc
 from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
+from fastism_compiler.frontend.ensemble.models import Ensemble
 from fastism_compiler.genomics.fields import index_number
 
 
@@ -25,6 +26,8 @@ class ModelOptions:
         imports: modules of the user that register layers.
         custom: `NAME=MODULE:CLASS` for each class that the file names and Keras does not have.
         safe_mode: refuse a file that holds Python code or names what is not allowed.
+        also: further model files, whose outputs are combined with those of the first.
+        combine: how.
     """
 
     path: str
@@ -34,6 +37,13 @@ class ModelOptions:
     imports: tuple[str, ...]
     custom: tuple[str, ...]
     safe_mode: bool
+    also: tuple[str, ...]
+    combine: str
+
+    @property
+    def source(self) -> Any:
+        """What `compile` takes: the path, or several models as one."""
+        return Ensemble((self.path, *self.also), self.combine) if self.also else self.path
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -44,7 +54,7 @@ class ModelOptions:
         """Compile the model."""
         options = {"verify": False, **options}
         return fc.compile(
-            self.path,
+            self.source,
             seq_input=self.seq_input,
             length=self.length,
             stop_at=self.stop_at,
@@ -73,7 +83,7 @@ def model_options(command: Any) -> Any:
     def run(*, model: str, seq_input: str, unsafe_load: bool, **others: Any) -> Any:
         check_backend()
         chosen: int | str = seq_input if (number := index_number(seq_input)) is None else number
-        own = {name: others.pop(name) for name in ("length", "stop_at", "imports", "custom")}
+        own = {name: others.pop(name) for name in ("length", "stop_at", "imports", "custom", "also", "combine")}
         return command(model=ModelOptions(model, chosen, safe_mode=not unsafe_load, **own), **others)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -95,6 +105,20 @@ def model_options(command: Any) -> Any:
             multiple=True,
             metavar="NAME=MODULE:CLASS",
             help="What the model file calls NAME is CLASS of MODULE (repeatable).",
+        ),
+        click.option(
+            "--also",
+            multiple=True,
+            type=click.Path(exists=True),
+            metavar="FILE",
+            help="A further model, such as a fold: outputs are combined with those of MODEL (repeatable).",
+        ),
+        click.option(
+            "--combine",
+            type=click.Choice(["mean", "logits"]),
+            default="mean",
+            show_default=True,
+            help="How: the mean, or of probabilities the mean of their log odds.",
         ),
         click.option(
             "--unsafe-load",

@@ -13,6 +13,7 @@ from fastism_compiler.host.process import check_process
 # Names only: the modules are imported with the first model that is read, as a framework takes seconds to load. Keras
 # comes last, as it accepts every path.
 FRONTENDS: tuple[str, ...] = (
+    "fastism_compiler.frontend.ensemble.frontend",
     "fastism_compiler.frontend.onnx.frontend",
     "fastism_compiler.frontend.tensorflow.frontend",
     "fastism_compiler.frontend.keras.frontend",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastism_compiler.errors import ModelError
 from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
+from fastism_compiler.frontend.ensemble.models import Ensemble
 from fastism_compiler.genomics.alphabet import Codes, find_alphabet
 from fastism_compiler.genomics.arrays import OtherInput
 from fastism_compiler.genomics.encoding import Encoding
@@ -195,14 +196,22 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     path = os.fspath(model) if isinstance(model, os.PathLike) else model
     custom = load_custom(settings.imports, settings.custom)
     letters = len(find_alphabet(settings.alphabet).letters) if settings.channels is None else None
-    source = read_model(path, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
+    several = Ensemble((path, *settings.also), settings.combine) if settings.also else path
+    source = read_model(several, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
     if source.sha256:
-        named = isinstance(model, str | os.PathLike)
-        return source, {"name": Path(model).name if named else source.name, "sha256": source.sha256}
+        return source, {"name": _name(model, source, settings), "sha256": source.sha256}
+    if settings.also:
+        raise ModelError("also= combines models that are read from files", expected="a path", got=type(model).__name__)
     digest = model_digest(model)
     if before not in (None, digest):
         raise ModelError("the model file changed while it was read; start again", got=os.fspath(model))
     return source, digest
+
+
+def _name(model: Any, source: SourceModel, settings: Settings) -> str:
+    """Of a model, or of several: their file names."""
+    named = isinstance(model, str | os.PathLike)
+    return " + ".join([Path(model).name if named else source.name, *(Path(also).name for also in settings.also)])
 
 
 def _compile(

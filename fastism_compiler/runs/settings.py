@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from fastism_compiler.arguments import flag, number, or_none, pair, position_or_name, several, text, whole
+from fastism_compiler.arguments import flag, number, or_none, pair, path, position_or_name, several, text, whole
+from fastism_compiler.frontend.ensemble.models import check_combine
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.scores import find_score
@@ -42,6 +43,8 @@ class Settings:
         imports: modules of the user that register layers, imported before a model file is loaded.
         custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
         safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
+        also: paths of further models, such as folds, whose outputs are combined with those of the first.
+        combine: `mean` or `logits` (see `compile`).
     """
 
     alphabet: str = "dna"
@@ -62,6 +65,8 @@ class Settings:
     imports: tuple[str, ...] = ()
     custom: tuple[str, ...] = ()
     safe_mode: bool = True
+    also: tuple[str, ...] = ()
+    combine: str = "mean"
 
     def __post_init__(self) -> None:
         _check_kinds(self, {**_KINDS, **self.more_kinds()})
@@ -79,6 +84,7 @@ class Settings:
         """
         alphabet = find_alphabet(self.alphabet)
         find_score(self.score)
+        check_combine(self.combine)
         if self.rc:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
@@ -183,6 +189,8 @@ _KINDS: Mapping[str, Kind] = MappingProxyType(
         "batch_size": or_none(lambda name, value: whole(name, value, 1)),
         "imports": several(text),
         "custom": several(text),
+        "also": several(lambda name, value: str(path(name, value))),
+        "combine": text,
     }
 )
 
