@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastism_compiler.compiled import CompiledISM
     from fastism_compiler.compiler import compile
     from fastism_compiler.drop_in import FastISM, NaiveISM
+    from fastism_compiler.evolution.search import design
     from fastism_compiler.export.load import load
     from fastism_compiler.formats import convert
     from fastism_compiler.formats.view import open_scan
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
     from fastism_compiler.mutations.spelling import one_hot
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
+    from fastism_compiler.results.pairs import PairEffects
     from fastism_compiler.runs.check import StoreReport, check_store
     from fastism_compiler.runs.run import Summary
     from fastism_compiler.runs.scan import scan
@@ -65,8 +67,10 @@ _LAZY = {
     "check_store": "runs.check",
     "compile": "compiler",
     "convert": "formats",
+    "design": "evolution.search",
     "FastISM": "drop_in",
     "NaiveISM": "drop_in",
+    "PairEffects": "results.pairs",
     "Program": "runtime.program",
     "ReceptiveField": "frontend.keras.registry",
     "from_torch": "torch.program",
@@ -118,6 +122,7 @@ __all__ = [
     "ModelError",
     "NaiveISM",
     "OptionError",
+    "PairEffects",
     "Pass",
     "PassError",
     "Pipeline",
@@ -141,6 +146,7 @@ __all__ = [
     "compile",
     "convert",
     "default_pipeline",
+    "design",
     "from_torch",
     "ir",
     "load",

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.errors import UnsupportedError
@@ -16,6 +16,20 @@ from fastism_compiler.export.keras_layer import ISMLayer
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.export.write import export_program
 from fastism_compiler.runtime.engine_program import EngineProgram
+
+
+class Recipe(Protocol):
+    """A model, and how it is compiled."""
+
+    def __call__(self) -> CompiledISM:
+        """Compile the model as it is now."""
+
+    def reduced(self, reduce: Callable[[Any], Any]) -> CompiledISM:
+        """Compile the model with a reduction of its results.
+
+        Raises:
+            OptionError: it is compiled with a reduction already.
+        """
 
 
 class CompiledISM(EngineProgram):
@@ -26,11 +40,11 @@ class CompiledISM(EngineProgram):
     """
 
     _changed: Callable[[], list[str]] | None = None
-    _recipe: Callable[[], CompiledISM] | None = None
+    _recipe: Recipe | None = None
     _refreshing = threading.RLock()
     """One for all programs: compiling twice at once is slower than one after the other."""
 
-    def follow(self, *, changed: Callable[[], list[str]], recipe: Callable[[], CompiledISM]) -> None:
+    def follow(self, *, changed: Callable[[], list[str]], recipe: Recipe) -> None:
         """Let the program follow changes of its model that its variables do not show. `compile` calls this.
 
         Args:
@@ -57,6 +71,22 @@ class CompiledISM(EngineProgram):
             message = f"the model was changed after compile (layers {shown}); it is compiled again"
             warnings.warn(message, stacklevel=_frames_of_this_package())
             vars(self).update(vars(self._recipe()))
+
+    def reduced(self, reduce: Callable[[Any], Any]) -> CompiledISM:
+        """The same program with `reduce=`: the model is compiled once more.
+
+        Args:
+            reduce: as in `compile`.
+
+        Raises:
+            OptionError: the program has a reduction already, or `reduce` fails.
+            UnsupportedError: a program that `compile` has not made.
+        """
+        if self._recipe is None:
+            raise UnsupportedError(
+                "the program keeps no model to compile", expected="a program of compile", got=repr(self)
+            )
+        return self._recipe.reduced(reduce)
 
     def __reduce__(self) -> Any:
         """A program is pickled as its model and options, and compiled again where it is unpickled.

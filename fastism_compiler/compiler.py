@@ -16,6 +16,7 @@ from fastism_compiler.frontend.source import SourceModel
 from fastism_compiler.host.hardware import default_lanes
 from fastism_compiler.host.targets import Target
 from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.mutations.letters import letters_of
 from fastism_compiler.options import CompileOptions, Outputs, has_float64
@@ -196,6 +197,18 @@ class _Recipe:
     def __call__(self) -> CompiledISM:
         """Compile the model as it is now."""
         return compile_source(read_model(self.model, self.options.reading), self.options)
+
+    def reduced(self, reduce: Callable[[Any], Any]) -> CompiledISM:
+        """Compile the model with a reduction of its results.
+
+        Raises:
+            OptionError: it is compiled with a reduction already.
+        """
+        if self.options.reduce is not None:
+            raise OptionError(
+                "the program has a reduction already", expected="a program without reduce=", got="reduce="
+            )
+        return compile_source(read_model(self.model, self.options.reading), replace(self.options, reduce=reduce))
 
     def __reduce__(self) -> Any:
         """Pickled without `verify`: the program was compared with naive ISM where it was compiled."""

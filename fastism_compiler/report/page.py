@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fastism_compiler._version import __version__
+from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.host.marks import ROOM
 from fastism_compiler.plot.scan import Scan, ScannedSequence
 from fastism_compiler.report.inline import inline_svg
-from fastism_compiler.report.summary import Summary
+from fastism_compiler.report.summary import Summary, on_genome
 
 _COLUMNS = (
     ("sequence", False),
@@ -21,6 +22,7 @@ _COLUMNS = (
     ("strongest effect", True),
     ("size", True),
     ("change", False),
+    ("on the genome", False),
     ("position", True),
     ("output", False),
     ("not computed", True),
@@ -88,13 +90,21 @@ def _table(scan: Scan, summaries: Sequence[Summary], shown: set[int]) -> Iterabl
         kind = ' class="number"' if number else ""
         yield f'<th scope="col"{kind}><button>{heading}</button></th>'
     yield "</tr></thead><tbody>\n"
-    sequences = scan.sequences()
+    sequences, complement = scan.sequences(), _complement(scan)
     for summary in summaries:
-        yield _row(sequences[summary.row], summary, summary.row in shown)
+        sequence = sequences[summary.row]
+        yield _row(sequence, summary, on_genome(summary, sequence, complement), summary.row in shown)
     yield "</tbody></table></div>\n"
 
 
-def _row(sequence: ScannedSequence, summary: Summary, linked: bool) -> str:
+def _complement(scan: Scan) -> dict[str, str]:
+    """The complement of each letter; empty for an alphabet without."""
+    name = scan.settings.get("alphabet", "dna")
+    alphabet = ALPHABETS.get(str(name))
+    return dict(zip(alphabet.letters, alphabet.complement, strict=False)) if alphabet is not None else {}
+
+
+def _row(sequence: ScannedSequence, summary: Summary, genome: str, linked: bool) -> str:
     name = escape(sequence.name)
     known = not np.isnan(summary.effect)
     effect = f"{summary.effect:.4g}" if known else ""
@@ -104,6 +114,7 @@ def _row(sequence: ScannedSequence, summary: Summary, linked: bool) -> str:
         f'<td class="number" data-value="{summary.effect if known else ""}">{effect}</td>',
         f'<td class="number" data-value="{abs(summary.effect) if known else ""}">{effect.removeprefix("-")}</td>',
         f"<td>{escape(summary.change)}</td>",
+        f"<td>{escape(genome)}</td>",
         f'<td class="number">{summary.position if known else ""}</td>',
         f"<td>{escape(str(summary.output)) if known else ''}</td>",
         f'<td class="number">{summary.missing}</td>',
@@ -113,9 +124,11 @@ def _row(sequence: ScannedSequence, summary: Summary, linked: bool) -> str:
 
 def _section(scan: Scan, summary: Summary, figures: Mapping[str, Any]) -> str:
     sequence = scan.sequence(summary.row)
+    genome = on_genome(summary, sequence, _complement(scan))
+    change = f"{summary.change} ({genome})" if genome else summary.change
     lines = [
         f'<section id="s{summary.row}"><h2>{escape(sequence.title)}</h2>',
-        f'<p class="lead">{escape(summary.change)} changes {escape(str(summary.output))} by '
+        f'<p class="lead">{escape(change)} changes {escape(str(summary.output))} by '
         f"{summary.effect:.4g} ({escape(scan.effect)})</p>",
     ]
     for number, (caption, figure) in enumerate(figures.items()):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.scan import Output, Scan
+from fastism_compiler.plot.scan import Output, Scan, ScannedSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,9 @@ class Summary:
         effect: the effect with the largest absolute value; NaN where nothing was computed.
         output: the number of an output that has this effect.
         position: where the change starts, 0-based in the model's input.
+        stop: one past its end.
         change: such as `A17G`, or `10-20` of a range.
+        letters: the letters before and after, such as `AG`; empty for a range.
         missing: how many effects could not be computed.
     """
 
@@ -28,7 +30,9 @@ class Summary:
     effect: float
     output: Output
     position: int
+    stop: int
     change: str
+    letters: str
     missing: int
 
 
@@ -63,11 +67,7 @@ def _summarise_rows(scan: Scan, rows: range, outputs: Sequence[Output]) -> list[
             summary = _strongest(scan, row, numbers, np.where(counted[i], scores[i], np.nan), letters[i])
             if best[i] is None or _stronger(summary, best[i]):
                 best[i] = summary
-    return [
-        Summary(s.row, s.effect, s.output, s.position, s.change, int(m))
-        for s, m in zip(best, missing, strict=True)
-        if s is not None
-    ]
+    return [replace(s, missing=int(m)) for s, m in zip(best, missing, strict=True) if s is not None]
 
 
 def _counted(scan: Scan, scores: Array, letters: Array) -> Array:
@@ -92,8 +92,29 @@ def _strongest(scan: Scan, row: int, numbers: Sequence[Output], scores: Array, l
     effect = float(scores[place]) if strength[place] >= 0 else float("nan")
     start, stop = scan.ranges[place[0]].tolist()
     number = numbers[int(place[-1])]
-    change = f"{start}-{stop}"
+    change, changed = f"{start}-{stop}", ""
     if scan.saturated:
-        before = scan.letter(int(letters[start]))
-        change = f"{before}{start}{scan.alphabet[int(place[1])]}"
-    return Summary(row, effect, number, start, "" if np.isnan(effect) else change, 0)
+        before, after = scan.letter(int(letters[start])), scan.alphabet[int(place[1])]
+        change, changed = f"{before}{start}{after}", before + after
+    return Summary(row, effect, number, start, stop, "" if np.isnan(effect) else change, changed, 0)
+
+
+def on_genome(summary: Summary, sequence: ScannedSequence, complement: Mapping[str, str]) -> str:
+    """The change as a genome browser and VCF have it: `chr1:301 A>G`, from 1, on the plus strand.
+
+    Args:
+        summary: of the sequence.
+        sequence: where it lies.
+        complement: of each letter, for sequences on the minus strand.
+
+    Returns:
+        `chr1:301-310` for a range; empty for sequences that lie on no chromosome, and where nothing was computed.
+    """
+    if not sequence.chrom or not summary.change:
+        return ""
+    minus = sequence.strand == "-"
+    first = sequence.end - summary.stop if minus else sequence.start + summary.position
+    last = first + summary.stop - summary.position
+    place = f"{sequence.chrom}:{first + 1}" + ("" if last == first + 1 else f"-{last}")
+    letters = "".join(complement.get(letter, letter) for letter in summary.letters) if minus else summary.letters
+    return f"{place} {letters[0]}>{letters[1]}" if letters else place

@@ -17,12 +17,15 @@ from fastism_compiler.ir.errors import OptionError, RangeError
 from fastism_compiler.ir.types import FLOATS
 from fastism_compiler.mutations.inputs import Array, InputSpec
 from fastism_compiler.mutations.letters import Letters, Tokens
+from fastism_compiler.mutations.pairs import read_positions
 from fastism_compiler.mutations.replacements import read_replacement
 from fastism_compiler.mutations.spelling import spelt
 from fastism_compiler.mutations.variants import place_variants
 from fastism_compiler.planning.memory import check_result_fits
 from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
+from fastism_compiler.results.pairs import PairEffects
 from fastism_compiler.runtime.naive import WholeScorer
+from fastism_compiler.runtime.pairs import score_pairs
 from fastism_compiler.runtime.progress import track
 from fastism_compiler.runtime.scoring import Scorer
 from fastism_compiler.runtime.verification import VerificationReport, verify_program
@@ -185,6 +188,40 @@ class Program:
                     for result, y in zip(results, outputs, strict=True):
                         result[members[rows]] = y
         return self._finish(results or [])
+
+    def pairs(self, x: Any, positions: Sequence[int] | None = None, within: int | None = None) -> PairEffects:
+        """Effects of two substitutions together, and what of them is more than each alone; independent of `ranges`.
+
+        A pair is scored in the window of both positions and what lies between
+        them: near pairs cost little more than single substitutions, pairs as
+        far apart as the sequence is long cost as much as the model itself.
+
+        Args:
+            x: the model's inputs.
+            positions: all pairs of these positions (default: of every position).
+            within: only pairs at most so many positions apart.
+
+        Returns:
+            The effects of every letter at both positions of every pair; `[B, N, C, C, *out]`.
+
+        Raises:
+            OptionError: positions named twice, or no pair.
+            RangeError: a position outside the sequence.
+            UnsupportedError: outputs that `fc.around` picks.
+            InputError, InputTypeError, MemoryBudgetError: as in a call.
+        """
+        if any(frame is not None for frame in self.selection.frames):
+            raise UnsupportedError("pairs return whole outputs", expected="outputs= without fc.around")
+        arrays = self._read(x)
+        sequences = arrays[self.inputs.sequence]
+        chosen = read_positions(positions, within, sequences.shape[1])
+        check_result_fits(self.selection, 2 * len(sequences) * len(chosen) * self.letters.count**2)
+        blocks = [score_pairs(self.scorer, block, chosen) for _, block in self._blocks(arrays)]
+        single, joint, interaction = (
+            self._finish([np.concatenate(parts) for parts in zip(*[block[k] for block in blocks], strict=True)])
+            for k in range(3)
+        )
+        return PairEffects(chosen, joint, single, np.unique(chosen), interaction)
 
     def reference(self, x: Any) -> Any:
         """The model's (selected, reduced) outputs for the sequences themselves: `[B, *out]`."""

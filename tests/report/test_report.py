@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 import fastism_compiler as fc
 from fastism_compiler.cli import main
-from fastism_compiler.plot.scan import open_scan
+from fastism_compiler.plot.scan import Output, ScannedSequence, open_scan
 from fastism_compiler.report import write_report
-from fastism_compiler.report.summary import summarise
+from fastism_compiler.report.summary import Summary, on_genome, summarise
 from tests.plot.store import NAMES, POSITIONS, SEQUENCES, write_store
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -98,9 +98,27 @@ def test_the_table_says_what_a_loop_over_the_store_says(store: Path, tmp_path: P
         effect, change, output, failed = by_hand(store, NAMES.index(cells[0]))
         assert cells[2] == f"{effect:.4g}"
         assert cells[4] == change
-        assert cells[6] == output
-        assert int(cells[7]) == failed
+        assert cells[7] == output
+        assert int(cells[8]) == failed
     assert {r[0]: r[1] for r in rows}["chr2:5-17"] == "chr2:5-17 (-)"
+
+
+@pytest.mark.parametrize(
+    ("strand", "letters", "start", "stop", "expected"),
+    [
+        ("+", "AG", 3, 4, "chr1:104 A>G"),
+        ("-", "AG", 3, 4, "chr1:117 T>C"),
+        ("-", "NG", 0, 1, "chr1:120 N>C"),
+        ("+", "", 3, 8, "chr1:104-108"),
+        ("-", "", 3, 8, "chr1:113-117"),
+    ],
+)
+def test_changes_are_placed_as_in_vcf(strand: str, letters: str, start: int, stop: int, expected: str) -> None:
+    sequence = ScannedSequence(0, "s", "chr1", 100, 120, strand)
+    summary = Summary(0, 1.0, Output("head"), start, stop, "a change", letters, 0)
+    complement = dict(zip("ACGT", "TGCA", strict=True))
+    assert on_genome(summary, sequence, complement) == expected
+    assert not on_genome(summary, ScannedSequence(0, "s", "", 0, 20, "+"), complement)
 
 
 def test_one_output_alone_and_memory_by_chunks(store: Path) -> None:
@@ -164,7 +182,7 @@ def test_long_sequences_get_an_overview(tmp_path: Path) -> None:
     group.attrs["outputs"] = ["scalar"]
     text, page = written(path, tmp_path / "r.html", top=1)
     assert len([tag for tag, _ in page.tags if tag == "svg"]) == 3
-    assert page.rows[1][5] == "250"
+    assert page.rows[1][6] == "250"
     assert "shaded: shown below" in text
 
 
@@ -192,7 +210,7 @@ def test_a_scan_of_ranges(tmp_path: Path) -> None:
         row = NAMES.index(cells[0])
         place = np.unravel_index(np.abs(scores[row]).argmax(), scores[row].shape)
         assert cells[4] == "{}-{}".format(*ranges[place[0]])
-        assert cells[6] == f"head:{place[1]}"
+        assert cells[7] == f"head:{place[1]}"
         assert cells[2] == f"{scores[row][place]:.4g}"
 
 
@@ -203,8 +221,8 @@ def test_sequences_without_any_score_come_last(store: Path, tmp_path: Path) -> N
     _, page = written(store, tmp_path / "r.html")
     last = page.rows[-1]
     assert last[0] == "second"
-    assert last[2] == last[4] == last[5] == last[6] == ""
-    assert int(last[7]) == 5 * (6 * 3 + 4), "every alternative; four at the unknown letter"
+    assert last[2] == last[4] == last[5] == last[6] == last[7] == ""
+    assert int(last[8]) == 5 * (6 * 3 + 4), "every alternative; four at the unknown letter"
     assert sum(tag == "section" for tag, _ in page.tags) == 2
 
 
@@ -213,7 +231,7 @@ def test_the_command_and_its_refusals(store: Path, tmp_path: Path) -> None:
         return CliRunner().invoke(main, ["report", *map(str, arguments)])
 
     assert run(store, tmp_path / "r.html", "--top", 1, "--output", "head:1").exit_code == 0
-    assert Page((tmp_path / "r.html").read_text()).rows[1][6] == "head:1"
+    assert Page((tmp_path / "r.html").read_text()).rows[1][7] == "head:1"
     for arguments, message in (
         ((store, tmp_path / "r.txt"), ".html"),
         ((store, tmp_path / "r2.html", "--output", "tail"), "no such output"),
@@ -234,7 +252,7 @@ def test_a_browser_shows_and_sorts_it_without_errors(store: Path, tmp_path: Path
     assert names != sorted(names)
     watch = '<script>window.onerror = (m) => { document.title = "ERROR " + m; };</script>'
     click = "<script>document.querySelectorAll('thead button')[{}].click();</script>"
-    for column, key in ((0, str), (2, float), (7, int)):
+    for column, key in ((0, str), (2, float), (8, int)):
         changed = text.replace("<style>", watch + "<style>", 1).replace("</body>", click.format(column) + "</body>")
         (tmp_path / "clicked.html").write_text(changed, encoding="utf-8")
         command = [

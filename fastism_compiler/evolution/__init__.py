@@ -1,0 +1,1 @@
+"""In-silico evolution: sequences changed letter by letter until a model scores them as wanted."""

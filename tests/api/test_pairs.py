@@ -1,0 +1,108 @@
+"""`program.pairs`: two substitutions at once, against the model itself."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import fastism_compiler as fc
+from fastism_compiler.frontend.keras.float64 import float64_clone
+from fastism_compiler.models.randomize import randomize
+from tests.graphs import GRAPHS
+from tests.oracle import make_inputs
+
+L = keras.layers
+
+
+def two_heads(length: int = 23) -> Any:
+    x = L.Input((length, 4), name="seq")
+    y = L.Conv1D(5, 3, activation="relu", padding="same")(x)
+    y = L.MaxPooling1D(2)(L.Conv1D(4, 4, activation="tanh")(y))
+    return randomize(keras.Model(x, {"profile": L.Conv1D(2, 1)(y), "count": L.Dense(1)(L.Flatten()(y))}))
+
+
+def naive(model: Any, x: Any, pairs: Any) -> dict[str, Any]:
+    """Mutant - reference for every pair of letters: a plain loop."""
+    rows = np.repeat(x[:, None, None, None], len(pairs), axis=1)
+    rows = np.repeat(np.repeat(rows, 4, axis=2), 4, axis=3)
+    for n, (i, j) in enumerate(pairs):
+        for a in range(4):
+            for c in range(4):
+                rows[:, n, a, c, i], rows[:, n, a, c, j] = np.eye(4)[a], np.eye(4)[c]
+    flat = {k: np.asarray(y) for k, y in model(rows.reshape(-1, *x.shape[1:])).items()}
+    return {
+        k: y.reshape(*rows.shape[:4], *y.shape[1:]) - np.asarray(model(x)[k])[:, None, None, None]
+        for k, y in flat.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("positions", "within"), [([0, 1, 2, 11, 22], None), (None, 2), ([22, 0], None), ([3, 9, 4, 20], 6)]
+)
+def test_joint_effects_are_those_of_the_model(positions: Any, within: int | None) -> None:
+    model = float64_clone(two_heads())
+    program = fc.compile(model, ranges=[(0, 1)], jit=False, verify=False)
+    x = make_inputs(model, 2, "float64")["seq"]
+    found = program.pairs(x, positions, within)
+    listed = range(23) if positions is None else sorted(positions)
+    expected = [(i, j) for i, j in combinations(listed, 2) if within is None or j - i <= within]
+    assert sorted(map(tuple, found.positions.tolist())) == expected
+    exact = naive(model, x, found.positions)
+    for key, wanted in exact.items():
+        np.testing.assert_allclose(found.joint[key], wanted, atol=1e-12, rtol=1e-9)
+
+
+def test_interaction_is_what_the_single_effects_leave() -> None:
+    model = float64_clone(two_heads())
+    program = fc.compile(model, jit=False, verify=False)
+    x = make_inputs(model, 2, "float64")["seq"][:1]  # one-hot everywhere but for an N
+    found = program.pairs(x, [4, 6, 19])
+    single = program.saturate(x, delta=True)
+    np.testing.assert_array_equal(found.singly, [4, 6, 19])
+    for key in ("profile", "count"):
+        np.testing.assert_allclose(found.single[key], single[key][:, [4, 6, 19]], atol=1e-12)
+        for n, (i, j) in enumerate(found.positions):
+            alone = single[key][:, i][:, :, None] + single[key][:, j][:, None]
+            np.testing.assert_allclose(found.interaction[key][:, n], found.joint[key][:, n] - alone, atol=1e-12)
+        far = np.flatnonzero(found.positions[:, 1] - found.positions[:, 0] > 12)
+        assert np.abs(found.interaction["profile"][:, far]).max() < 1e-12, "their windows do not meet"
+        own = x[0].argmax(-1)
+        for n, (i, j) in enumerate(found.positions):
+            assert not found.interaction[key][0, n, own[i]].any()
+            assert not found.interaction[key][0, n, :, own[j]].any()
+
+
+def test_tokens_and_several_blocks() -> None:
+    model = randomize(GRAPHS["embedding"]())
+    program = fc.compile(model, batch_size=2, jit=False, verify=False)
+    tokens = make_inputs(model, 3)["seq"]
+    found = program.pairs(tokens, [1, 3])
+    letters = program.letters.alone(tokens.dtype)[:, 0]
+    for b in range(3):
+        mutant = np.repeat(tokens[b : b + 1], 2, axis=0)
+        mutant[0, 1], mutant[0, 3] = letters[0], letters[2]
+        one, reference = (np.asarray(y) for y in model(mutant))
+        np.testing.assert_allclose(found.joint[b, 0, 0, 2], one - reference, atol=1e-5)
+
+
+def test_refusals() -> None:
+    model = two_heads()
+    program = fc.compile(model, jit=False, verify=False)
+    x = make_inputs(model, 1)["seq"]
+    for arguments, rule in (
+        (([1],), "no two positions make a pair"),
+        (([1, 1, 2],), "names each position once"),
+        (([1, 23],), "inside the sequence"),
+        (([1, 2.5],), "positions= has a wrong value"),
+        (([1, 9], 3), "no two positions make a pair"),
+        (([1, 9], 0), "within= is too small"),
+    ):
+        with pytest.raises(fc.FastISMError, match=rule):
+            program.pairs(x, *arguments)
+    framed = fc.compile(model, outputs={"profile": fc.around(2)}, jit=False, verify=False)
+    with pytest.raises(fc.UnsupportedError, match=r"fc\.around"):
+        framed.pairs(x, [1, 2])
