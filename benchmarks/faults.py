@@ -189,3 +189,6 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "a maximum is a little off": partial(_broken, tile.TILE, "max_pool", _too_much),
 }
 """Name -> a context manager that injects the fault."""
+
+MODES_OF: dict[str, tuple[str, ...]] = {"the last of many terms is added one position early": ("jitted",)}
+"""Faults in code that only programs of some modes run: the fuzzer draws models in these modes alone."""

@@ -139,14 +139,15 @@ def check_faults(models: int, first: int) -> dict[str, bool]:
     The same models run without a fault first, so that any later failure, a
     crash included, is due to the fault.
     """
-    from benchmarks.faults import FAULTS
+    from benchmarks.faults import FAULTS, MODES_OF
 
-    run(models, first, shrink=False)
+    for modes in {MODES, *MODES_OF.values()}:
+        run(models, first, shrink=False, modes=modes)
     caught = {}
     for name, inject in FAULTS.items():
         with inject():
             try:
-                run(models, first, shrink=False)
+                run(models, first, shrink=False, modes=MODES_OF.get(name, MODES))
                 caught[name] = False
             except Found:
                 caught[name] = True

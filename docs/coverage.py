@@ -163,7 +163,7 @@ OPERATIONS: Mapping[str, Tried] = {
     "norm": lambda x: ops.norm(x, axis=-1),
     "one_hot": lambda x: ops.one_hot(ops.cast(x, "int32"), 5),
     "pad": lambda x: ops.pad(x, [[0, 0], [1, 1], [0, 0]]),
-    "percentile": lambda x: ops.quantile(x, 0.3, axis=-1),
+    "percentile": lambda x: ops.percentile(x, 30.0, axis=-1),
     "quantile": lambda x: ops.quantile(x, 0.3, axis=-1),
     "rearrange": lambda x: ops.rearrange(x, "b (l p) c -> b l p c", p=2),
     "repeat": lambda x: ops.repeat(x, 2, axis=1),

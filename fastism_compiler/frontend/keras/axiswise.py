@@ -149,7 +149,7 @@ class _Given:
 
 
 def quantile(builder: Builder, operation: Any, x: Node, q: Any) -> Any:
-    """quantile for a single `q`, along axes that are read whole."""
+    """quantile and percentile for a single `q`, along axes that are read whole."""
     if not is_fixed(q) or np.ndim(q):
         raise Decline("several quantiles, or a computed one")
     over = inner_axes(builder, operation.axis, x.type.rank, "a quantile")
@@ -185,6 +185,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: by_axis() for name in _BY_AXIS},
     **dict.fromkeys(_ONE_BY_ONE, elementwise),
     "TopK": by_axis(_last),
+    "Percentile": quantile,
     "Quantile": quantile,
     "Digitize": digitize,
     "Moments": moments,
