@@ -38,7 +38,7 @@ _PROGRAMS: WeakKeyDictionary[Any, dict[tuple[Any, ...], CompiledISM]] = WeakKeyD
 """The programs of each model, by what they are compiled for."""
 
 
-def contribution_scores(
+def contribution_scores(  # noqa: PLR0913 (the arguments are those of another tool)
     input: Any,
     target_idx: int | Sequence[int] | None,
     model: Any,
