@@ -9,9 +9,9 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,10 @@ _REGION = re.compile(r"(?P<chrom>[^:]+):(?P<start>[0-9,]{1,18})-(?P<end>[0-9,]{1
 Array = npt.NDArray[Any]
 Classes = tuple[int | None, ...]
 
-_PROGRAMS: WeakKeyDictionary[Any, dict[tuple[Any, ...], CompiledISM]] = WeakKeyDictionary()
-"""The programs of each model, by what they are compiled for."""
+_KEPT = 8
+"""Programs that are kept for later calls; they keep their models too."""
+_SEQUENCES = 16
+"""Sequences whose shuffled windows exist at once."""
 
 
 def contribution_scores(  # noqa: PLR0913 (the arguments are those of another tool)
@@ -88,6 +90,8 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     transpose, _ = flag("transpose", transpose), (flag("verbose", verbose), whole("batch_size", batch_size, 1))
     x = _sequences(input, genome)
     models = list(model) if isinstance(model, list | tuple) else [model]
+    if not models:
+        raise InputError("at least one model is needed", got="none")
     scores, classes = [], ()
     for one in models:
         classes = _classes(target_idx, one)
@@ -130,16 +134,17 @@ def _classes(target_idx: Any, model: Any) -> Classes:
     return tuple(int(i) % shape[-1] for i in chosen) or (None,)
 
 
-def _program(model: Any, key: tuple[Any, ...], **options: Any) -> CompiledISM:
-    """The program of a model for these options, compiled once; it follows the model's weights."""
-    programs = _PROGRAMS.setdefault(model, {})
-    if key not in programs:
-        programs[key] = compile_model(model, **options)
-    return programs[key]
+@lru_cache(maxsize=_KEPT)
+def _program(model: Any, width: int | None) -> CompiledISM:
+    """The program of a model for windows of a width, or for single letters; it follows the model's weights."""
+    if width is None:
+        return compile_model(model)
+    length = model.input_shape[1]
+    return compile_model(model, ranges=[(i, i + width) for i in range(length - width + 1)])
 
 
 def _mutagenesis(model: Any, x: Array, classes: Classes) -> Array:
-    program = _program(model, ("letters",))
+    program = _program(model, None)
     scores = np.zeros((len(x), len(classes), *x.shape[1:]))
     for block in program.stream(x, saturate=True):
         reference = _of_classes(program.reference(x[block.sequences]), classes)[:, None, None]
@@ -153,15 +158,16 @@ def _shuffled(model: Any, x: Array, classes: Classes, width: int, count: int, un
     length = x.shape[1]
     if width > length:
         raise OptionError("a window fits the sequence", expected=f"window_size up to {length}", got=width)
-    starts = np.arange(length - width + 1)
-    program = _program(model, ("windows", width), ranges=[(int(i), int(i) + width) for i in starts])
-    drawn = np.stack([_windows(one, width, count, uniform, seed) for one in x])  # [B, shuffles, R, w, 4]
-    means = np.mean([_of_classes(program(x, drawn[:, k]), classes) for k in range(count)], axis=0)  # [B, R, n]
-    means = means - _of_classes(program.reference(x), classes)[:, None]
+    program = _program(model, width)
     scores = np.empty((len(x), len(classes), *x.shape[1:]))
-    for position in range(length):
-        holding = means[:, max(position - width + 1, 0) : min(position, length - width) + 1]
-        scores[:, :, position] = holding.mean(axis=1)[..., None]
+    for begin in range(0, len(x), _SEQUENCES):
+        some = x[begin : begin + _SEQUENCES]
+        drawn = np.stack([_windows(one, width, count, uniform, seed) for one in some])  # [b, shuffles, R, w, 4]
+        means = np.mean([_of_classes(program(some, drawn[:, k]), classes) for k in range(count)], axis=0)  # [b, R, n]
+        means = means - _of_classes(program.reference(some), classes)[:, None]
+        for position in range(length):
+            holding = means[:, max(position - width + 1, 0) : min(position, length - width) + 1]
+            scores[begin : begin + _SEQUENCES, :, position] = holding.mean(axis=1)[..., None]
     return scores
 
 

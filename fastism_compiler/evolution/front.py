@@ -54,8 +54,10 @@ class Checkpoint:
         """The fronts; None if there is no file yet.
 
         Raises:
-            OptionError: the file is of another design, or damaged.
+            OptionError: the file is of another design, or damaged; or its folder does not exist.
         """
+        if not self.file.parent.is_dir():
+            raise OptionError("the checkpoint cannot be written", expected="a folder that exists", got=str(self.file))
         try:
             data = json.loads(self.file.read_text())
             fronts = [Front.from_json(front) for front in data["fronts"]]

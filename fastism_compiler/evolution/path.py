@@ -69,6 +69,7 @@ class Design:
         path: from the given sequence to this one.
         before: the given sequence as text; empty where the letters have no names.
         after: the designed sequence as text.
+        alphabet: the letters, by their numbers.
         finished: whether no single substitution improved it any more.
     """
 
@@ -76,6 +77,7 @@ class Design:
     path: Path
     before: str
     after: str
+    alphabet: str
     finished: bool
 
     @property
@@ -84,8 +86,11 @@ class Design:
         return [self.path.start, *(step.score for step in self.path.steps)]
 
     def __str__(self) -> str:
-        told = [f"score {self.path.start:.4g}"]
+        told, now = [f"score {self.path.start:.4g}"], list(self.before)
         for step in self.path.steps:
-            change = f"{self.before[step.position]}>{self.after[step.position]}" if self.before else f"{step.letter}"
+            change = str(step.letter)
+            if now:
+                new = self.alphabet[step.letter]
+                change, now[step.position] = f"{now[step.position]}>{new}", new
             told.append(f"{step.score:.4g}  {step.position} {change}")
         return "\n".join(told)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastism_compiler.arguments import flag, or_none, whole
+from fastism_compiler.arguments import flag, instance, or_none, whole
 from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.compiled import CompiledISM
 from fastism_compiler.errors import UnsupportedError
@@ -22,8 +22,10 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.progress import track
 
-_SAME = 1e-4
-"""Relative difference up to which a score that is computed again is the same."""
+_SAME = 1e-3
+"""Difference up to which a score that is computed again is the same, as a share of the largest score."""
+_ROUNDING = 8
+"""Differences of so many last bits are rounding."""
 
 
 def design(
@@ -63,7 +65,9 @@ def design(
         InputError, InputTypeError: as in a call of the program.
     """
     steps, maximise = whole("steps", steps, 1), flag("maximise", maximise)
-    scored = program if objective is None else _reduced(program, objective)
+    inner = getattr(program, "program", program)  # of a PyTorch module's program
+    given = instance("program", inner, Program)
+    scored = given if objective is None else _reduced(given, objective)
     search = _Search.of(scored, x, protected, whole("beam", beam, 1), maximise)
     file = or_none(path_argument)("checkpoint", checkpoint)
     kept = None if file is None else Checkpoint(file, search.digest)
@@ -113,6 +117,8 @@ class _Search:
             OptionError, RangeError, InputError, InputTypeError: see `design`.
         """
         samples = program.selection.samples
+        if any(frame is not None for frame in program.selection.frames):
+            raise UnsupportedError("an objective needs whole outputs", expected="outputs= without fc.around")
         if len(samples) != 1 or np.prod(samples[0].shape[1:]) != 1:
             raise OptionError(
                 "a design needs one number per sequence",
@@ -145,22 +151,40 @@ class _Search:
         if kept is None:
             scores = self._scores([(number, Path(0.0)) for number in range(len(self.arrays[0]))])
             return [Front([Path(score)], Path(score)) for score in scores]
-        for number, front in enumerate(kept):
-            for path, score in zip(front.paths, self._scores([(number, p) for p in front.paths]), strict=True):
-                if not np.isclose(path.score, score, rtol=_SAME, atol=_SAME):
-                    raise OptionError(
-                        "the checkpoint is of another model or objective",
-                        expected=f"a score of {path.score:.6g}",
-                        got=f"{score:.6g}",
-                    )
+        paths = [(number, path) for number, front in enumerate(kept) for path in front.paths]
+        self._check_steps(path for _, path in paths)
+        stored, scores = np.array([path.score for _, path in paths]), np.array(self._scores(paths))
+        largest = np.abs(stored[np.isfinite(stored)]).max(initial=0)
+        same = np.isclose(scores, stored, rtol=0, atol=_SAME * largest, equal_nan=True)
+        if not same.all():
+            first = int(np.flatnonzero(~same)[0])
+            raise OptionError(
+                "the checkpoint is of another model or objective",
+                expected=f"a score of {stored[first]:.6g}",
+                got=f"{scores[first]:.6g}",
+            )
         return kept
+
+    def _check_steps(self, paths: Iterable[Path]) -> None:
+        """Refuse steps that this program cannot have taken.
+
+        Raises:
+            OptionError: a position or a letter that it does not have.
+        """
+        positions, letters = set(self.program.ranges.lo.tolist()), range(self.program.letters.count)
+        for path in paths:
+            for step in path.steps:
+                if step.position not in positions or step.letter not in letters:
+                    raise OptionError(
+                        "the checkpoint is damaged", expected="positions and letters of the program", got=step
+                    )
 
     def advance(self, fronts: list[Front]) -> None:
         """One more substitution in every sequence that is followed and not finished."""
         alive = [(number, path) for number, front in enumerate(fronts) if not front.finished for path in front.paths]
         arrays = self._changed(alive)
         values = self._flat(self.program.saturate(self.program.inputs.pack(arrays)))  # [n, R, C]
-        merit = self.sign * np.nan_to_num(values, nan=-self.sign * np.inf)
+        merit = np.where(np.isnan(values), -np.inf, self.sign * values)
         merit[~self._allowed(arrays[self.program.inputs.sequence])] = -np.inf
         for number, front in enumerate(fronts):
             rows = [row for row, (owner, _) in enumerate(alive) if owner == number]
@@ -181,10 +205,15 @@ class _Search:
             path = front.paths[k].then(step)
             found.setdefault(path.changed, path)
         paths = list(found.values())
-        if not paths or self.sign * paths[0].score <= self.sign * front.best.score:
+        if not paths or not self._better(paths[0].score, front.best.score):
             front.finished = True
             return
         front.paths, front.best = paths, paths[0]
+
+    def _better(self, new: float, old: float) -> bool:
+        """Whether a score is better by more than rounding."""
+        rounding = _ROUNDING * float(np.finfo(self.program.selection.samples[0].dtype).eps) * abs(old)
+        return np.isnan(old) or self.sign * (new - old) > (rounding if np.isfinite(rounding) else 0)
 
     def design(self, number: int, front: Front) -> Design:
         """The result for one of the given sequences."""
@@ -193,7 +222,7 @@ class _Search:
         made = self._changed([(number, front.best)])
         taken = spec.as_taken(made)[spec.sequence][0]
         before, after = (self._text(x) for x in (given, made[spec.sequence][0]))
-        return Design(taken, front.best, before, after, front.finished)
+        return Design(taken, front.best, before, after, self.program.alphabet, front.finished)
 
     def _allowed(self, x: Array) -> npt.NDArray[np.bool_]:
         """`[n, R, C]`: positions that may change, to letters that are not there already."""
@@ -214,8 +243,13 @@ class _Search:
         return arrays
 
     def _scores(self, paths: Sequence[tuple[int, Path]]) -> list[float]:
-        packed = self.program.inputs.pack(self._changed(paths))
-        return [float(y) for y in self._flat(self.program.reference(packed)).reshape(len(paths))]
+        """Scores as a saturation gives them: by the program, one position replaced by what is there."""
+        arrays, spec = self._changed(paths), self.program.inputs
+        x, first = arrays[spec.sequence], int(self.program.ranges.lo[0])
+        here = self.program.letters.read(x)[:, first : first + 1]
+        own = [one[:, 0] if x.ndim == 2 else one for one in here]
+        scores = self.program.variants(spec.pack(arrays), [(row, first, letters) for row, letters in enumerate(own)])
+        return [float(y) for y in self._flat(scores).reshape(len(paths))]
 
     def _flat(self, result: Any) -> npt.NDArray[np.float64]:
         """The objective without the axes of its output, of which each has one element."""

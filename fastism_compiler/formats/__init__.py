@@ -18,7 +18,7 @@ from fastism_compiler.formats.apart import write_apart
 from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bedgraph, write_bigwig
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
 from fastism_compiler.formats.modisco import FILES, check_modisco, write_modisco
-from fastism_compiler.formats.packed import ENDINGS, index_of, pack, write_index
+from fastism_compiler.formats.packed import ENDINGS, check_pysam, index_of, pack, remove_indexes, write_index
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
@@ -134,6 +134,7 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
         _write(form, to, source, scratch, track)
         if form.text and path.suffix in ENDINGS:
             pack(scratch)
+            remove_indexes(path)
         sync_tree(scratch)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
@@ -221,6 +222,8 @@ def check_target(path: Path, to: str, *, overwrite: bool = False) -> None:
             name of the manifest.
     """
     files = FORMATS[to].files
+    if FORMATS[to].text and path.suffix in ENDINGS:
+        check_pysam()
     if (path / META).exists():
         raise OptionError("the output is a store", expected="a path of its own", got=str(path))
     if path.is_dir() and not files:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.vcf import KIND, PREFIX, info_header, number_text, score_fields
 from fastism_compiler.genomics.errors import FileError
+from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.genomics.sources import Source as InputFile
 from fastism_compiler.genomics.text import read_lines
 from fastism_compiler.genomics.vcf import vcf_contents
@@ -24,7 +25,7 @@ Values = Mapping[str, str]
 def write_annotated(table: InputFile, source: Source, path: Path, track: str | None) -> None:
     """The lines of a VCF, with the scores of a store as INFO fields.
 
-    Nothing is dropped: records that were not scored stay as they are. Fields have one value per alternate allele
+    No record is dropped; those that were not scored get no field. Fields have one value per alternate allele
     (`Number=A`; with several numbers per allele `Number=.`, the alleles in turn); an allele that was not scored has
     `.`. Fields of an earlier annotation are replaced.
 
@@ -64,16 +65,17 @@ def _lines(table: InputFile, source: Source) -> Iterator[str]:
 
 
 def _annotated(line: str, scored: _Scored) -> str:
-    """A record with the values of its alleles; as it is if no allele was scored."""
+    """A record with the values of its alleles, and without those of an earlier annotation."""
     columns = line.split("\t")
     if len(columns) < _INFO - 2:
         return line
     alleles = [scored.take(columns[0], columns[1], columns[3], alternate) for alternate in columns[4].split(",")]
-    if not any(alleles):
+    added = scored.info(alleles) if any(alleles) else []
+    if not added and not any(PREFIX in column for column in columns[_INFO:_COLUMNS]):
         return line
     columns += ["."] * (_COLUMNS - len(columns))
     kept = [part for part in columns[_INFO].split(";") if part not in ("", ".") and not part.startswith(PREFIX)]
-    columns[_INFO] = ";".join([*kept, *scored.info(alleles)])
+    columns[_INFO] = ";".join([*kept, *added]) or "."
     return "\t".join(columns)
 
 
@@ -101,17 +103,13 @@ class _Scored:
         self.header = info_header([(key, "A" if self._sizes[key] == 1 else ".", what) for key, _, what in self._fields])
         self._rows = self._read(source)
         self._next: _Row | None = next(self._rows, None)
-        self._names: dict[str, str] = {}
-        """Chromosome in the file -> chromosome in the store, where the file uses an alias."""
 
     def take(self, chrom: str, pos: str, ref: str, alt: str) -> Values | None:
         """The values of an allele, if it is the next one that was scored."""
         row = self._next
-        if row is None or pos.strip() != str(row.position + 1):
+        if row is None or (chrom, index_number(pos.strip())) != (row.chrom, row.position + 1):
             return None
         if (ref.strip().upper(), alt.strip().upper()) != (row.ref, row.alt):
-            return None
-        if self._names.setdefault(chrom, row.chrom) != row.chrom:
             return None
         self._next = next(self._rows, None)
         return row.values

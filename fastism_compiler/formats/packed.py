@@ -31,6 +31,21 @@ def index_of(path: Path) -> Path | None:
     return next((index for index in found if index.is_file()), None)
 
 
+def check_pysam() -> None:
+    """Refuse, before anything is computed, an environment that cannot pack.
+
+    Raises:
+        OptionError: pysam is not installed.
+    """
+    _pysam()
+
+
+def remove_indexes(path: Path) -> None:
+    """Remove the indexes beside a file that is about to be replaced: they are of its old content."""
+    for ending in _INDEXES:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
 def write_index(path: Path, ending: str) -> None:
     """Write the index of a bgzipped VCF beside it.
 

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 _MAY_BE_ZERO = ("attention", "blocks", "crop", "dilated", "seed")
 _LARGEST = 2**31 - 1
 """Keras counts the elements of a shape in 64 bits, two such sizes together."""
-_SMALLEST_SCALE = 1e-3
+_SMALLEST_SCALE, _LARGEST_SCALE = 1e-3, 64
 
 
 def checked_sizes(build: Callable[P, Any]) -> Callable[P, Any]:
@@ -33,7 +33,7 @@ def checked_sizes(build: Callable[P, Any]) -> Callable[P, Any]:
             _check(name, value, optional=signature.parameters[name].default is None)
         try:
             return build(*args, **kwargs)
-        except ValueError as error:
+        except (ValueError, OverflowError, MemoryError) as error:
             sizes = ", ".join(f"{name}={value}" for name, value in given.items()) or "the default sizes"
             raise OptionError(
                 f"{build.__name__} cannot be built with these sizes", got=f"{sizes}: {first_line(error)}"
@@ -44,7 +44,8 @@ def checked_sizes(build: Callable[P, Any]) -> Callable[P, Any]:
 
 def _check(name: str, value: Any, *, optional: bool) -> None:
     if name == "scale":
-        number(name, value, _SMALLEST_SCALE)
+        if number(name, value, _SMALLEST_SCALE) > _LARGEST_SCALE:
+            raise OptionError("scale= is too large", expected=f"at most {_LARGEST_SCALE}", got=value)
         return
     size = (or_none(_size) if optional else _size)(name, value)
     if size is not None and size > _LARGEST:

@@ -19,8 +19,9 @@ from fastism_compiler.results.frames import Changes
 
 _WIDTHS = tuple(sorted({1 << k for k in range(28)} | {3 << k for k in range(27)}))
 """Widths that programs are made for: of a pair, the next one; the sequence itself fills it up."""
-_ROWS = 1 << 15
-"""Most rows of one call of an engine: their replacements are arrays."""
+_CELLS = 1 << 24
+"""Most numbers in the replacements of one call of an engine; rows, widths and letters multiply to them."""
+_MOST_PAIRS = 1 << 27
 
 
 def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.int64]:
@@ -32,7 +33,7 @@ def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.i
         length: of the sequence.
 
     Raises:
-        OptionError: positions that are no list of different whole numbers; no pair.
+        OptionError: positions that are no list of different whole numbers; no pair, or too many.
         RangeError: a position outside the sequence.
     """
     most = or_none(lambda name, value: whole(name, value, 1))("within", within)
@@ -41,13 +42,18 @@ def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.i
         raise OptionError("positions= names each position once", got=[a for a, b in pairwise(chosen) if a == b][:5])
     if chosen and not 0 <= chosen[0] <= chosen[-1] < length:
         raise RangeError("positions lie inside the sequence", expected=f"0 .. {length - 1}", got=chosen)
-    one, other = np.triu_indices(len(chosen), 1)
-    pairs = np.array(chosen, np.int64)[np.stack([one, other], axis=1)]
-    if most is not None:
-        pairs = pairs[pairs[:, 1] - pairs[:, 0] <= most]
-    if not len(pairs):
+    places = np.array(chosen, np.int64)
+    numbers = np.arange(len(places))
+    ends = np.full(len(places), len(places)) if most is None else np.searchsorted(places, places + most, side="right")
+    partners = ends - numbers - 1
+    count = int(partners.sum())
+    if count > _MOST_PAIRS:
+        raise OptionError("too many pairs", expected=f"at most {_MOST_PAIRS}: fewer positions, or within=", got=count)
+    if not count:
         raise OptionError("no two positions make a pair", expected="two positions within reach", got=chosen[:5])
-    return pairs
+    one = np.repeat(numbers, partners)
+    other = one + 1 + np.arange(count) - np.repeat(np.cumsum(partners) - partners, partners)
+    return np.stack([places[one], places[other]], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def place_pairs(pairs: Array, x: Array, letters: Letters) -> Iterator[PlacedPair
     widths = np.minimum(np.array(_WIDTHS)[np.searchsorted(_WIDTHS, spans)], length)
     for width in np.unique(widths):
         numbers = np.flatnonzero(widths == width)
-        step = max(_ROWS // (len(x) * letters.count**2), 1)
+        step = max(_CELLS // (len(x) * letters.count**2 * int(width) * letters.columns), 1)
         for begin in range(0, len(numbers), step):
             yield _placed(pairs, numbers[begin : begin + step], int(width), current, alone)
 

@@ -213,8 +213,17 @@ def _largest(graph: Graph) -> int:
     return max((_row_bytes(n) for n in graph.nodes(Section.REFERENCE) if n.type.batched), default=1)
 
 
-def check_result_fits(selection: Packer, results: int) -> None:
+def check_result_fits(
+    selection: Packer,
+    results: int,
+    advice: str = "program.stream(...) yields it in blocks, and outputs=, reduce= or sparse=True make it smaller",
+) -> None:
     """Check that a call's results fit into the memory that is free.
+
+    Args:
+        selection: which outputs.
+        results: how many results of one mutant each.
+        advice: what to do where they do not fit.
 
     Raises:
         MemoryBudgetError: they do not; they can be streamed, selected or reduced.
@@ -222,8 +231,7 @@ def check_result_fits(selection: Packer, results: int) -> None:
     need, free = results * result_bytes(selection), free_memory()
     if need > free:
         raise MemoryBudgetError(
-            "the result of this call does not fit into memory; program.stream(...) yields it in blocks, and "
-            "outputs=, reduce= or sparse=True make it smaller",
+            f"the result of this call does not fit into memory; {advice}",
             expected=f"at most {free / (1 << 30):.1f} GiB",
             got=f"{results} results of {result_bytes(selection)} bytes: {need / (1 << 30):.1f} GiB",
         )

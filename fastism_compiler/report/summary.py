@@ -108,13 +108,15 @@ def on_genome(summary: Summary, sequence: ScannedSequence, complement: Mapping[s
         complement: of each letter, for sequences on the minus strand.
 
     Returns:
-        `chr1:301-310` for a range; empty for sequences that lie on no chromosome, and where nothing was computed.
+        `chr1:301-310` for a range; empty for sequences that lie on no chromosome, for letters beyond its ends, and
+        where nothing was computed.
     """
-    if not sequence.chrom or not summary.change:
+    if not sequence.chrom or not summary.change or "N" in summary.letters:
         return ""
     minus = sequence.strand == "-"
     first = sequence.end - summary.stop if minus else sequence.start + summary.position
     last = first + summary.stop - summary.position
     place = f"{sequence.chrom}:{first + 1}" + ("" if last == first + 1 else f"-{last}")
     letters = "".join(complement.get(letter, letter) for letter in summary.letters) if minus else summary.letters
+    letters = letters.replace("U", "T")
     return f"{place} {letters[0]}>{letters[1]}" if letters else place

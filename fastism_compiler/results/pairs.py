@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fastism_compiler.mutations.inputs import Array
@@ -36,4 +37,6 @@ class PairEffects:
 
 def together(first: Array, second: Array) -> Array:
     """`[..., C, C, *out]`: the sum of two single effects `[..., C, *out]`; leading axes are `[B, N]`."""
-    return first[:, :, :, None] + second[:, :, None, :]
+    with np.errstate(invalid="ignore"):  # infinities of unlike signs make NaN
+        total: Array = first[:, :, :, None] + second[:, :, None, :]
+    return total

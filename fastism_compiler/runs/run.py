@@ -342,7 +342,7 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
     ours = _identity(job, scorer.programs.digest, str(digest))
     for key in IDENTITY:
         there = attributes.get(key)
-        if there != ours[key]:
+        if _compared(there) != _compared(ours[key]):
             raise StoreError(
                 f"the store was made with another {key}; choose another output, or delete it",
                 expected=_difference(there, ours[key]),
@@ -360,6 +360,11 @@ def _identity(job: Job, model: Mapping[str, str], digest: str) -> dict[str, Any]
         "input": digest,
         "versions": versions(),
     }
+
+
+def _compared(value: Any) -> Any:
+    """What has to be equal: the digest of the models tells them apart, so that their files may lie elsewhere."""
+    return {k: v for k, v in value.items() if k != "also"} if isinstance(value, dict) else value
 
 
 def _difference(one: Any, other: Any) -> Any:

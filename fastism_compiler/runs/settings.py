@@ -85,6 +85,8 @@ class Settings:
         alphabet = find_alphabet(self.alphabet)
         find_score(self.score)
         check_combine(self.combine)
+        if self.combine != "mean" and not self.also:
+            raise OptionError("combine= is for several models", expected="also=, the other models", got="one model")
         if self.rc:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
@@ -98,8 +100,9 @@ class Settings:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """As plain data; of a single model, without what belongs to several."""
+        data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return data if self.also else {k: v for k, v in data.items() if k not in ("also", "combine")}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

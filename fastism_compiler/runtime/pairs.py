@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.pairs import place_pairs, place_singles
-from fastism_compiler.results.effects import no_effect
-from fastism_compiler.results.frames import Changes
+from fastism_compiler.results.effects import effect, no_effect
 from fastism_compiler.results.pairs import together
 from fastism_compiler.runtime.scoring import Scorer
 
@@ -30,24 +26,20 @@ def score_pairs(scorer: Scorer, block: list[Array], pairs: Array) -> tuple[list[
     positions, place = np.unique(pairs, return_inverse=True)
     one, other = place.reshape(pairs.shape).T
     shape = (len(x), len(positions), scorer.letters.count)
-    single = [no_effect((*shape, *y.shape[1:]), y) for y in scorer.references(block)]
+    single: list[Array] = []
     jobs, changes, at = place_singles(positions, x, scorer.letters)
-    for rows, effects in _effects(scorer, block, 1, jobs, changes):
+    for rows, effects in scorer.score_of_width(1, block, jobs, True, changes):
+        single = single or [np.zeros((*shape, *y.shape[1:]), y.dtype) for y in effects]
         for result, y in zip(single, effects, strict=True):
             result[tuple(axis[rows] for axis in at)] = y
+    single = single or [no_effect((*shape, *y.shape[1:]), y) for y in scorer.references(block)]
     # where a letter is already there, the two together are the other one alone: the sum of both, one of them 0
     joint = [together(y[:, one], y[:, other]) for y in single]
     interaction = [np.zeros_like(y) for y in joint]
     for placed in place_pairs(pairs, x, scorer.letters):
-        for rows, effects in _effects(scorer, block, placed.width, placed.jobs, placed.changes):
+        for rows, effects in scorer.score_of_width(placed.width, block, placed.jobs, True, placed.changes):
             cells = tuple(axis[rows] for axis in placed.at)
             for both, more, y in zip(joint, interaction, effects, strict=True):
-                more[cells] = y - both[cells]
+                more[cells] = effect(y, both[cells])
                 both[cells] = y
     return single, joint, interaction
-
-
-def _effects(
-    scorer: Scorer, block: list[Array], width: int, jobs: Jobs, changes: Changes
-) -> Iterator[tuple[Array, list[Array]]]:
-    return scorer.score_of_width(width, block, jobs, True, changes)

@@ -215,12 +215,15 @@ class Program:
         arrays = self._read(x)
         sequences = arrays[self.inputs.sequence]
         chosen = read_positions(positions, within, sequences.shape[1])
-        check_result_fits(self.selection, 2 * len(sequences) * len(chosen) * self.letters.count**2)
-        blocks = [score_pairs(self.scorer, block, chosen) for _, block in self._blocks(arrays)]
-        single, joint, interaction = (
-            self._finish([np.concatenate(parts) for parts in zip(*[block[k] for block in blocks], strict=True)])
-            for k in range(3)
+        # the effects of all pairs and what is more in them, and while they are joined the blocks that they come from
+        copies = 2 if len(sequences) <= self.batch_size else 4
+        check_result_fits(
+            self.selection,
+            copies * len(sequences) * len(chosen) * self.letters.count**2,
+            "fewer sequences or positions, a smaller within=, outputs= or reduce= make it smaller",
         )
+        blocks = [score_pairs(self.scorer, block, chosen) for _, block in self._blocks(arrays)]
+        single, joint, interaction = (self._joined([block[k] for block in blocks]) for k in range(3))
         return PairEffects(chosen, joint, single, np.unique(chosen), interaction)
 
     def reference(self, x: Any) -> Any:
@@ -396,7 +399,11 @@ class Program:
     def _join(self, blocks: Iterator[tuple[slice, slice, list[Any]]], sparse: bool) -> Any:
         """Blocks of all ranges, one after the other."""
         join = SparseDeltas.concatenate if sparse else np.concatenate
-        outputs = list(zip(*[flat for *_, flat in blocks], strict=True))
+        return self._joined([flat for *_, flat in blocks], join)
+
+    def _joined(self, blocks: Sequence[list[Any]], join: Callable[[Any], Any] = np.concatenate) -> Any:
+        """Flat results of blocks, one after the other, in the nest of the outputs."""
+        outputs = list(zip(*blocks, strict=True))
         return self._finish([parts[0] if len(parts) == 1 else join(parts) for parts in outputs])
 
     def _finish(self, flat: list[Any]) -> Any:

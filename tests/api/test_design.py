@@ -145,6 +145,31 @@ def test_tokens() -> None:
         assert total == pytest.approx(one.path.score, rel=1e-4)
 
 
+def test_in_xla_an_optimum_is_the_end(x: Any) -> None:
+    narrow = randomize(keras.Model(first := L.Input((LENGTH, 4)), L.Dense(1)(L.Flatten()(L.Conv1D(3, 3)(first)))))
+    program = fc.compile(narrow, verify=False)
+    (found,) = fc.design(program, x[:1].astype("float32"), steps=100)
+    assert found.finished
+    (again,) = fc.design(program, found.sequence[None], steps=100)
+    assert not again.path.steps
+    lines = str(found).splitlines()
+    assert len(lines) == len(found.path.steps) + 1
+
+
+def test_letters_first_and_unknown_letters(x: Any) -> None:
+    turned = L.Input((4, LENGTH), name="seq")
+    program = fc.compile(
+        keras.Model(turned, L.Dense(1)(L.Flatten()(L.Conv1D(3, 3)(keras.ops.transpose(turned, (0, 2, 1)))))),
+        jit=False,
+        verify=False,
+    )
+    given = x[:1].astype("float32").copy()
+    given[0, 3] = 0
+    (found,) = fc.design(program, given.transpose(0, 2, 1), steps=2)
+    assert found.before[3] == "N"
+    assert found.sequence.shape == (4, LENGTH)
+
+
 def test_refusals(program: Any, x: Any) -> None:
     for arguments, options, rule in (
         ((x,), {}, "one number per sequence"),
@@ -155,6 +180,7 @@ def test_refusals(program: Any, x: Any) -> None:
         ((x, objective), {"protected": ["a"]}, "lists positions"),
         ((x, objective), {"protected": range(LENGTH)}, "no position may change"),
         ((x, lambda y: np.mean(y[0])), {}, "reduce= failed"),
+        ((x, objective), {"checkpoint": "no such folder/design.json"}, "a folder that exists"),
     ):
         with pytest.raises(fc.FastISMError, match=rule):
             fc.design(program, *arguments, **options)

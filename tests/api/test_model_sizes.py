@@ -18,8 +18,8 @@ BUILDERS = fc.models.__all__
 def test_a_size_of_another_kind_is_refused_by_name(name: str, value: Any) -> None:
     build = getattr(fc.models, name)
     for size in inspect.signature(build).parameters:
-        if size == "scale" and value in (1.5, 10**30):
-            continue  # a scale may be any number
+        if size == "scale" and value == 1.5:
+            continue  # a scale may be a fraction
         with pytest.raises(FastISMError, match=rf"{size}= (has a wrong value|is too small|is too large)"):
             build(**{size: value})
 

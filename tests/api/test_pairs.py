@@ -12,6 +12,7 @@ import pytest
 import fastism_compiler as fc
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.mutations.pairs import read_positions
 from tests.graphs import GRAPHS
 from tests.oracle import make_inputs
 
@@ -74,6 +75,49 @@ def test_interaction_is_what_the_single_effects_leave() -> None:
         for n, (i, j) in enumerate(found.positions):
             assert not found.interaction[key][0, n, own[i]].any()
             assert not found.interaction[key][0, n, :, own[j]].any()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_in_xla_and_narrow_layers(policy: str) -> None:
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        model = two_heads()
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+    program = fc.compile(model, outputs={"count": None}, verify=False)
+    x = make_inputs(model, 1)["seq"]
+    found = program.pairs(x, [3, 5, 20])
+    single = program.saturate(x, delta=True)["count"]
+    assert found.joint["count"].dtype == single.dtype
+    np.testing.assert_allclose(found.single["count"], single[:, [3, 5, 20]], atol=1e-5)
+    if policy == "float32":
+        np.testing.assert_allclose(found.joint["count"], naive(model, x, found.positions)["count"], atol=1e-5)
+
+
+def test_other_layouts_and_channels() -> None:
+    inner = two_heads()
+    x = make_inputs(inner, 1)["seq"]
+    first = L.Input((4, 23), name="seq")
+    turned = keras.Model(first, inner(keras.ops.transpose(first, (0, 2, 1)))["count"])
+    program = fc.compile(turned, jit=False, verify=False)
+    found = program.pairs(x.transpose(0, 2, 1), [2, 9])
+    np.testing.assert_allclose(found.joint, naive(inner, x, found.positions)["count"], atol=1e-5)
+    two = fc.compile(inner, channels=[1, 3], alphabet="CT", outputs={"count": None}, jit=False, verify=False)
+    few = two.pairs(x, [2, 9]).joint["count"][0, 0]
+    for a in range(2):
+        mutant = x.copy()
+        mutant[0, 2, [1, 3]], mutant[0, 9, [1, 3]] = np.eye(2)[a], np.eye(2)[a]
+        wanted = np.asarray(inner(mutant)["count"]) - np.asarray(inner(x)["count"])
+        np.testing.assert_allclose(few[a, a], wanted[0], atol=1e-5)
+
+
+def test_near_pairs_of_a_long_sequence_are_listed_one_by_one() -> None:
+    pairs = read_positions(None, 4, 200_000)
+    assert len(pairs) == 4 * 200_000 - 10
+    assert (pairs[:, 1] - pairs[:, 0]).max() == 4
+    with pytest.raises(fc.OptionError, match="too many pairs"):
+        read_positions(None, None, 200_000)
 
 
 def test_tokens_and_several_blocks() -> None:

@@ -126,6 +126,45 @@ def test_models_that_differ_are_refused_by_what_differs() -> None:
         fc.compile(models, combine=lambda ys: np.mean(ys, axis=0))
 
 
+def test_rounded_probabilities_have_log_odds_and_others_none() -> None:
+    x = keras.Input((8, 4), name="seq")
+    high = keras.Model(x, keras.ops.sigmoid(100 * keras.ops.sum(x, axis=(1, 2))[:, None]))
+    low = keras.Model(x, keras.ops.sigmoid(-4.0 + 0 * keras.ops.sum(x, axis=(1, 2))[:, None]))
+    letters = fc.one_hot("ACGTACGT")
+    both = fc.compile([high, low], combine="logits", ranges=[(0, 1)])
+    odds = -np.log(2.0**-24)
+    assert both.reference(letters)[0, 0] == pytest.approx(1 / (1 + np.exp(-(odds - 4) / 2)), abs=1e-4)
+    beyond = keras.Model(x, 3.0 + keras.ops.sum(x, axis=(1, 2))[:, None])
+    assert np.isnan(fc.compile([low, beyond], combine="logits", ranges=[(0, 1)])(letters)).all()
+
+
+def test_inputs_in_another_order_are_refused() -> None:
+    one, other = (keras.Input((8, 4), name=name) for name in ("seq", "control"))
+    y = keras.layers.Dense(1)(keras.layers.Flatten()(one + 2 * other))
+    models = [keras.Model([one, other], y), keras.Model([other, one], y)]
+    with pytest.raises(fc.ModelError, match="order of inputs of model 1"):
+        fc.compile(models)
+
+
+def test_tokens_that_one_model_lacks_are_refused() -> None:
+    def reader(rows: int) -> Any:
+        tokens = keras.Input((8,), dtype="int32", name="seq")
+        return keras.Model(tokens, keras.layers.Conv1D(2, 3)(keras.layers.Embedding(rows, 3)(tokens)))
+
+    program = fc.compile([reader(6), reader(5)], jit=False)
+    assert program.letters.count == 5
+    with pytest.raises(fc.InputError):
+        program(np.full((1, 8), 5))
+
+
+def test_what_combine_raises_is_told() -> None:
+    models = folds(2)
+    with pytest.raises(fc.OptionError, match="combine= failed(.|\n)*AttributeError"):
+        fc.compile(models, combine=lambda ys: ys.mean())
+    with pytest.raises(fc.OptionError, match="makes one tensor"):
+        fc.compile(models, combine=lambda ys: (ys[0], ys[1]))
+
+
 def test_folds_on_the_command_line(tmp_path: Path) -> None:
     models = folds()
     paths = [str(tmp_path / f"fold{i}.keras") for i in range(3)]
@@ -137,15 +176,25 @@ def test_folds_on_the_command_line(tmp_path: Path) -> None:
     arguments = ["scan", paths[0], str(tmp_path / "in.fa"), str(tmp_path / "out.zarr"), *also, "--outputs", "chance"]
     run = CliRunner().invoke(main, [*arguments, "--workers", "2"])
     assert run.exit_code == 0, run.output
-    alone = fc.compile(models, outputs="chance", jit=False)
-    expected = alone.saturate(fc.one_hot(list(text.values())), delta=True)
+    expected = fc.compile(models, outputs="chance", jit=False).saturate(fc.one_hot(list(text.values())), delta=True)
     found = fc.open_scan(tmp_path / "out.zarr")["scores_chance"].values
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert fc.open_scan(tmp_path / "out.zarr").attrs["model"]["name"] == "fold0.keras + fold1.keras + fold2.keras"
+    (tmp_path / "elsewhere").mkdir()
+    for path in paths[1:]:
+        Path(path).rename(tmp_path / "elsewhere" / Path(path).name)
+    moved = [part.replace(str(tmp_path) + "/fold", str(tmp_path) + "/elsewhere/fold") for part in arguments[4:]]
+    same = CliRunner().invoke(main, [*arguments[:4], *moved])
+    assert same.exit_code == 0, same.output
+    for path in paths[1:]:
+        (tmp_path / "elsewhere" / Path(path).name).rename(path)
     models[2].set_weights([2 * w for w in models[2].get_weights()])
     models[2].save(paths[2])
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 2
+    alone = CliRunner().invoke(main, [*arguments[:4], "--combine", "logits"])
+    assert alone.exit_code == 2
+    assert "for several models" in alone.output
     assert "another" in again.output
     run = CliRunner().invoke(main, ["explain", paths[0], *also])
     assert run.exit_code == 0, run.output

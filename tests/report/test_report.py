@@ -108,7 +108,8 @@ def test_the_table_says_what_a_loop_over_the_store_says(store: Path, tmp_path: P
     [
         ("+", "AG", 3, 4, "chr1:104 A>G"),
         ("-", "AG", 3, 4, "chr1:117 T>C"),
-        ("-", "NG", 0, 1, "chr1:120 N>C"),
+        ("-", "NG", 0, 1, ""),
+        ("+", "UG", 0, 1, "chr1:101 T>G"),
         ("+", "", 3, 8, "chr1:104-108"),
         ("-", "", 3, 8, "chr1:113-117"),
     ],

@@ -13,7 +13,9 @@ from fastism_compiler.frontend.ensemble.models import Ensemble
 from fastism_compiler.frontend.ensemble.origin import EnsembleOrigin
 from fastism_compiler.frontend.registry import read_model
 from fastism_compiler.frontend.source import Frontend, ReadOptions, SourceModel
+from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.mutations.inputs import InputSpec
 
 
 class EnsembleFrontend(Frontend):
@@ -40,8 +42,9 @@ class EnsembleFrontend(Frontend):
         if ensemble.combine is None:
             nest, names, dtypes = _all_outputs(members)
         else:
+            _check_combine(ensemble, graph)
             results = origin.append(graph, bindings, ensemble.combined)
-            if results is None:
+            if results is None or len(results) != len(names):
                 raise OptionError(
                     "combine= cannot become part of the program",
                     expected="a function of a list of tensors, made of keras.ops that have a rule",
@@ -52,7 +55,7 @@ class EnsembleFrontend(Frontend):
         return SourceModel(
             model=ensemble,
             name=first.name,
-            inputs=first.inputs,
+            inputs=_common_inputs(members),
             nest=nest,
             output_names=names,
             output_dtypes=dtypes,
@@ -75,6 +78,8 @@ def _check_alike(members: Sequence[SourceModel]) -> None:
             ("inputs", first.inputs.types, member.inputs.types),
             ("keys of inputs", first.inputs.keys, member.inputs.keys),
             ("layout of the sequence", first.inputs.layout, member.inputs.layout),
+            ("number of the mutated input", first.inputs.sequence, member.inputs.sequence),
+            ("order of inputs", first.inputs.names, _reordered(first.inputs.names, member.inputs.names)),
             ("outputs", [n.type for n in first.graph.outputs], [n.type for n in member.graph.outputs]),
             ("nest of outputs", first.nest, member.nest),
         ):
@@ -84,6 +89,42 @@ def _check_alike(members: Sequence[SourceModel]) -> None:
                     expected=_shown(one),
                     got=_shown(other),
                 )
+
+
+def _reordered(names: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of another model's inputs if they are the same ones; inputs of other names go by their order."""
+    return other if set(names) == set(other) else names
+
+
+def _common_inputs(members: Sequence[SourceModel]) -> InputSpec:
+    """What every model takes: of tokens, those that all of them know."""
+    specs = [member.inputs for member in members]
+    known = [spec.vocabulary for spec in specs if spec.vocabulary is not None]
+    rows = [
+        min((count for count in counts if count is not None), default=None)
+        for counts in zip(*[spec.vocabularies for spec in specs], strict=False)
+    ]
+    return replace(specs[0], vocabulary=min(known, default=None), vocabularies=tuple(rows))
+
+
+def _check_combine(ensemble: Ensemble, graph: Graph) -> None:
+    """Call the function once, so that what it raises is told.
+
+    Raises:
+        OptionError: it raised something, or its results have another shape than one tensor per sequence.
+    """
+    import tensorflow as tf  # takes seconds
+
+    try:
+        ensemble.combined([tf.ones([1, *n.type.shape[1:]], n.type.dtype) for n in graph.outputs])
+    except OptionError:
+        raise
+    except Exception as error:
+        raise OptionError(
+            "combine= failed when it was called with a list of tensors",
+            expected="a function of one output of every model, made of keras.ops",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+        ) from error
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastism_compiler.ir.errors import OptionError
 
 Combine = str | Callable[[list[Any]], Any] | None
@@ -19,7 +21,8 @@ class Ensemble:
     Attributes:
         models: of any framework, or paths.
         combine: `"mean"`: the mean over models. `"logits"`: of probabilities, the mean of their log odds, as a
-            probability. A function: called for each output with the list of every model's, made of `keras.ops`.
+            probability; what lies outside 0 .. 1 becomes NaN. A function: called for each output with the list of
+            every model's, made of `keras.ops`.
             None: all outputs of all models.
 
     Raises:
@@ -40,7 +43,11 @@ class Ensemble:
             return list(flat)
         outputs = len(flat) // len(self.models)
         rule = self.combine if callable(self.combine) else _RULES[self.combine]
-        return [rule(list(flat[k::outputs])) for k in range(outputs)]
+        combined = [rule(list(flat[k::outputs])) for k in range(outputs)]
+        several = [type(y).__name__ for y in combined if isinstance(y, list | tuple | dict)]
+        if several:
+            raise OptionError("combine= makes one tensor of a list of tensors", expected="a tensor", got=several[0])
+        return combined
 
 
 def check_combine(combine: Any) -> None:
@@ -64,7 +71,17 @@ def _mean(outputs: list[Any]) -> Any:
 def _mean_of_logits(outputs: list[Any]) -> Any:
     from keras import ops  # loads TensorFlow
 
-    return ops.sigmoid(_mean([ops.log(y) - ops.log1p(-y) for y in outputs]))
+    return ops.sigmoid(_mean([_log_odds(y) for y in outputs]))
+
+
+def _log_odds(p: Any) -> Any:
+    """The log odds of a probability; of 0 and 1, those of the numbers beside them; NaN outside of 0 .. 1."""
+    from keras import backend, ops  # loads TensorFlow
+
+    numbers = np.finfo(backend.standardize_dtype(p.dtype))
+    below_one = ops.where(p == 1, 1 - float(numbers.epsneg), p)  # where a sigmoid was rounded
+    inside = ops.where(below_one == 0, float(numbers.tiny), below_one)
+    return ops.log(inside) - ops.log1p(-inside)
 
 
 _RULES: dict[str, Callable[[list[Any]], Any]] = {"mean": _mean, "logits": _mean_of_logits}

@@ -94,4 +94,9 @@ class EnsembleRows:
 
     def _combined(self, outputs: Sequence[list[Array]]) -> list[Array]:
         with np.errstate(all="ignore"):  # NaN and infinity are results like others
-            return [np.asarray(y) for y in self._ensemble.combined([y for flat in outputs for y in flat])]
+            return [np.asarray(y) for y in self._ensemble.combined([_wide(y) for flat in outputs for y in flat])]
+
+
+def _wide(y: Array) -> Array:
+    """What programs compute with: outputs narrower than float32 are float32 there."""
+    return y if y.dtype in (np.float32, np.float64) else y.astype(np.float32)
