@@ -10,6 +10,7 @@ import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.plot.genome_axis import number_on_genome
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
 from fastism_compiler.plot.scan import Output, Saturation, Scan
@@ -58,7 +59,10 @@ def draw(scan: Scan, kind: str, choice: Choice) -> Any:
     """
     if kind not in KINDS:
         raise OptionError("unknown kind of picture", expected=f"one of {tuple(KINDS)}", got=repr(kind))
-    return KINDS[kind](scan, scan.find(choice.sequence), choice)
+    row = scan.find(choice.sequence)
+    figure = KINDS[kind](scan, row, choice)
+    # outputs are columns, numbered one by one
+    return figure if kind == "outputs" else number_on_genome(figure, scan.sequence(row))
 
 
 def letter_heights(cells: Saturation, method: str) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.plot.genome_axis import number_on_genome
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
 from fastism_compiler.plot.scan import Scan
@@ -28,6 +29,7 @@ def figures(scan: Scan, summary: Summary) -> dict[str, Any]:
     drawn = _ranges(scan, summary) if not scan.saturated else _saturation(scan, summary)
     for figure in drawn.values():
         figure.set_size_inches(_WIDTH, figure.get_size_inches()[1])
+        number_on_genome(figure, scan.sequence(summary.row))
     return drawn
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import Letters
+from fastism_compiler.runtime.progress import track
 
 
 class WholeScorer(Protocol):
@@ -44,7 +45,7 @@ def in_batches(
     """
     count = len(inputs[0])
     pieces = []
-    for begin in range(0, count, rows):
+    for begin in track(range(0, count, rows), "whole sequences", per_step=rows):
         here = min(rows, count - begin)
         size = min(rows, 1 << (here - 1).bit_length()) if pad else here
         block = [_padded(x[begin : begin + rows], size) for x in inputs]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
 _PATIENCE_S = 3.0
+_ONE = threading.Lock()
+"""Held by the loop that may show a bar: those inside it, and those of other threads, show none."""
 
 
 def track(steps: Sequence[int], what: str, per_step: int = 1) -> Iterator[int]:
@@ -17,10 +20,13 @@ def track(steps: Sequence[int], what: str, per_step: int = 1) -> Iterator[int]:
         what: the noun shown.
         per_step: how many of them one step stands for.
     """
-    if len(steps) < 2 or not sys.stderr.isatty():
+    if len(steps) < 2 or not sys.stderr.isatty() or not _ONE.acquire(blocking=False):
         yield from steps
         return
-    yield from _with_bar(steps, what, per_step)
+    try:
+        yield from _with_bar(steps, what, per_step)
+    finally:
+        _ONE.release()
 
 
 def _with_bar(steps: Sequence[int], what: str, per_step: int) -> Iterator[int]:

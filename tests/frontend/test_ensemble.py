@@ -159,7 +159,7 @@ def test_tokens_that_one_model_lacks_are_refused() -> None:
 
 def test_what_combine_raises_is_told() -> None:
     models = folds(2)
-    with pytest.raises(fc.OptionError, match="combine= failed(.|\n)*AttributeError"):
+    with pytest.raises(fc.OptionError, match=r"combine= failed(.|\n)*AttributeError"):
         fc.compile(models, combine=lambda ys: ys.mean())
     with pytest.raises(fc.OptionError, match="makes one tensor"):
         fc.compile(models, combine=lambda ys: (ys[0], ys[1]))
