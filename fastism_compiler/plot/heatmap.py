@@ -104,11 +104,11 @@ def draw_letters(ax: Any, reference: Array, alphabet: str, first: int = 0) -> No
     if len(names) <= _READABLE:
         size = float(np.clip(900 / max(len(names), 1), 5, 9))
         for column, name in enumerate(names):
-            style = {"color": letter_colour(name), "fontsize": size, "fontweight": "bold"}
+            style = {"color": letter_colour(name, alphabet), "fontsize": size, "fontweight": "bold"}
             ax.text(first + column, 0, name, ha="center", va="center", clip_on=True, **style)
         ax.set_ylim(0.6, -0.6)
         return
-    stripes = np.array([[to_rgb(letter_colour(n)) for n in names]])
+    stripes = np.array([[to_rgb(letter_colour(n, alphabet)) for n in names]])
     extent = (first - 0.5, first + len(names) - 0.5, 0.5, -0.5)
     ax.imshow(stripes, extent=extent, aspect="auto", interpolation="none")
 

@@ -87,7 +87,8 @@ def _draw_column(ax: Any, position: int, column: Array, alphabet: str) -> None:
             .scale(0.92 / box[2], score / box[3])
             .translate(position - 0.46, heights[sign])
         )
-        ax.add_patch(PathPatch(path.transformed(place), facecolor=letter_colour(alphabet[letter]), edgecolor="none"))
+        colour = letter_colour(alphabet[letter], alphabet)
+        ax.add_patch(PathPatch(path.transformed(place), facecolor=colour, edgecolor="none"))
         heights[sign] += score
 
 

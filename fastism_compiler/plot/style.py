@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from fastism_compiler.mutations.inputs import Array
 
 COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
 """The colours sequence logos are usually drawn in; other letters are grey."""
+_CHEMISTRY = {"GSTYC": "#109648", "QN": "#8E44AD", "KRH": "#255C99", "DE": "#D62839", "AVLIPWFM": "#000000"}
+"""Amino acids: polar, amide, basic, acidic, hydrophobic; the groups of WebLogo's chemistry scheme."""
+AMINO_ACIDS = {letter: colour for group, colour in _CHEMISTRY.items() for letter in group}
 OTHER = "#555555"
 MISSING = "#b0b0b0"
 """Cells that could not be computed."""
@@ -32,9 +35,15 @@ _WIDEST = 30.0
 """Inches."""
 
 
-def letter_colour(letter: str) -> str:
-    """The colour of a letter in every picture."""
-    return COLOURS.get(letter.upper(), OTHER)
+def letter_colour(letter: str, alphabet: Iterable[str] = "") -> str:
+    """The colour of a letter in every picture.
+
+    Args:
+        letter: in either case.
+        alphabet: the letters that it stands among: bases, unless one can only be an amino acid.
+    """
+    protein = any(other.upper() in AMINO_ACIDS and other.upper() not in (*COLOURS, "N") for other in alphabet)
+    return (AMINO_ACIDS if protein else COLOURS).get(letter.upper(), OTHER)
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -49,7 +49,7 @@ def lollipop_figure(
     figure = new_figure(10.0, 3.4)
     ax = figure.add_subplot()
     known = np.isfinite(effects)
-    colours = [letter_colour(c) for c in letters]
+    colours = [letter_colour(c, set(letters)) for c in letters]
     heads = [c for c, k in zip(colours, known, strict=True) if k]
     ax.vlines(positions[known], 0, effects[known], colors=heads, linewidth=0.8)
     ax.scatter(positions[known], effects[known], s=22, c=heads, zorder=3, linewidths=0)
@@ -96,8 +96,8 @@ def _legend(ax: Any, letters: Sequence[str]) -> None:
     # matplotlib is an extra: this module is imported without it
     from matplotlib.lines import Line2D
 
-    shown = [c for c in sorted(set(letters)) if letter_colour(c) != OTHER]
+    shown = [c for c in sorted(set(letters)) if letter_colour(c, letters) != OTHER]
     if not shown:
         return
-    heads = [Line2D([], [], marker="o", linestyle="none", color=letter_colour(c), label=c) for c in shown]
+    heads = [Line2D([], [], marker="o", linestyle="none", color=letter_colour(c, letters), label=c) for c in shown]
     ax.legend(handles=heads, title="alternate", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

@@ -75,3 +75,13 @@ def test_a_mark_leaves_a_picture_whole(tmp_path: Path) -> None:
     with Image.open(tmp_path / "x.png") as image:
         image.load()
         assert image.info["Comment"].startswith("fastism-compiler ")
+
+
+def test_amino_acids_are_coloured_by_chemistry_and_bases_as_ever() -> None:
+    protein = "ACDEFGHIKLMNPQRSTVWY"
+    assert {letter_colour(c, protein) for c in "KRH"} == {"#255C99"}
+    assert {letter_colour(c, protein) for c in "DE"} == {"#D62839"}
+    assert letter_colour("A", protein) == "#000000"
+    for alphabet in ("", "ACGT", "ACGU", "ACGTN", ["A", "?", "G"]):
+        assert letter_colour("A", alphabet) == COLOURS["A"]
+    assert letter_colour("?", "ACGT") == letter_colour("?", protein) == OTHER
