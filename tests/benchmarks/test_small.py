@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import chains, growth, long, precision, predictions, tiles
+from benchmarks import chains, growth, long, pairs, precision, predictions, tiles
 
 
 def test_precision() -> None:
@@ -51,3 +51,11 @@ def test_long_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.naive_setting.startswith("pairs of 140 letters")
     assert row.error < 1e-3 and min(row.naive_s, row.ours_s, row.speed_up) > 0
     assert long.table([row]).splitlines()[-1].startswith("| spliceai_gene | 160 | 5 |")
+
+
+def test_pairs(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "NAIVE_ROWS", 16)
+    pairs.main(["--models", "optimus_5prime", "--positions", "4", "--within", "2", "--json", str(tmp_path / "p.json")])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("| optimus_5prime | 5 |")
+    (row,) = json.loads((tmp_path / "p.json").read_text())
+    assert row["speed_up"] == pytest.approx(row["naive_s"] / row["ours_s"])
