@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 from fastism_compiler.ir.dot import to_dot
 from fastism_compiler.ir.errors import IRError
 from fastism_compiler.ir.facts import Section
@@ -22,6 +21,9 @@ from fastism_compiler.ir.printer import excerpt, to_text
 from fastism_compiler.ir.ranges import ChangeRanges
 from fastism_compiler.ir.tiling import Prediction, Tiling
 from fastism_compiler.ir.types import TensorType
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Graph:
@@ -49,7 +51,7 @@ class Graph:
         self.ranges: ChangeRanges | None = None
         self.tiling: Tiling | None = None
         self.prediction: Prediction | None = None
-        self._nx: nx.DiGraph[Node] = nx.DiGraph()
+        self._nx: nx.DiGraph[Node] = _networkx().DiGraph()
         self._names: set[str] = set()
         self._next_id = 0
         self._order: list[Node] | None = []
@@ -77,14 +79,14 @@ class Graph:
         """
         if self._order is None:
             try:
-                self._order = list(nx.lexicographical_topological_sort(self._nx, key=lambda n: n.id))
-            except nx.NetworkXUnfeasible as error:
+                self._order = list(_networkx().lexicographical_topological_sort(self._nx, key=lambda n: n.id))
+            except _networkx().NetworkXUnfeasible as error:
                 raise IRError("a graph must not contain a cycle") from error
         return [n for n in self._order if section is None or n.section is section]
 
     def descendants(self, node: Node) -> set[Node]:
         """Every node that depends on `node`."""
-        return set(nx.descendants(self._nx, node))
+        return set(_networkx().descendants(self._nx, node))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes())
@@ -244,3 +246,9 @@ class Graph:
             candidate, number = f"{name}.{number}", number + 1
         self._names.add(candidate)
         return candidate
+
+
+def _networkx() -> Any:
+    import networkx  # a third of the time that importing this package takes; only graphs need it
+
+    return networkx

@@ -212,7 +212,8 @@ class _Search:
 
     def _better(self, new: float, old: float) -> bool:
         """Whether a score is better by more than rounding."""
-        rounding = _ROUNDING * float(np.finfo(self.program.selection.samples[0].dtype).eps) * abs(old)
+        dtype = np.asarray(self.program.selection.samples[0]).dtype
+        rounding = _ROUNDING * float(np.finfo(dtype).eps) * abs(old) if dtype.kind == "f" else 0.0
         return np.isnan(old) or self.sign * (new - old) > (rounding if np.isfinite(rounding) else 0)
 
     def design(self, number: int, front: Front) -> Design:

@@ -342,7 +342,7 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
     ours = _identity(job, scorer.programs.digest, str(digest))
     for key in IDENTITY:
         there = attributes.get(key)
-        if _compared(there) != _compared(ours[key]):
+        if _comparable(there) != _comparable(ours[key]):
             raise StoreError(
                 f"the store was made with another {key}; choose another output, or delete it",
                 expected=_difference(there, ours[key]),
@@ -362,7 +362,7 @@ def _identity(job: Job, model: Mapping[str, str], digest: str) -> dict[str, Any]
     }
 
 
-def _compared(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     """What has to be equal: the digest of the models tells them apart, so that their files may lie elsewhere."""
     return {k: v for k, v in value.items() if k != "also"} if isinstance(value, dict) else value
 

@@ -136,7 +136,7 @@ def test_a_program_of_one_number_needs_no_objective(model: Any, x: Any) -> None:
 
 
 def test_tokens() -> None:
-    model = randomize(GRAPHS["embedding"]())
+    model = randomize(GRAPHS["tokens_embedded"]())
     program = fc.compile(model, jit=False, verify=False)
     tokens = make_inputs(model, 2)["seq"]
     found = fc.design(program, tokens, lambda y: keras.ops.sum(y, axis=tuple(range(1, len(y.shape)))), 2)

@@ -121,7 +121,7 @@ def test_near_pairs_of_a_long_sequence_are_listed_one_by_one() -> None:
 
 
 def test_tokens_and_several_blocks() -> None:
-    model = randomize(GRAPHS["embedding"]())
+    model = randomize(GRAPHS["tokens_embedded"]())
     program = fc.compile(model, batch_size=2, jit=False, verify=False)
     tokens = make_inputs(model, 3)["seq"]
     found = program.pairs(tokens, [1, 3])

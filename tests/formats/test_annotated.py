@@ -118,7 +118,8 @@ def test_each_allele_has_its_score_and_the_others_a_dot(made: Annotated) -> None
 
 def test_a_bgzipped_and_indexed_file_stays_one(made: Annotated, tmp_path: Path) -> None:
     packed = tmp_path / "mine.vcf.gz"
-    pysam.tabix_compress(str(made.table), str(packed))
+    (tmp_path / "mine.vcf").write_text(made.text.replace("\t0410\t", "\t410\t"))  # tabix knows no leading zero
+    pysam.tabix_compress(str(tmp_path / "mine.vcf"), str(packed))
     pysam.tabix_index(str(packed), preset="vcf")
     common = ["--skip", "--no-verify", "--outputs", "chance", "--to", "vcf"]
     arguments = ["variants", made.model, str(made.fasta), str(packed), str(tmp_path / "y.zarr"), *common]
@@ -128,7 +129,7 @@ def test_a_bgzipped_and_indexed_file_stays_one(made: Annotated, tmp_path: Path) 
         (record,) = file.fetch("chr1", 349, 350)
     assert "FASTISM_KIND=insertion;" in record
     text = pysam.BGZFile(str(tmp_path / "y.vcf.gz"), "r").read().decode()
-    assert text == (made.folder / "annotated.vcf").read_text()
+    assert text == (made.folder / "annotated.vcf").read_text().replace("\t0410\t", "\t410\t")
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 0, again.output
     assert (tmp_path / "y.vcf.gz.tbi").is_file()
