@@ -36,9 +36,10 @@ def _engine_floor(engine: Any, sequences: int) -> float:
     work, total = _least_work(engine), 0.0
     for node in graph.nodes(Section.TILE):
         traffic = 4 * count * stored_size(node)
-        if weights_of(node) is not None:
+        if rule_of(node).contraction:
             macs = _work_of(graph, node, work)
-            compute = macs / gemm_rate(*_gemm_shape(node, rows)) if macs else 0.0
+            shape = _gemm_shape(node, rows) if weights_of(node) is not None else _whole_shape(node, rows, macs / count)
+            compute = macs / gemm_rate(*shape) if macs else 0.0
             total += max(compute, traffic / bandwidth())
         elif rule_of(node).elementwise:
             continue  # fused into its neighbours
@@ -71,3 +72,10 @@ def _gemm_shape(node: Node, rows: int) -> tuple[int, int, int]:
         return rows * shape.out_width, shape.width // shape.out_width, shape.filters
     inner = geometry.channels * geometry.groups
     return rows * shape.width, inner, geometry.taps * geometry.filters // geometry.groups
+
+
+def _whole_shape(node: Node, rows: int, multiply_adds: float) -> tuple[int, int, int]:
+    """The same of a contraction that computes its whole result, with so many multiply-adds a row."""
+    filters = node.type.extent(node.type.rank - 1)
+    positions = node.type.row_size // filters
+    return rows * positions, max(int(multiply_adds / (positions * filters)), 1), filters
