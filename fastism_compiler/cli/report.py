@@ -1,4 +1,4 @@
-"""`fastism-compiler report STORE OUTPUT.html`: a scan as one HTML file."""
+"""`fastism-compiler report STORE OUTPUT.html`: a scan, or variants, as one HTML file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import click
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="How many sequences get pictures, strongest first.",
+    help="How many sequences (chromosomes) get pictures, strongest first.",
 )
 @click.option("--output", metavar="NAME[:INDEX]", help="Rank by this output, or one number of it; default: by all.")
 @click.option("--overwrite", is_flag=True, help="Also replace a file that is not this command's, or was changed since.")
 def report(scores: str, output_file: str, top: int, output: str | None, overwrite: bool) -> None:
-    """Write a self-contained HTML report of a scan: SCORES is what `scan` wrote, OUTPUT an .html file.
+    """Write a self-contained HTML report: SCORES is what `scan` or `variants` wrote, OUTPUT an .html file.
 
     Example: fastism-compiler report scores.zarr report.html --top 20
     """
