@@ -34,7 +34,7 @@ _REGION = re.compile(r"(?P<chrom>[^:]+):(?P<start>[0-9,]{1,18})-(?P<end>[0-9,]{1
 Array = npt.NDArray[Any]
 Classes = tuple[int | None, ...]
 
-_KEPT = 8
+_KEPT = 64
 """Programs that are kept for later calls; they keep their models too."""
 _SEQUENCES = 16
 """Sequences whose shuffled windows exist at once."""
@@ -88,13 +88,15 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     """
     _check_method(method, simplex_correction)
     transpose, _ = flag("transpose", transpose), (flag("verbose", verbose), whole("batch_size", batch_size, 1))
+    seed = or_none(lambda name, value: whole(name, value, 0))("seed", seed)
     x = _sequences(input, genome)
     models = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
         raise InputError("at least one model is needed", got="none")
-    scores, classes = [], ()
+    scores, classes = [], _classes(target_idx, models[0])
     for one in models:
-        classes = _classes(target_idx, one)
+        if _classes(target_idx, one) != classes:
+            raise InputError("the models have the same classes", expected=classes, got=_classes(target_idx, one))
         if method == "mutagenesis":
             scores.append(_mutagenesis(one, x, classes))
         else:
@@ -122,9 +124,11 @@ def _check_method(method: Any, simplex_correction: Any) -> None:
 
 def _classes(target_idx: Any, model: Any) -> Classes:
     """The classes to score; None stands for the norm of all."""
-    shape = getattr(model, "output_shape", None)
+    shape, taken = getattr(model, "output_shape", None), getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[-1], int):
         raise InputError("the model has one output of classes", expected="output_shape (None, classes)", got=shape)
+    if not isinstance(taken, tuple) or len(taken) != 3:
+        raise InputError("the model takes one-hot sequences alone", expected="input_shape (None, L, 4)", got=taken)
     if target_idx is None:
         return tuple(range(shape[-1]))
     chosen = several(whole)("target_idx", target_idx) if not isinstance(target_idx, int | np.integer) else [target_idx]
@@ -135,16 +139,15 @@ def _classes(target_idx: Any, model: Any) -> Classes:
 
 
 @lru_cache(maxsize=_KEPT)
-def _program(model: Any, width: int | None) -> CompiledISM:
+def _program(model: Any, length: int, width: int | None) -> CompiledISM:
     """The program of a model for windows of a width, or for single letters; it follows the model's weights."""
-    if width is None:
-        return compile_model(model)
-    length = model.input_shape[1]
-    return compile_model(model, ranges=[(i, i + width) for i in range(length - width + 1)])
+    open_length = length if model.input_shape[1] is None else None
+    ranges = None if width is None else [(i, i + width) for i in range(length - width + 1)]
+    return compile_model(model, ranges=ranges, length=open_length)
 
 
 def _mutagenesis(model: Any, x: Array, classes: Classes) -> Array:
-    program = _program(model, None)
+    program = _program(model, x.shape[1], None)
     scores = np.zeros((len(x), len(classes), *x.shape[1:]))
     for block in program.stream(x, saturate=True):
         reference = _of_classes(program.reference(x[block.sequences]), classes)[:, None, None]
@@ -158,13 +161,13 @@ def _shuffled(model: Any, x: Array, classes: Classes, width: int, count: int, un
     length = x.shape[1]
     if width > length:
         raise OptionError("a window fits the sequence", expected=f"window_size up to {length}", got=width)
-    program = _program(model, width)
+    program = _program(model, length, width)
     scores = np.empty((len(x), len(classes), *x.shape[1:]))
     for begin in range(0, len(x), _SEQUENCES):
         some = x[begin : begin + _SEQUENCES]
         drawn = np.stack([_windows(one, width, count, uniform, seed) for one in some])  # [b, shuffles, R, w, 4]
-        means = np.mean([_of_classes(program(some, drawn[:, k]), classes) for k in range(count)], axis=0)  # [b, R, n]
-        means = means - _of_classes(program.reference(some), classes)[:, None]
+        total = sum(_of_classes(program(some, drawn[:, k]), classes) for k in range(count))  # [b, R, n]
+        means = total / count - _of_classes(program.reference(some), classes)[:, None]
         for position in range(length):
             holding = means[:, max(position - width + 1, 0) : min(position, length - width) + 1]
             scores[begin : begin + _SEQUENCES, :, position] = holding.mean(axis=1)[..., None]
@@ -207,6 +210,8 @@ def _sequences(given: Any, genome: Any) -> Array:
             raise InputError("sequences are one-hot", expected="[N, L, 4]", got=list(given.shape))
         return given
     named = getattr(given, "var_names", None)  # of AnnData
+    if named is None and not isinstance(given, str | list | tuple):
+        raise InputError("input= is sequences, regions, an array or AnnData", got=type(given).__name__)
     texts = [given] if isinstance(given, str) else list(given if named is None else named)
     if named is None and not all(":" in str(one) for one in texts):
         return one_hot(texts)

@@ -22,7 +22,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.progress import track
 
-_SAME = 1e-3
+_SAME = 1e-2
 """Difference up to which a score that is computed again is the same, as a share of the largest score."""
 _ROUNDING = 8
 """Differences of so many last bits are rounding."""
@@ -152,7 +152,9 @@ class _Search:
             scores = self._scores([(number, Path(0.0)) for number in range(len(self.arrays[0]))])
             return [Front([Path(score)], Path(score)) for score in scores]
         paths = [(number, path) for number, front in enumerate(kept) for path in front.paths]
-        self._check_steps(path for _, path in paths)
+        if len(kept) != len(self.arrays[0]) or not all(front.paths for front in kept):
+            raise OptionError("the checkpoint is damaged", expected=f"{len(self.arrays[0])} sequences", got=len(kept))
+        self._check_steps([*(path for _, path in paths), *(front.best for front in kept)])
         stored, scores = np.array([path.score for _, path in paths]), np.array(self._scores(paths))
         largest = np.abs(stored[np.isfinite(stored)]).max(initial=0)
         same = np.isclose(scores, stored, rtol=0, atol=_SAME * largest, equal_nan=True)

@@ -134,7 +134,6 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
         _write(form, to, source, scratch, track)
         if form.text and path.suffix in ENDINGS:
             pack(scratch)
-            remove_indexes(path)
         sync_tree(scratch)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
@@ -145,6 +144,8 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
         # The manifest comes first: if the process is killed in between, the next run still recognises an older file
         # as its own, by its digest.
         write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, **digests})
+        if form.text and path.suffix in ENDINGS:
+            remove_indexes(path)
         put_in_place(scratch, path)
 
 

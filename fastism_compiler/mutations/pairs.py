@@ -21,7 +21,9 @@ _WIDTHS = tuple(sorted({1 << k for k in range(28)} | {3 << k for k in range(27)}
 """Widths that programs are made for: of a pair, the next one; the sequence itself fills it up."""
 _CELLS = 1 << 24
 """Most numbers in the replacements of one call of an engine; rows, widths and letters multiply to them."""
-_MOST_PAIRS = 1 << 27
+_RESULT_BYTES = 1 << 26
+"""Most bytes of its results."""
+_MOST_PAIRS = 1 << 23
 
 
 def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.int64]:
@@ -44,7 +46,11 @@ def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.i
         raise RangeError("positions lie inside the sequence", expected=f"0 .. {length - 1}", got=chosen)
     places = np.array(chosen, np.int64)
     numbers = np.arange(len(places))
-    ends = np.full(len(places), len(places)) if most is None else np.searchsorted(places, places + most, side="right")
+    ends = (
+        np.full(len(places), len(places))
+        if most is None
+        else np.searchsorted(places, places + min(most, length), side="right")
+    )
     partners = ends - numbers - 1
     count = int(partners.sum())
     if count > _MOST_PAIRS:
@@ -73,20 +79,22 @@ class PlacedPairs:
     at: tuple[Array, Array, Array, Array]
 
 
-def place_pairs(pairs: Array, x: Array, letters: Letters) -> Iterator[PlacedPairs]:
+def place_pairs(pairs: Array, x: Array, letters: Letters, row_bytes: int) -> Iterator[PlacedPairs]:
     """Jobs for every pair of letters that are not there already, in pieces of one width.
 
     Args:
         pairs: `[N, 2]`, the first position before the second.
         x: the sequences of one block, `[b, L, ...]`.
         letters: of the model.
+        row_bytes: of the results of one mutant.
     """
     length, alone, current = x.shape[1], letters.alone(x.dtype), letters.read(x)
     spans = pairs[:, 1] - pairs[:, 0] + 1
     widths = np.minimum(np.array(_WIDTHS)[np.searchsorted(_WIDTHS, spans)], length)
     for width in np.unique(widths):
         numbers = np.flatnonzero(widths == width)
-        step = max(_CELLS // (len(x) * letters.count**2 * int(width) * letters.columns), 1)
+        rows = min(_CELLS // (int(width) * letters.columns), _RESULT_BYTES // max(row_bytes, 1))
+        step = max(rows // (len(x) * letters.count**2), 1)
         for begin in range(0, len(numbers), step):
             yield _placed(pairs, numbers[begin : begin + step], int(width), current, alone)
 

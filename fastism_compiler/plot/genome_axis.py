@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastism_compiler.plot.scan import ScannedSequence
+from fastism_compiler.plot.style import as_written
 
 _POSITION = "position"
 _TICKS = 6
@@ -31,10 +32,19 @@ def number_on_genome(figure: Any, sequence: ScannedSequence) -> Any:
     for ax in figure.axes:
         label = ax.get_xlabel()
         if label.startswith(_POSITION):
-            ax.set_xlabel(f"position on {sequence.chrom} ({sequence.strand}){label.removeprefix(_POSITION)}")
+            rest = label.removeprefix(_POSITION)
+            ax.set_xlabel(f"position on {as_written(sequence.chrom)} ({sequence.strand}){rest}")
             ax.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True))
             ax.xaxis.set_major_formatter(FuncFormatter(place))
     return figure
+
+
+def position_name(sequence: ScannedSequence, first: int, last: int | None = None) -> str:
+    """A position, or all from `first` to `last`, as pictures of the sequence count them: `17`, `10-19`."""
+    if not sequence.chrom:
+        return str(first) if last is None else f"{first}-{last + 1}"
+    places = sorted({place_of(sequence, offset) for offset in (first, first if last is None else last)})
+    return str(places[0]) if last is None else f"{places[0]}-{places[-1]}"
 
 
 def place_of(sequence: ScannedSequence, offset: int) -> int:

@@ -49,7 +49,9 @@ def lollipop_figure(
     figure = new_figure(10.0, 3.4)
     ax = figure.add_subplot()
     known = np.isfinite(effects)
-    colours = [letter_colour(c, set(letters)) for c in letters]
+    among = set(letters)
+    colour_of = {c: letter_colour(c, among) for c in among}
+    colours = [colour_of[c] for c in letters]
     heads = [c for c, k in zip(colours, known, strict=True) if k]
     ax.vlines(positions[known], 0, effects[known], colors=heads, linewidth=0.8)
     ax.scatter(positions[known], effects[known], s=22, c=heads, zorder=3, linewidths=0)

@@ -11,6 +11,7 @@ import numpy as np
 from fastism_compiler.errors import InputError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.plot.scan import effect_of, is_absolute
+from fastism_compiler.plot.style import as_written
 from fastism_compiler.plot.variants import lollipop_figure
 from fastism_compiler.report.document import (
     document,
@@ -83,29 +84,31 @@ def variants_page(group: Any, output: str | None, top: int, listed: int) -> Iter
     """
     if group.attrs.get("complete") is False:
         raise InputError("the store is not complete; run its command again", got="an unfinished store")
-    found = sorted(_scored(group, output), key=lambda v: (np.isnan(v.effect), -abs(v.effect), v.row))
-    score = str(group.attrs["score"])
-    kinds = {kind: sum(v.kind == kind for v in found) for kind in ("substitution", "insertion", "deletion")}
-    missing = sum(v.missing for v in found)
-    lead = [f"{len(found):,} variants"]
-    lead += [f"{count:,} {kind}s" for kind, count in kinds.items() if count]
+    ranking, score = _ranked(group, output), str(group.attrs["score"])
+    kinds, counts = np.unique([str(kind) for kind in group["kind"][:]], return_counts=True)
+    missing = int(ranking.missing.sum())
+    lead = [f"{len(ranking.order):,} variants"]
+    lead += [f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in zip(kinds, counts.tolist(), strict=True)]
     lead += [f"score: {score}"]
     lead += [f"{missing:,} effects could not be computed" if missing else "every effect was computed"]
     title = f"Variant effects: {model_name(group.attrs.get('model'))}"
-    return document(title, " · ".join(lead), _parts(group, found, top, listed))
+    return document(title, " · ".join(lead), _parts(group, ranking, top, listed))
 
 
-def _parts(group: Any, found: Sequence[ScoredVariant], top: int, listed: int) -> Iterator[str]:
-    yield from sortable("Variants", _COLUMNS, map(_row, found[:listed]))
-    if len(found) > listed:
-        yield f'<p class="lead">The strongest {listed:,} of {len(found):,} variants.</p>\n'
+def _parts(group: Any, ranking: _Ranking, top: int, listed: int) -> Iterator[str]:
+    order = ranking.order
+    yield from sortable("Variants", _COLUMNS, map(_row, ranking.variants(group, order[:listed])))
+    if len(order) > listed:
+        yield f'<p class="lead">The strongest {listed:,} of {len(order):,} variants.</p>\n'
     label = effect_of(str(group.attrs["score"]))
-    known = [v for v in found if not np.isnan(v.effect)]
-    for number, chrom in enumerate(list(dict.fromkeys(v.chrom for v in known))[:top]):
-        here = [v for v in known if v.chrom == chrom]
+    known = order[np.isfinite(ranking.effect[order])]
+    chromosomes = np.array([str(chrom) for chrom in group["chrom"][:]])
+    for number, chrom in enumerate(list(dict.fromkeys(chromosomes[known].tolist()))[:top]):
+        here = known[chromosomes[known] == chrom]
         caption = f"{chrom}: the strongest effect of each variant"
         caption += f", of the strongest {_DRAWN} of {len(here):,}" if len(here) > _DRAWN else ""
-        yield picture(_lollipops(here[:_DRAWN], label), f"c{number}", caption, caption)
+        figure = _lollipops(ranking.variants(group, here[:_DRAWN]), label)
+        yield picture(figure, f"c{number}", caption, caption)
     attributes = {key: group.attrs.get(key) for key in ("score", "alphabet", "model")}
     yield settings_list({**attributes, "": group.attrs.get("settings", {})})
 
@@ -130,55 +133,94 @@ def _lollipops(variants: Sequence[ScoredVariant], label: str) -> Any:
     letters = [v.alt if len(v.ref) == len(v.alt) == 1 else "?" for v in variants]
     positions, effects = (np.array([getattr(v, name) for v in variants]) for name in ("position", "effect"))
     figure = lollipop_figure(positions, effects, labels, letters, label_top=_LABELLED, ylabel=label)
-    figure.axes[0].set_xlabel(f"position on {variants[0].chrom}")
+    figure.axes[0].set_xlabel(f"position on {as_written(variants[0].chrom)}")
     return figure
 
 
-def _scored(group: Any, output: str | None) -> Iterator[ScoredVariant]:
-    """Every variant, chunk by chunk, so that memory does not grow with their number."""
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The strongest effect of every variant, as arrays `[n]`.
+
+    Attributes:
+        effect: NaN where none was computed.
+        output: which number has it.
+        missing: how many could not be computed.
+        order: rows, strongest first.
+        labels: of the numbers.
+    """
+
+    effect: Array
+    output: Array
+    missing: Array
+    order: Array
+    labels: Sequence[str]
+
+    def variants(self, group: Any, rows: Array) -> list[ScoredVariant]:
+        """Some variants, in the order of `rows`; each chunk of the store is read once."""
+        step = int(group["position"].chunks[0])
+        found: dict[int, ScoredVariant] = {}
+        for chunk in np.unique(rows // step):
+            here = slice(int(chunk) * step, (int(chunk) + 1) * step)
+            columns = [group[key][here] for key in ("chrom", "position", "id", "ref", "alt", "kind")]
+            for row in rows[rows // step == chunk].tolist():
+                found[row] = self._variant(row, *(column[row - here.start] for column in columns))
+        return [found[row] for row in rows.tolist()]
+
+    def _variant(self, row: int, chrom: Any, position: Any, name: Any, ref: Any, alt: Any, kind: Any) -> ScoredVariant:
+        return ScoredVariant(
+            row=row,
+            chrom=str(chrom),
+            position=int(position) + 1,
+            name=str(name),
+            ref=str(ref),
+            alt=str(alt),
+            kind=str(kind),
+            effect=float(self.effect[row]),
+            output=self.labels[int(self.output[row])],
+            missing=int(self.missing[row]),
+        )
+
+
+def _ranked(group: Any, output: str | None) -> _Ranking:
+    """Rank all variants, reading every chunk once."""
     numbers = _numbers(group, output)
     first = group[f"scores/{group.attrs['outputs'][0]}"]
     step, count = int(first.chunks[0]), int(first.shape[0])
+    effect, best, missing = np.full(count, np.nan), np.zeros(count, np.int64), np.zeros(count, np.int64)
     for begin in range(0, count, step):
         rows = slice(begin, min(begin + step, count))
-        text = {name: [str(v) for v in group[name][rows]] for name in ("chrom", "id", "ref", "alt", "kind")}
-        positions = np.asarray(group["position"][rows]) + 1
-        effects = np.stack([_effects(group, name, place, rows) for name, place, _ in numbers], axis=1)
+        effects = np.concatenate([_effects(group, name, chosen, rows) for name, chosen, _ in numbers], axis=1)
         size = np.where(np.isfinite(effects), np.abs(effects), -1.0)
-        best = size.argmax(axis=1)
-        for i, k in enumerate(best.tolist()):
-            yield ScoredVariant(
-                row=begin + i,
-                chrom=text["chrom"][i],
-                position=int(positions[i]),
-                name=text["id"][i],
-                ref=text["ref"][i],
-                alt=text["alt"][i],
-                kind=text["kind"][i],
-                effect=float(effects[i, k]) if size[i, k] >= 0 else float("nan"),
-                output=numbers[k][2],
-                missing=int((~np.isfinite(effects[i])).sum()),
-            )
+        best[rows] = size.argmax(axis=1)
+        strongest = np.take_along_axis(effects, best[rows, None], axis=1)[:, 0]
+        effect[rows] = np.where(size.max(axis=1) >= 0, strongest, np.nan)
+        missing[rows] = (~np.isfinite(effects)).sum(axis=1)
+    order = np.lexsort((np.arange(count), -np.abs(effect), np.isnan(effect)))
+    return _Ranking(effect, best, missing, order, [label for *_, labels in numbers for label in labels])
 
 
-def _numbers(group: Any, wanted: str | None) -> list[tuple[str, tuple[int, ...], str]]:
-    """Output, index and label of every number that counts."""
-    known = []
+def _numbers(group: Any, wanted: str | None) -> list[tuple[str, Array, list[str]]]:
+    """Of each output that counts: its name, which of its numbers (flat), and their labels."""
+    found, known = [], []
     for name in group.attrs["outputs"]:
         shape = group[f"scores/{name}"].shape[1:]
-        for number, place in numbered(group.attrs, name, shape).items():
-            label = name + (f":{','.join(map(str, number))}" if number and int(np.prod(shape)) > 1 else "")
-            known.append((name, place, label))
-    chosen = [one for one in known if wanted is None or wanted in (one[0], one[2])]
-    if not chosen:
-        labels = [label for *_, label in known]
-        raise InputError("no such output in the store", expected=f"one of {labels[:8]}", got=repr(wanted))
-    return chosen
+        several = int(np.prod(shape)) > 1
+        listed = numbered(group.attrs, name, shape)
+        labels = [name + (f":{','.join(map(str, number))}" if several else "") for number in listed]
+        known += labels
+        places = np.array([np.ravel_multi_index(place, shape) if shape else 0 for place in listed.values()])
+        chosen = [k for k, label in enumerate(labels) if wanted is None or wanted in (name, label)]
+        if chosen:
+            found.append((name, places[chosen], [labels[k] for k in chosen]))
+    if not found:
+        raise InputError("no such output in the store", expected=f"one of {known[:8]}", got=repr(wanted))
+    return found
 
 
-def _effects(group: Any, name: str, place: tuple[int, ...], rows: slice) -> Array:
-    cells: tuple[Any, ...] = (slice(None), *place)
-    values = np.asarray(group[f"scores/{name}"][rows])[cells]
+def _effects(group: Any, name: str, chosen: Array, rows: slice) -> Array:
+    """Effects `[n, K]` on the chosen numbers of an output."""
+    values = np.asarray(group[f"scores/{name}"][rows], np.float64)
     if is_absolute(str(group.attrs["score"])):
-        values = values - np.asarray(group[f"reference/{name}"][rows])[cells]
-    return np.asarray(values, np.float64)
+        values = values - np.asarray(group[f"reference/{name}"][rows])
+    effects: Array = values.reshape(len(values), -1)[:, chosen]
+    return effects

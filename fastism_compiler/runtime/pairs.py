@@ -36,7 +36,8 @@ def score_pairs(scorer: Scorer, block: list[Array], pairs: Array) -> tuple[list[
     # where a letter is already there, the two together are the other one alone: the sum of both, one of them 0
     joint = [together(y[:, one], y[:, other]) for y in single]
     interaction = [np.zeros_like(y) for y in joint]
-    for placed in place_pairs(pairs, x, scorer.letters):
+    row_bytes = sum(y[:1, 0, 0].nbytes for y in single)
+    for placed in place_pairs(pairs, x, scorer.letters, row_bytes):
         for rows, effects in scorer.score_of_width(placed.width, block, placed.jobs, True, placed.changes):
             cells = tuple(axis[rows] for axis in placed.at)
             for both, more, y in zip(joint, interaction, effects, strict=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 _PATIENCE_S = 3.0
 _ONE = threading.Lock()
-"""Held by the loop that may show a bar: those inside it, and those of other threads, show none."""
+"""Held by the loop that shows a bar: those inside it, and those of other threads, show none meanwhile."""
 
 
 def track(steps: Sequence[int], what: str, per_step: int = 1) -> Iterator[int]:
@@ -20,13 +20,10 @@ def track(steps: Sequence[int], what: str, per_step: int = 1) -> Iterator[int]:
         what: the noun shown.
         per_step: how many of them one step stands for.
     """
-    if len(steps) < 2 or not sys.stderr.isatty() or not _ONE.acquire(blocking=False):
+    if len(steps) < 2 or not sys.stderr.isatty():
         yield from steps
         return
-    try:
-        yield from _with_bar(steps, what, per_step)
-    finally:
-        _ONE.release()
+    yield from _with_bar(steps, what, per_step)
 
 
 def _with_bar(steps: Sequence[int], what: str, per_step: int) -> Iterator[int]:
@@ -38,18 +35,15 @@ def _with_bar(steps: Sequence[int], what: str, per_step: int) -> Iterator[int]:
     started = time.monotonic()
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(what, total=len(steps) * per_step)
+    shown = False
     try:
-        for done, step in enumerate(_started_when_slow(steps, bar, started)):
+        for done, step in enumerate(steps):
+            if not shown and time.monotonic() - started > _PATIENCE_S and _ONE.acquire(blocking=False):
+                bar.start()
+                shown = True
             bar.update(task, completed=done * per_step)
             yield step
     finally:
         bar.stop()
-
-
-def _started_when_slow(steps: Iterable[int], bar: object, started: float) -> Iterator[int]:
-    shown = False
-    for step in steps:
-        if not shown and time.monotonic() - started > _PATIENCE_S:
-            bar.start()  # type: ignore[attr-defined]
-            shown = True
-        yield step
+        if shown:
+            _ONE.release()

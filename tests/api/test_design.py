@@ -156,6 +156,21 @@ def test_in_xla_an_optimum_is_the_end(x: Any) -> None:
     assert len(lines) == len(found.path.steps) + 1
 
 
+def test_letters_that_tie_are_no_improvement(x: Any) -> None:
+    inputs = L.Input((LENGTH, 4))
+    y = L.Dense(1, name="head")(L.Flatten()(L.Conv1D(6, 3, name="motif")(inputs)))
+    tied = randomize(keras.Model(inputs, y))
+    kernel, bias = tied.get_layer("motif").get_weights()
+    kernel[:, 1] = kernel[:, 0]  # A and C are the same to it
+    tied.get_layer("motif").set_weights([kernel, bias])
+    program = fc.compile(tied, verify=False)
+    (found,) = fc.design(program, x[:1].astype("float32"), steps=100)
+    assert found.finished
+    swapped = found.sequence[:, [1, 0, 2, 3]]
+    (again,) = fc.design(program, swapped[None], steps=100)
+    assert not again.path.steps
+
+
 def test_letters_first_and_unknown_letters(x: Any) -> None:
     turned = L.Input((4, LENGTH), name="seq")
     program = fc.compile(

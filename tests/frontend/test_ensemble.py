@@ -141,9 +141,21 @@ def test_rounded_probabilities_have_log_odds_and_others_none() -> None:
 def test_inputs_in_another_order_are_refused() -> None:
     one, other = (keras.Input((8, 4), name=name) for name in ("seq", "control"))
     y = keras.layers.Dense(1)(keras.layers.Flatten()(one + 2 * other))
-    models = [keras.Model([one, other], y), keras.Model([other, one], y)]
-    with pytest.raises(fc.ModelError, match="order of inputs of model 1"):
-        fc.compile(models)
+    third = keras.Input((8, 4), name="dnase")
+    shifted = keras.Model([other, third], keras.layers.Dense(1)(keras.layers.Flatten()(other + third)))
+    for second in (keras.Model([other, one], y), shifted):
+        with pytest.raises(fc.ModelError, match="order of inputs of model 1"):
+            fc.compile([keras.Model([one, other], y), second])
+
+
+def test_whole_numbers_stay_whole_numbers() -> None:
+    x = keras.Input((8, 4), name="seq")
+    model = keras.Model(x, keras.ops.cast(1000 * keras.ops.sum(x, axis=(1, 2))[:, None], "int32"))
+    letters = fc.one_hot("ACGTACGT")
+    program = fc.compile([model, model], combine=None, ranges=[(0, 1)], jit=False)
+    assert [y.dtype for y in program.reference(letters)] == [np.int32, np.int32]
+    mean = fc.compile([model, model], ranges=[(0, 1)], jit=False)
+    assert mean(letters)[0, 0] == 7000
 
 
 def test_tokens_that_one_model_lacks_are_refused() -> None:

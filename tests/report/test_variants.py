@@ -49,7 +49,7 @@ def test_the_table_says_what_the_store_says(store: Path, tmp_path: Path) -> None
         assert cells[5] == f"{scores[i, k]:.4g}"
         assert cells[7] == [*(f"head:{j}" for j in range(3)), "chance"][k]
         assert cells[8] == "0"
-    assert "6 variants · 5 substitutions · 1 insertions" in text.replace("\xa0", " ")
+    assert "6 variants · 1 insertion · 5 substitutions" in text.replace("\xa0", " ")
     assert "<b>" not in text, "a name is text"
     assert sum(tag == "figure" for tag, _ in page.tags) == 2, "two chromosomes"
 

@@ -116,7 +116,7 @@ def test_outputs_that_would_share_a_field_go_by_their_numbers(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["start", "seqs"])
 def test_outputs_called_like_a_dataset_of_the_layout(name: str, tmp_path: Path) -> None:
     runs = Runs(named_model(name, "other"), tmp_path)
-    with pytest.raises(fc.OptionError, match="means something else"):
+    with pytest.raises(fc.OptionError, match="has another dataset of this name"):
         fc.convert(runs.scan, tmp_path / "x.h5", "hdf5")
     assert not (tmp_path / "x.h5").exists()
     fc.convert(runs.scan, tmp_path / "x.h5", "hdf5", f"{name}:1")

@@ -303,7 +303,7 @@ def test_whole_numbers_beside_the_sequence_keep_every_digit(tmp_path: Path) -> N
     close(store[f"reference/{name}"][:], model.predict([x, numbers.astype(np.int32)], verbose=0))
     for wrong in (2.0**40, 1.5, -(2.0**31) - 1):
         np.savez(tmp_path / "wrong.npz", dna=x, index=np.array([[1.0], [wrong]]))
-        with pytest.raises(fc.InputError, match=r"wrong\.npz\[1\] index: an input of the model holds"):
+        with pytest.raises(fc.InputError, match=r"wrong\.npz\[1\] index: an input of the model cannot hold"):
             fc.scan(model, tmp_path / "wrong.npz", tmp_path / "w", execution=ALONE)
 
 

@@ -92,8 +92,9 @@ def _check_alike(members: Sequence[SourceModel]) -> None:
 
 
 def _reordered(names: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of another model's inputs if they are the same ones; inputs of other names go by their order."""
-    return other if set(names) == set(other) else names
+    """The names of another model's inputs if one of them is at another place; names that differ go by their order."""
+    moved = any(name in names and names.index(name) != place for place, name in enumerate(other))
+    return other if moved else names
 
 
 def _common_inputs(members: Sequence[SourceModel]) -> InputSpec:

@@ -94,9 +94,12 @@ class EnsembleRows:
 
     def _combined(self, outputs: Sequence[list[Array]]) -> list[Array]:
         with np.errstate(all="ignore"):  # NaN and infinity are results like others
-            return [np.asarray(y) for y in self._ensemble.combined([_wide(y) for flat in outputs for y in flat])]
+            flat = [y for each in outputs for y in each]
+            if self._ensemble.combine is None:
+                return flat
+            return [np.asarray(y) for y in self._ensemble.combined([_wide(y) for y in flat])]
 
 
 def _wide(y: Array) -> Array:
-    """What programs compute with: outputs narrower than float32 are float32 there."""
+    """What programs combine: outputs narrower than float32, and whole numbers, are float32 there."""
     return y if y.dtype in (np.float32, np.float64) else y.astype(np.float32)
