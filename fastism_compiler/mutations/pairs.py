@@ -46,11 +46,8 @@ def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.i
         raise RangeError("positions lie inside the sequence", expected=f"0 .. {length - 1}", got=chosen)
     places = np.array(chosen, np.int64)
     numbers = np.arange(len(places))
-    ends = (
-        np.full(len(places), len(places))
-        if most is None
-        else np.searchsorted(places, places + min(most, length), side="right")
-    )
+    reach = length if most is None else min(most, length)
+    ends = np.searchsorted(places, places + reach, side="right")
     partners = ends - numbers - 1
     count = int(partners.sum())
     if count > _MOST_PAIRS:
