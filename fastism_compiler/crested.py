@@ -93,7 +93,8 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     models = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
         raise InputError("at least one model is needed", got="none")
-    scores, classes = [], _classes(target_idx, models[0])
+    scores = []
+    classes = _classes(target_idx, models[0])
     for one in models:
         if _classes(target_idx, one) != classes:
             raise InputError("the models have the same classes", expected=classes, got=_classes(target_idx, one))

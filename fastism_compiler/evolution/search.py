@@ -155,15 +155,15 @@ class _Search:
         if len(kept) != len(self.arrays[0]) or not all(front.paths for front in kept):
             raise OptionError("the checkpoint is damaged", expected=f"{len(self.arrays[0])} sequences", got=len(kept))
         self._check_steps([*(path for _, path in paths), *(front.best for front in kept)])
-        stored, scores = np.array([path.score for _, path in paths]), np.array(self._scores(paths))
+        stored, now = np.array([path.score for _, path in paths]), np.array(self._scores(paths))
         largest = np.abs(stored[np.isfinite(stored)]).max(initial=0)
-        same = np.isclose(scores, stored, rtol=0, atol=_SAME * largest, equal_nan=True)
+        same = np.isclose(now, stored, rtol=0, atol=_SAME * largest, equal_nan=True)
         if not same.all():
             first = int(np.flatnonzero(~same)[0])
             raise OptionError(
                 "the checkpoint is of another model or objective",
                 expected=f"a score of {stored[first]:.6g}",
-                got=f"{scores[first]:.6g}",
+                got=f"{now[first]:.6g}",
             )
         return kept
 

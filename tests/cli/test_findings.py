@@ -89,7 +89,7 @@ def test_variants_of_one_chromosome(folder: Path) -> None:
         (["--kind", "lollipop", "--positions", "0-3", "--output", "head:0"], "between these positions"),
         (["--kind", "lollipop", "--output", "tail"], "no such output"),
         (["--kind", "lollipop", "--output", "head:99"], "no such number"),
-        (["--kind", "lollipop"], "one number of this output"),
+        (["--kind", "lollipop"], "choose one output"),
     ],
 )
 def test_mistakes_are_explained(folder: Path, options: list[str], message: str) -> None:
