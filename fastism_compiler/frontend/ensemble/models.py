@@ -62,6 +62,10 @@ def check_combine(combine: Any) -> None:
 
 
 def _mean(outputs: list[Any]) -> Any:
+    from keras import backend, ops  # loads TensorFlow
+
+    if not backend.is_float_dtype(backend.standardize_dtype(outputs[0].dtype)):
+        outputs = [ops.cast(y, "float32") for y in outputs]
     total = outputs[0]
     for y in outputs[1:]:
         total = total + y
