@@ -366,3 +366,19 @@ def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -
     inputs = make_inputs(m, 2)
     naive = naive_scan(m, inputs, [(i, i + 1) for i in range(9)], lambda r: 0)
     assert noted or np.allclose(program(inputs["seq"]), naive[0] if isinstance(naive, list) else naive, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x, w: ops.einsum("blc,cd->bld", x, w),
+        lambda x, w: ops.matmul(x, w),
+        lambda x, w: ops.tensordot(x, w, 1),
+        lambda x, w: ops.dot(x, w),
+    ],
+)
+def test_constants_of_a_narrower_dtype_are_widened(product: Callable[[Any, Any], Any]) -> None:
+    weights = np.random.default_rng(0).random((4, 3)).astype("float32")
+    wide = keras.Input((9, 4), dtype="float64", name="seq")
+    y = product(L.Activation("tanh", dtype="float64")(wide), weights)
+    check(keras.Model(wide, L.Conv1D(2, 3, dtype="float64")(y)), ranges=[(2, 3)])

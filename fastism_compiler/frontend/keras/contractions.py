@@ -13,7 +13,7 @@ from typing import Any
 
 from fastism_compiler.frontend.builder import Builder, Decline, refuse_batch
 from fastism_compiler.ir import Node
-from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.ir.types import FLOATS, promote
 
 
 def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequence[Node]) -> Node:
@@ -38,6 +38,7 @@ def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequ
         raise refuse_batch(builder, "a product that is summed over the batch")
     if any(batch & set(term) for term, node in zip(terms, operands, strict=True) if not node.type.batched):
         raise Decline("a product with a constant that has an axis for the batch")
+    operands = _promoted(builder, operands)
     if len(operands) == 1:
         return _permuted(builder, *_summed(builder, terms[0], operands[0], result), result)
     if len(operands) != 2:
@@ -54,6 +55,12 @@ def contract(builder: Builder, terms: Sequence[str], result: str, operands: Sequ
     else:
         raise Decline("a product of two values in which every position meets others")
     return _permuted(builder, letters, product, result)
+
+
+def _promoted(builder: Builder, operands: Sequence[Node]) -> list[Node]:
+    """The operands in their common dtype, as Keras casts them."""
+    dtype = promote([node.type for node in operands])
+    return [node if node.type.dtype == dtype else builder.add("cast", node, dtype=dtype) for node in operands]
 
 
 def _summed(builder: Builder, letters: str, x: Node, kept: str) -> tuple[str, Node]:
