@@ -372,9 +372,9 @@ def test_what_a_layer_computes_of_its_weights_is_followed_or_noted(layer: Any) -
     "product",
     [
         lambda x, w: ops.einsum("blc,cd->bld", x, w),
-        lambda x, w: ops.matmul(x, w),
+        ops.matmul,
         lambda x, w: ops.tensordot(x, w, 1),
-        lambda x, w: ops.dot(x, w),
+        ops.dot,
     ],
 )
 def test_constants_of_a_narrower_dtype_are_widened(product: Callable[[Any, Any], Any]) -> None:
