@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +72,11 @@ def _check(case: dict[str, Any]) -> Checked:
     mode, ranges = case["mode"], [tuple(r) for r in case["ranges"]]
     if mode in FLOAT32:  # its verdict is statistical: a few results may all be rounded luckily
         ranges += [(i, i + 1) for i in range(case["spec"]["length"])]
-    try:
-        plain = build(case["spec"])
-        # Keras casts the constants of some operations to float64, and fails on those of others
-        for tried in (plain, _widened(plain)):
-            tried(_nest(tried, _inputs(tried, np.random.default_rng(0), mode)))
-    except Exception:  # whatever Keras or TensorFlow raise: nothing of ours has run yet
+    plain = _runs(lambda: build(case["spec"]), mode)
+    if plain is None:
+        return Checked("invalid")
+    wide = _widened(plain)
+    if _runs(lambda: wide, mode) is None:  # Keras casts constants of some operations to float64, and fails on others
         return Checked("invalid")
     model = _prepared(plain, mode, rng)
     x = _inputs(model, rng, mode)
@@ -104,6 +104,16 @@ def _check(case: dict[str, Any]) -> Checked:
     layers = program.plan.layers
     inside = sum(layer.naive for layer in layers if layer.window is not None or layer.layer_class == "aggregation")
     return Checked("stopped" if program.plan.stops else "windowed", sum(layer.naive for layer in layers), inside)
+
+
+def _runs(build: Callable[[], Any], mode: str) -> Any:
+    """A model, if Keras can build and run it; else None."""
+    try:
+        model = build()
+        model(_nest(model, _inputs(model, np.random.default_rng(0), mode)))
+    except Exception:  # whatever Keras or TensorFlow raise: nothing of ours runs here
+        return None
+    return model
 
 
 def _jitted(mode: str, rng: np.random.Generator) -> bool:

@@ -1,6 +1,6 @@
 """The mutagenesis methods of CREsted's `tl.contribution_scores`, on compiled programs.
 
-Arguments and results are those of CREsted 2.1 (its source of August 2026), for the methods that score mutants.
+Arguments and results are those of CREsted 1.10.0, for the methods that score mutants.
 """
 
 from __future__ import annotations
@@ -89,6 +89,10 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     _check_method(method, simplex_correction)
     transpose, _ = flag("transpose", transpose), (flag("verbose", verbose), whole("batch_size", batch_size, 1))
     seed = or_none(lambda name, value: whole(name, value, 0))("seed", seed)
+    folder, names = (
+        or_none(path_argument)("output_dir", output_dir),
+        or_none(several(text))("all_class_names", all_class_names),
+    )
     x = _sequences(input, genome)
     models = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
@@ -96,8 +100,8 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     scores = []
     classes = _classes(target_idx, models[0])
     for one in models:
-        if _classes(target_idx, one) != classes:
-            raise InputError("the models have the same classes", expected=classes, got=_classes(target_idx, one))
+        if (own := _classes(target_idx, one)) != classes:
+            raise InputError("the models have the same classes", expected=classes, got=own)
         if method == "mutagenesis":
             scores.append(_mutagenesis(one, x, classes))
         else:
@@ -106,9 +110,8 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     mean = np.mean(scores, axis=0)
     if transpose:
         mean, x = mean.transpose(0, 1, 3, 2), x.transpose(0, 2, 1)
-    folder = or_none(path_argument)("output_dir", output_dir)
     if folder is not None:
-        _write(folder, mean, x, classes, or_none(several(text))("all_class_names", all_class_names))
+        _write(folder, mean, x, classes, names)
     return mean, x
 
 
@@ -150,9 +153,9 @@ def _program(model: Any, length: int, width: int | None) -> CompiledISM:
 def _mutagenesis(model: Any, x: Array, classes: Classes) -> Array:
     program = _program(model, x.shape[1], None)
     scores = np.zeros((len(x), len(classes), *x.shape[1:]))
+    references = _of_classes(program.reference(x), classes)[:, None, None]
     for block in program.stream(x, saturate=True):
-        reference = _of_classes(program.reference(x[block.sequences]), classes)[:, None, None]
-        here = effect(_of_classes(block.scores, classes), reference)  # [b, r, 4, n]
+        here = effect(_of_classes(block.scores, classes), references[block.sequences])  # [b, r, 4, n]
         scores[block.sequences, :, block.ranges] = np.moveaxis(here, -1, 1)
     return scores
 
@@ -240,12 +243,11 @@ def _region(region: str, genome: Genome) -> str:
     return dna.text(dna.reverse_complement(dna.codes(letters, region)))
 
 
-def _write(folder: Path, scores: Array, x: Array, classes: Classes, names: Sequence[str] | None) -> None:
+def _write(folder: Path, scores: Array, x: Array, classes: Classes, names: Sequence[str]) -> None:
     """Two files for each class."""
     try:
         for i, index in enumerate(classes):
-            known = names is not None and index is not None and index < len(names)
-            name = names[index] if known and names is not None and index is not None else f"class_id_{index}"
+            name = f"class_id_{index}" if index is None or index >= len(names) else names[index]
             for suffix, array in (("contrib", scores[:, i]), ("oh", x)):
                 with whole_file(folder / f"{name}_{suffix}.npz") as partial, partial.open("wb") as file:
                     np.savez_compressed(file, array)

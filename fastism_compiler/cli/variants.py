@@ -8,8 +8,8 @@ import fastism_compiler as fc
 from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
-from fastism_compiler.formats.annotated import is_annotated
 from fastism_compiler.genomics.sources import Source
+from fastism_compiler.runs.variants import annotated_by
 
 
 @click.command()
@@ -34,7 +34,7 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
     """  # noqa: D301 (click reads the character)
     settings = fc.VariantSettings(**options.settings(model))
     with Source(variants) as table:
-        annotated = table if "vcf" in options.to and is_annotated(table) else None
+        annotated = annotated_by(table, "vcf") if "vcf" in options.to else None
         options.check(output, formats.VARIANTS, annotated)
         with progress_bar("variants", options.quiet) as progress:
             summary = fc.scan_variants(

@@ -61,7 +61,7 @@ def design(
     Raises:
         OptionError: an objective of several numbers, nothing that may change, or a checkpoint of another design.
         RangeError: a program of wider ranges; a protected position outside the sequence.
-        UnsupportedError: an objective for a program that was loaded from a file.
+        UnsupportedError: an objective for a program that was loaded from a file; outputs that `fc.around` picks.
         InputError, InputTypeError: as in a call of the program.
     """
     steps, maximise = whole("steps", steps, 1), flag("maximise", maximise)

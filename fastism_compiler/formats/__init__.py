@@ -18,7 +18,7 @@ from fastism_compiler.formats.apart import write_apart
 from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bedgraph, write_bigwig
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
 from fastism_compiler.formats.modisco import FILES, check_modisco, write_modisco
-from fastism_compiler.formats.packed import ENDINGS, check_pysam, index_of, pack, remove_indexes, write_index
+from fastism_compiler.formats.packed import ENDINGS, index_of, load_pysam, pack, remove_indexes, write_index
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
@@ -224,7 +224,7 @@ def check_target(path: Path, to: str, *, overwrite: bool = False) -> None:
     """
     files = FORMATS[to].files
     if FORMATS[to].text and path.suffix in ENDINGS:
-        check_pysam()
+        load_pysam()  # refused before anything is computed, if it is not there
     if (path / META).exists():
         raise OptionError("the output is a store", expected="a path of its own", got=str(path))
     if path.is_dir() and not files:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from fastism_compiler.formats.source import Source
-from fastism_compiler.formats.vcf import KIND, PREFIX, info_header, number_text, score_fields
+from fastism_compiler.formats.vcf import KIND, PREFIX, check_variants, info_header, number_text, score_fields
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.genomics.sources import Source as InputFile
@@ -39,10 +40,7 @@ def write_annotated(table: InputFile, source: Source, path: Path, track: str | N
         OptionError: a scan, a track, or a table that is no VCF.
         FileError: a table that lacks a variant of the store, or cannot be read.
     """
-    if source.is_scan:
-        raise OptionError("VCF holds variants", expected="a store of variants", got="a scan")
-    if track is not None:
-        raise OptionError("VCF holds all outputs", expected="no track", got=track)
+    check_variants(source, track)
     if not is_annotated(table):
         raise OptionError("annotate= names a VCF", expected="VCF, plain or gzip", got=str(table.path))
     write_text(path, _lines(table, source))
@@ -99,7 +97,7 @@ class _Scored:
 
     def __init__(self, table: InputFile, source: Source) -> None:
         self._table, self._fields = table, score_fields(source)
-        self._sizes = {KIND: 1} | {key: _numbers_of(source, array) for key, array, _ in self._fields}
+        self._sizes = {KIND: 1} | {key: prod(source.group[array].shape[1:]) for key, array, _ in self._fields}
         self.header = info_header([(key, "A" if self._sizes[key] == 1 else ".", what) for key, _, what in self._fields])
         self._rows = self._read(source)
         self._next: _Row | None = next(self._rows, None)
@@ -144,10 +142,3 @@ class _Scored:
             for i in range(len(kind)):
                 values = {KIND: str(kind[i])} | {key: ",".join(map(number_text, v[i])) for key, v in numbers.items()}
                 yield _Row(str(chrom[i]), int(position[i]), str(ref[i]), str(alt[i]), values)
-
-
-def _numbers_of(source: Source, array: str) -> int:
-    size = 1
-    for extent in source.group[array].shape[1:]:
-        size *= extent
-    return size

@@ -21,7 +21,7 @@ def pack(path: Path) -> None:
         OptionError: pysam is not installed.
     """
     with partial_of(path) as packed:
-        _pysam().tabix_compress(str(path), str(packed), force=True)
+        load_pysam().tabix_compress(str(path), str(packed), force=True)
         packed.replace(path)
 
 
@@ -29,15 +29,6 @@ def index_of(path: Path) -> Path | None:
     """The tabix index that stands beside a file."""
     found = (path.with_name(path.name + ending) for ending in _INDEXES)
     return next((index for index in found if index.is_file()), None)
-
-
-def check_pysam() -> None:
-    """Refuse, before anything is computed, an environment that cannot pack.
-
-    Raises:
-        OptionError: pysam is not installed.
-    """
-    _pysam()
 
 
 def remove_indexes(path: Path) -> None:
@@ -59,7 +50,7 @@ def write_index(path: Path, ending: str) -> None:
     """
     target = path.with_name(path.name + ending)
     with partial_of(target) as partial:
-        pysam = _pysam()
+        pysam = load_pysam()
         before = pysam.set_verbosity(0)  # what htslib says on standard error is in our own message
         try:
             pysam.tabix_index(str(path), preset="vcf", force=True, csi=ending == ".csi", index=str(partial))
@@ -75,7 +66,12 @@ def write_index(path: Path, ending: str) -> None:
         put_in_place(partial, target)
 
 
-def _pysam() -> Any:
+def load_pysam() -> Any:
+    """The library that packs.
+
+    Raises:
+        OptionError: it is not installed.
+    """
     try:
         import pysam  # an extra, not always installed
     except ImportError as error:

@@ -30,10 +30,7 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
     Raises:
         OptionError: a scan, or a track (all outputs are written).
     """
-    if source.is_scan:
-        raise OptionError("VCF holds variants", expected="a store of variants", got="a scan")
-    if track is not None:
-        raise OptionError("VCF holds all outputs", expected="no track", got=track)
+    check_variants(source, track)
     columns = [np.asarray(source.group[name][:]) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
     order = {chrom: i for i, chrom in enumerate(source.chromosomes())}
     chroms = np.array([order[str(c)] for c in columns[0]])
@@ -48,6 +45,18 @@ def write_vcf(source: Source, path: Path, track: str | None) -> None:
             yield "\t".join([chrom, str(position + 1), name, ref, alt, ".", ".", ";".join(info)]) + "\n"
 
     write_text(path, text())
+
+
+def check_variants(source: Source, track: str | None) -> None:
+    """Refuse what VCF does not hold.
+
+    Raises:
+        OptionError: a scan, or a track (all outputs are written).
+    """
+    if source.is_scan:
+        raise OptionError("VCF holds variants", expected="a store of variants", got="a scan")
+    if track is not None:
+        raise OptionError("VCF holds all outputs", expected="no track", got=track)
 
 
 def score_fields(source: Source) -> list[tuple[str, str, str]]:

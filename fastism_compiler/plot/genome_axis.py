@@ -39,12 +39,17 @@ def number_on_genome(figure: Any, sequence: ScannedSequence) -> Any:
     return figure
 
 
-def position_name(sequence: ScannedSequence, first: int, last: int | None = None) -> str:
-    """A position, or all from `first` to `last`, as pictures of the sequence count them: `17`, `10-19`."""
+def position_name(sequence: ScannedSequence, offset: int) -> str:
+    """A position as pictures of the sequence count it."""
+    return str(place_of(sequence, offset) if sequence.chrom else offset)
+
+
+def range_name(sequence: ScannedSequence, start: int, stop: int) -> str:
+    """The positions `[start, stop)` in the same way: `10-20`; on a chromosome its first and last place."""
     if not sequence.chrom:
-        return str(first) if last is None else f"{first}-{last + 1}"
-    places = sorted({place_of(sequence, offset) for offset in (first, first if last is None else last)})
-    return str(places[0]) if last is None else f"{places[0]}-{places[-1]}"
+        return f"{start}-{stop}"
+    first, last = sorted(place_of(sequence, offset) for offset in (start, stop - 1))
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def place_of(sequence: ScannedSequence, offset: int) -> int:

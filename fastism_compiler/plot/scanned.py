@@ -10,7 +10,7 @@ import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.genome_axis import number_on_genome, position_name
+from fastism_compiler.plot.genome_axis import number_on_genome, position_name, range_name
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
 from fastism_compiler.plot.scan import Output, Saturation, Scan
@@ -110,8 +110,8 @@ def track_effects(scan: Scan, row: int, output: Output, window: tuple[int, int] 
 
 
 def _lollipop(scan: Scan, row: int, choice: Choice) -> Any:
-    output = scan.output(choice.output)
-    title = f"{scan.sequence(row).title} · {output}"
+    output, sequence = scan.output(choice.output), scan.sequence(row)
+    title = f"{sequence.title} · {output}"
     style: dict[str, Any] = {
         "label_top": choice.top,
         "title": title,
@@ -121,14 +121,13 @@ def _lollipop(scan: Scan, row: int, choice: Choice) -> Any:
     if not scan.saturated:
         effects = scan.effects(row, scan.number(output), choice.window)[:, 0]
         ranges = scan.ranges[scan.chosen(choice.window)]
-        labels = [position_name(scan.sequence(row), lo, hi - 1) for lo, hi in ranges.tolist()]
+        labels = [range_name(sequence, lo, hi) for lo, hi in ranges.tolist()]
         return lollipop_figure(ranges.mean(axis=1) - 0.5, effects, labels, **style)
     cells = scan.saturation(row, output, choice.window)
     position, letter = np.nonzero(np.arange(cells.effects.shape[1]) != cells.reference[:, None])
     alternates = [scan.alphabet[c] for c in letter]
     before = [scan.letter(i) for i in cells.reference[position].tolist()]
     position += cells.first
-    sequence = scan.sequence(row)
     names = [position_name(sequence, p) for p in position.tolist()]
     labels = [f"{a}{p}{b}" for a, p, b in zip(before, names, alternates, strict=True)]
     effects = cells.effects[position - cells.first, letter]

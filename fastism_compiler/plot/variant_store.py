@@ -27,8 +27,7 @@ def draw_variants(group: Any, kind: str, choice: Choice) -> Any:
         A matplotlib Figure; positions are 1-based, as in a VCF file.
 
     Raises:
-        OptionError: another kind, or an output that is no single number.
-        OptionError: several outputs, and none chosen.
+        OptionError: another kind, several outputs and none chosen, or an output that is no single number.
         InputError: no such chromosome or output.
         RangeError: no variant between these positions.
     """

@@ -71,8 +71,7 @@ def picture(figure: Any, prefix: str, caption: str, label: str) -> str:
 
 def settings_list(facts: Mapping[str, Any]) -> str:
     """What the store says about its making; nested settings as one level, keys joined by dots."""
-    flat = {**{k: v for key, value in facts.items() for k, v in _flat(key, value).items()}}
-    flat["report by"] = f"fastism_compiler {__version__}"
+    flat = {**_flat("", facts), "report by": f"fastism_compiler {__version__}"}
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in flat.items())
     return f"<h2>Settings</h2>\n<dl>{items}</dl>\n"
 

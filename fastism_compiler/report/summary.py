@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastism_compiler.mutations.inputs import Array
-from fastism_compiler.plot.genome_axis import place_of
+from fastism_compiler.plot.genome_axis import range_name
 from fastism_compiler.plot.scan import Output, Scan, ScannedSequence
 
 
@@ -115,8 +115,7 @@ def on_genome(summary: Summary, sequence: ScannedSequence, complement: Mapping[s
     if not sequence.chrom or not summary.change or "N" in summary.letters:
         return ""
     minus = sequence.strand == "-"
-    first, last = sorted(place_of(sequence, offset) for offset in (summary.position, summary.stop - 1))
-    place = f"{sequence.chrom}:{first}" + ("" if last == first else f"-{last}")
+    place = f"{sequence.chrom}:{range_name(sequence, summary.position, summary.stop)}"
     letters = "".join(complement.get(letter, letter) for letter in summary.letters) if minus else summary.letters
     letters = letters.replace("U", "T")
     return f"{place} {letters[0]}>{letters[1]}" if letters else place

@@ -112,7 +112,7 @@ def _check_combine(ensemble: Ensemble, graph: Graph) -> None:
     """Call the function once, so that what it raises is told.
 
     Raises:
-        OptionError: it raised something, or its results have another shape than one tensor per sequence.
+        OptionError: it raised something, or made several tensors of a list.
     """
     import tensorflow as tf  # takes seconds
 

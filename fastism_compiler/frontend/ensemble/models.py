@@ -22,8 +22,7 @@ class Ensemble:
         models: of any framework, or paths.
         combine: `"mean"`: the mean over models. `"logits"`: of probabilities, the mean of their log odds, as a
             probability; what lies outside 0 .. 1 becomes NaN. A function: called for each output with the list of
-            every model's, made of `keras.ops`.
-            None: all outputs of all models.
+            every model's, made of `keras.ops`. None: all outputs of all models.
 
     Raises:
         OptionError: no model, or no such rule.
