@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fastism_compiler.genomics.aliases import aliases_of
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.genomics.genome_index import NO_INDEX, check_index
 from fastism_compiler.genomics.genome_lines import check_lines
 from fastism_compiler.genomics.sources import GZIP, opened
 from fastism_compiler.genomics.text import read_lines
-
-_HEADER = 1 << 16
-"""Bytes that are read to find a header; the name in a longer header is not checked."""
-_ENDS = 5
-"""Bytes that hold the ends of a chromosome's last line and of a blank line, and the next header's first."""
-_NO_INDEX = "not an index of this genome; remove it, and it is made again"
 
 
 class Genome:
@@ -89,43 +83,33 @@ class Genome:
             import pyfaidx  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
-        local = self._source.local
-        index = Path(f"{local}.fai")
-        there = index.exists() and index.stat().st_mtime >= local.stat().st_mtime
-        if not there and not os.access(local.parent, os.W_OK):
-            self._folder = tempfile.TemporaryDirectory()
-            index = Path(self._folder.name) / f"{local.name}.fai"
+        index, blocks, there = self._index()
         if not there:
             check_lines(self._source)
         try:
-            fasta = pyfaidx.Fasta(str(local), as_raw=True, indexname=str(index))
+            fasta = pyfaidx.Fasta(str(self._source.local), as_raw=True, indexname=str(index), gzi_indexname=str(blocks))
         except ImportError as error:
             raise missing_extra("reading a bgzip genome", "biopython", "genomics") from error
         except Exception as error:  # pyfaidx and the bgzip reader raise many kinds
             if there:
-                raise FileError(index, _NO_INDEX, got=error) from error
+                raise FileError(index, NO_INDEX, got=error) from error
             index.unlink(missing_ok=True)  # half an index must not pass for one
+            blocks.unlink(missing_ok=True)
             raise FileError(self.path, "the genome cannot be indexed", got=error) from error
         if there:
-            self._check_index(index, fasta.faidx.index)
+            check_index(fasta.faidx, self._source, index, blocks)
         return fasta
 
-    def _check_index(self, path: Path, index: Mapping[str, Any]) -> None:
-        """An index that was made for another file gives other letters, or none.
-
-        Raises:
-            FileError: it is empty, or a plain genome's chromosome does not begin, or end, where it says.
-        """
-        if not index:
-            raise FileError(path, _NO_INDEX, got="an empty file")
-        if self._source.first(2) == GZIP:
-            return
+    def _index(self) -> tuple[Path, Path, bool]:
+        """The files of chromosomes and of blocks, and whether they are there and newer than the genome."""
         local = self._source.local
-        size = local.stat().st_size
-        with local.open("rb") as file:
-            for name, entry in index.items():
-                if not _fits(file, size, name, entry):
-                    raise FileError(path, _NO_INDEX, got=name)
+        index, blocks = (Path(f"{local}{ending}") for ending in (".fai", ".gzi"))
+        needed = [index, blocks] if self._source.is_bgzip else [index]
+        there = all(i.exists() and i.stat().st_mtime >= local.stat().st_mtime for i in needed)
+        if not there and not os.access(local.parent, os.W_OK):
+            self._folder = tempfile.TemporaryDirectory()
+            index, blocks = (Path(self._folder.name) / i.name for i in (index, blocks))
+        return index, blocks, there
 
     def _check_compression(self) -> None:
         if self._source.first(2) == GZIP and not self._source.is_bgzip:
@@ -137,20 +121,3 @@ class Genome:
         number, line = next(read_lines(self._source))
         if not line.startswith(">"):
             raise FileError(self.path, "not a FASTA file", line=number, expected=">chromosome", got=line[:40])
-
-
-def _fits(file: BinaryIO, size: int, name: str, entry: Any) -> bool:
-    """Whether a chromosome begins and ends where an index entry says."""
-    begin = max(entry.offset - _HEADER, 0)
-    file.seek(begin)
-    _, newline, header = file.read(entry.offset - begin).rstrip(b"\r\n").rpartition(b"\n")
-    longer = not newline and begin > 0
-    named = longer or header.removeprefix(b">").split()[:1] == [name.encode()]
-    lines, rest = divmod(max(entry.rlen - 1, 0), entry.lenc or 1)
-    count = min(rest + 1, entry.rlen)
-    file.seek(entry.offset + lines * entry.lenb - 1)
-    text = file.read(1 + count + _ENDS)
-    before, line, after = text[:1], text[1 : 1 + count], text[1 + count :]
-    ended = after[:1] in (b"", b"\n", b"\r") and after.lstrip(b"\r\n")[:1] in (b"", b">")
-    whole = before == b"\n" and len(line) == count and not any(end in line for end in (b"\r", b"\n", b">"))
-    return named and whole and ended

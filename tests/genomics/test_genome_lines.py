@@ -47,3 +47,55 @@ def test_an_index_of_a_genome_that_cannot_be_read_by_region_is_refused(tmp_path:
         with pytest.raises(FileError, match="not an index of this genome"):
             Genome(path)
         (tmp_path / "g.fa.fai").unlink()
+
+
+_TEXT = "".join(f">{name}\n{'ACGTTGCA' * 8}\n{'GGCA' * 5}\n" for name in "abc")
+
+
+def _write_packed(path: Path, text: str, piece: int) -> None:
+    """A bgzip file with a block for every so many letters."""
+    with bgzf.BgzfWriter(str(path)) as file:
+        for start in range(0, len(text), piece):
+            file.write(text[start : start + piece])
+            file.flush()
+
+
+@pytest.mark.parametrize("piece", [7, 100, 1000])
+def test_an_index_of_another_bgzip_genome_is_refused(piece: int, tmp_path: Path) -> None:
+    path, other = tmp_path / "g.fa.gz", tmp_path / "other.fa.gz"
+    _write_packed(path, _TEXT, piece)
+    _write_packed(other, _TEXT.replace("GGCA\n", "GGCATT\n").replace(">b", ">bb"), piece)
+    with Genome(path) as genome:
+        wanted = genome.fetch("c", 50, 84)
+    with Genome(path) as again:
+        assert again.fetch("c", 50, 84) == wanted == _TEXT.split(">c")[1].replace("\n", "")[50:84]
+    with Genome(other):
+        pass
+    (tmp_path / "other.fa.gz.fai").replace(tmp_path / "g.fa.gz.fai")
+    with pytest.raises(FileError, match=r"g.fa.gz.fai: not an index of this genome"):
+        Genome(path)
+
+
+@pytest.mark.parametrize("place", [0, 3, 8, 40, 48, 200, 201])
+def test_a_damaged_index_of_blocks_is_refused(place: int, tmp_path: Path) -> None:
+    """One bit of it gives the letters of another block."""
+    path, blocks = tmp_path / "g.fa.gz", tmp_path / "g.fa.gz.gzi"
+    _write_packed(path, _TEXT, 16)
+    Genome(path).close()
+    damaged = bytearray(blocks.read_bytes())
+    damaged[place] ^= 2
+    blocks.write_bytes(damaged)
+    with pytest.raises(FileError, match="not an index of this genome"):
+        Genome(path)
+    blocks.write_bytes(b"")
+    with pytest.raises(FileError, match="not an index of this genome"):
+        Genome(path)
+
+
+def test_a_bgzip_genome_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "g.fa.gz"
+    _write_packed(path, _TEXT, 50)
+    monkeypatch.setattr("fastism_compiler.genomics.genome.os.access", lambda *_: False)
+    with Genome(path) as genome:
+        assert genome.fetch("b", 60, 70) == "TGCAGGCAGG"
+    assert [p.name for p in tmp_path.iterdir()] == ["g.fa.gz"]
