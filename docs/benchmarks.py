@@ -46,8 +46,8 @@ Correlation with strict float32, and largest error over the root mean square eff
 `python -m benchmarks.precision`.""",
     "kernels": """Kernels worth trying for each plain convolution of five models, predicted (multiply-adds) and measured
 (seconds per row): `python -m benchmarks.kernels`.""",
-    "pairs": """Every pair of substitutions within 40 positions, `program.pairs` against the model on every double mutant
-(naive time extrapolated from some): `python -m benchmarks.pairs`.""",
+    "pairs": """Every pair of substitutions within 40 positions, `program.pairs` against the model on every double
+mutant (naive time extrapolated from some): `python -m benchmarks.pairs`.""",
     "predictions": """Microseconds of a whole mutant and of a mutation in the program, as plans predict them and as
 measured, for the models of the table and four transformers: `python -m benchmarks.predictions`.""",
     "tiles": """Seconds per sequence with the chosen number of rows per tile and with others, in turn; where a dense

@@ -111,7 +111,7 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     if transpose:
         mean, x = mean.transpose(0, 1, 3, 2), x.transpose(0, 2, 1)
     if folder is not None:
-        _write(folder, mean, x, classes, names)
+        _write(folder, mean, x, classes, names or ())
     return mean, x
 
 

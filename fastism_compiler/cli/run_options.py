@@ -194,7 +194,11 @@ _OPTIONS = (
     ),
     click.option("--reduce", type=click.Choice(REDUCTIONS), help="Reduce every output to one number, on the device."),
     click.option(
-        "--score", type=click.Choice(sorted(SCORES)), default="delta", show_default=True, help="What is stored."
+        "--score",
+        type=click.Choice([*sorted(SCORES), *fc.VariantSettings.tables()]),
+        default="delta",
+        show_default=True,
+        help="What is stored; profile (of variants): the columns of variant-scorer.",
     ),
     click.option("--pseudocount", type=float, default=1.0, show_default=True, help="Added to both sides of log2fc."),
     click.option("--rc", is_flag=True, help="Average with the scan of the reverse complement."),

@@ -112,7 +112,12 @@ class Source:
         return tracks[0]
 
     def _numbered(self, name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
-        return numbered(self.attributes, name, self.group[f"reference/{name}"].shape[1:])
+        own = self.group[f"reference/{name}"] if self.has_reference(name) else self.group[f"scores/{name}"]
+        return numbered(self.attributes, name, own.shape[1:])
+
+    def has_reference(self, name: str) -> bool:
+        """Whether the store holds the model's output for the sequences themselves beside these scores."""
+        return f"reference/{name}" in self.group
 
     def scanned_letters(self, rows: slice, positions: Array) -> tuple[Array, Array]:
         """Codes `[n, P]` of the scanned positions, and the same as one-hot `[n, P, C]` (unknown: zeros)."""

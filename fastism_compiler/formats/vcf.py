@@ -12,6 +12,7 @@ from fastism_compiler._version import __version__
 from fastism_compiler.formats.source import Source
 from fastism_compiler.host.files import write_text
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.profile_scores import COLUMNS, PROFILE
 
 PREFIX = "FASTISM_"
 KIND = f"{PREFIX}KIND"
@@ -66,14 +67,20 @@ def score_fields(source: Source) -> list[tuple[str, str, str]]:
 
     def fields(names: Sequence[str]) -> list[tuple[str, str, str]]:
         pairs = list(zip(names, called.items(), strict=True))
-        scores = [(f"{PREFIX}{n}", f"scores/{o}", f"{what}: {score} of the alternate") for n, (o, what) in pairs]
+        scores = [(f"{PREFIX}{n}", f"scores/{o}", _what(score, what)) for n, (o, what) in pairs]
         return scores + [
-            (f"{PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference") for n, (o, what) in pairs
+            (f"{PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference")
+            for n, (o, what) in pairs
+            if source.has_reference(o)
         ]
 
     found = fields([_REPLACE.sub("_", name) for name in source.outputs])
     keys = {key for key, _, _ in found} | {KIND}
     return found if len(keys) == len(found) + 1 else fields([str(i) for i in range(len(source.outputs))])
+
+
+def _what(score: str, output: str) -> str:
+    return COLUMNS[output] if score == PROFILE else f"{output}: {score} of the alternate"
 
 
 def _header(source: Source, fields: Sequence[tuple[str, int, str]]) -> str:

@@ -24,6 +24,7 @@ from fastism_compiler.report.document import (
     text_cell,
 )
 from fastism_compiler.runs.outputs import numbered
+from fastism_compiler.runs.profile_scores import PROFILE, RANKED_BY
 
 _COLUMNS = (
     ("chromosome", False),
@@ -183,7 +184,7 @@ class _Ranking:
 
 def _ranked(group: Any, output: str | None) -> _Ranking:
     """Rank all variants, reading every chunk once."""
-    numbers = _numbers(group, output)
+    numbers = _numbers(group, output or (RANKED_BY if group.attrs["score"] == PROFILE else None))
     first = group[f"scores/{group.attrs['outputs'][0]}"]
     step, count = int(first.chunks[0]), int(first.shape[0])
     effect, best, missing = np.full(count, np.nan), np.zeros(count, np.int64), np.zeros(count, np.int64)

@@ -42,12 +42,19 @@ class Layout:
         columns: one value per row, from the input.
         fixed: arrays that are the same for all rows, with the names of their axes.
         results: float32 arrays that tasks fill: shape of one row, and its dimensions.
+        numbers: indices of outputs that are scored in part (see `outputs.numbers_along`).
     """
 
     rows: str
     columns: Mapping[str, Column]
     results: Mapping[str, Column]
     fixed: Mapping[str, tuple[Array, tuple[str, ...]]] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what is scored."""
+        return [name.removeprefix("scores/") for name in self.results if name.startswith("scores/")]
 
 
 def rows_per_task(layout: Layout, block: int, rows: int) -> int:

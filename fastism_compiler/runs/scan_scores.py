@@ -52,7 +52,7 @@ class ScanScorer:
             out = output_dims(name, shape)
             results[f"scores/{name}"] = Column("float32", (*scanned, *shape), (*dims, *out))
             results[f"reference/{name}"] = Column("float32", shape, out)
-        return Layout("sequence_index", columns, results, fixed)
+        return Layout("sequence_index", columns, results, fixed, programs.numbers)
 
     def __call__(self, rows: Mapping[str, Array]) -> Scored:
         """Score the sequences of one task (columns by name)."""

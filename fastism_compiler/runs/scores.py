@@ -59,6 +59,10 @@ def find_score(name: str) -> Score:
 def scored(name: str, alternate: Array, reference: Array, pseudocount: float) -> npt.NDArray[np.float32]:
     """Scores in float32; what is not a finite number is NaN."""
     with np.errstate(all="ignore"):
-        result = find_score(name)(alternate, reference, pseudocount).astype(np.float32)
-    result[~np.isfinite(result)] = np.nan
-    return result
+        return finite32(find_score(name)(alternate, reference, pseudocount))
+
+
+def finite32(values: Array) -> npt.NDArray[np.float32]:
+    """In float32; what is not a finite number is NaN."""
+    result = np.asarray(values, np.float32)
+    return np.where(np.isfinite(result), result, np.float32(np.nan))

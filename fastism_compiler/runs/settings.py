@@ -12,6 +12,7 @@ from fastism_compiler.arguments import flag, number, or_none, pair, path, positi
 from fastism_compiler.frontend.ensemble.models import check_combine
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.profile_scores import PROFILE
 from fastism_compiler.runs.scores import find_score
 
 _MOST = 1024
@@ -32,7 +33,7 @@ class Settings:
         unknown_token: the token of an unknown letter, for models that read tokens.
         outputs: which outputs, such as `profile` or `head:3,7` (see `outputs.py`); empty: all.
         reduce: `sum`, `mean` or `max` over all axes of each output, on the device.
-        score: a name of `scores.SCORES`.
+        score: a name of `scores.SCORES`, or one of `tables`.
         pseudocount: added to both sides of `log2fc`.
         rc: average with the reverse complement.
         pad: unknown letters beyond the ends of chromosomes and around short records.
@@ -76,6 +77,11 @@ class Settings:
         """The kinds of the fields that a class adds."""
         return {}
 
+    @classmethod
+    def tables(cls) -> Sequence[str]:
+        """Names of scores that are made of all outputs together."""
+        return ()
+
     def check(self) -> None:
         """Refuse values outside their domain.
 
@@ -83,7 +89,8 @@ class Settings:
             OptionError: an unknown alphabet, score or reduction, `rc` without complements, or a token that is no int32.
         """
         alphabet = find_alphabet(self.alphabet)
-        find_score(self.score)
+        if self.score not in self.tables():
+            find_score(self.score)
         check_combine(self.combine)
         if self.combine != "mean" and not self.also:
             raise OptionError("combine= is for several models", expected="also=, the other models", got="one model")
@@ -170,7 +177,12 @@ class ScanSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantSettings(Settings):
-    """How variants are scored: nothing beyond `Settings`."""
+    """How variants are scored: nothing beyond `Settings`, but also by `score="profile"` (see `profile_scores.py`)."""
+
+    @classmethod
+    def tables(cls) -> Sequence[str]:
+        """Names of scores that are made of all outputs together."""
+        return (PROFILE,)
 
 
 Kind = Callable[[str, Any], Any]

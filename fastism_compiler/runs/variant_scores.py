@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastism_compiler.genomics.alphabet import Codes
+from fastism_compiler.runs.allele_scores import Alleles, allele_scores
 from fastism_compiler.runs.blocks import Scored, blocks_of, join
-from fastism_compiler.runs.layout import Column, Layout, output_dims
+from fastism_compiler.runs.layout import Column, Layout
 from fastism_compiler.runs.programs import Array, Programs
-from fastism_compiler.runs.scores import scored
 from fastism_compiler.runs.settings import Settings
 
 
@@ -24,6 +24,7 @@ class VariantScorer:
 
     def __init__(self, programs: Programs, settings: Settings) -> None:
         self.programs, self.settings = programs, settings
+        self._scores = allele_scores(programs, settings)
 
     def layout(self) -> Layout:
         """The arrays of the store."""
@@ -31,53 +32,37 @@ class VariantScorer:
         columns = {"sequence": sequence, "alternate": sequence, "offset": Column("int32")}
         columns |= {name: Column("string") for name in ("chrom", "id", "ref", "alt", "kind")}
         columns |= {"position": Column("int64"), "start": Column("int64")}
-        results = {}
-        for name, shape in self.programs.shapes.items():
-            results[f"scores/{name}"] = Column("float32", shape, output_dims(name, shape))
-            results[f"reference/{name}"] = Column("float32", shape, output_dims(name, shape))
-        return Layout("variant", columns, results)
+        return Layout("variant", columns, self._scores.results, numbers=self._scores.numbers)
 
     def __call__(self, rows: Mapping[str, Array]) -> Scored:
         """Score the variants of one task (columns by name)."""
         before = self.programs.rescored
-        columns = {
-            "sequence": rows["sequence"],
-            "alternate": rows["alternate"],
-            "offset": rows["offset"],
-            "width": np.array([len(a) for a in rows["alt"]]),
-            "equal": rows["kind"] == "substitution",
-        }
+        columns = {name: rows[name] for name in ("sequence", "alternate", "offset", "ref", "alt")}
+        columns["width"] = np.array([len(a) for a in rows["alt"]])
+        columns["equal"] = rows["kind"] == "substitution"
         pieces = [[y[:n] for y in self._block(block)] for block, n in blocks_of(columns, self.programs.block)]
-        names = [name for o in self.programs.outputs for name in (f"scores/{o.name}", f"reference/{o.name}")]
-        return join(names, pieces, {"rescored": self.programs.rescored - before})
+        return join(list(self._scores.results), pieces, {"rescored": self.programs.rescored - before})
 
     def _block(self, rows: Mapping[str, Array]) -> list[Array]:
-        result = self._strand(rows)
-        if not self.settings.rc:
-            return result
-        alphabet, length = self.programs.encoding.alphabet, self.programs.encoding.length
-        reverse = self._strand(
-            {
-                **rows,
+        strands = [self._alleles(rows)]
+        if self.settings.rc:
+            alphabet, length = self.programs.encoding.alphabet, self.programs.encoding.length
+            reverse = {
                 "sequence": alphabet.reverse_complement(rows["sequence"]),
                 "alternate": alphabet.reverse_complement(rows["alternate"]),
                 "offset": length - rows["offset"] - rows["width"],
             }
-        )
-        return [(y + z) / 2 for y, z in zip(result, reverse, strict=True)]
+            strands.append(self._alleles({**rows, **reverse}))
+        return self._scores(strands, rows)
 
-    def _strand(self, rows: Mapping[str, Array]) -> list[Array]:
+    def _alleles(self, rows: Mapping[str, Array]) -> Alleles:
+        """The outputs of one strand."""
         equal = np.flatnonzero(rows["equal"])
         other = np.flatnonzero(~rows["equal"])
         parts = [f(rows, chosen) for f, chosen in ((self._fast, equal), (self._whole, other)) if len(chosen)]
         order = np.argsort(np.concatenate([equal, other]))
-        results = []
-        for output in range(len(self.programs.outputs)):
-            value = np.concatenate([values[output] for values, _ in parts])[order]
-            reference = np.concatenate([references[output] for _, references in parts])[order]
-            results.append(scored(self.settings.score, value, reference, self.settings.pseudocount))
-            results.append(reference.astype(np.float32))
-        return results
+        both = [[np.concatenate(y)[order] for y in zip(*side, strict=True)] for side in zip(*parts, strict=True)]
+        return Alleles(*both)
 
     def _fast(self, rows: Mapping[str, Array], chosen: Array) -> tuple[list[Array], list[Array]]:
         """Alternates and references of substitutions; for a reference, its own letters are put in."""

@@ -103,6 +103,8 @@ def test_regions_files_and_weights_that_change(models: list[Any], tmp_path: Path
     assert sorted(p.name for p in folder.iterdir()) == ["b_contrib.npz", "b_oh.npz"]
     np.testing.assert_array_equal(np.load(folder / "b_contrib.npz")["arr_0"], scores[:, 0])
     np.testing.assert_array_equal(np.load(folder / "b_oh.npz")["arr_0"], x)
+    contribution_scores(regions, [1], models[0], genome=fasta, output_dir=folder)
+    assert (folder / "class_id_1_contrib.npz").is_file(), "without names of the classes"
     table = SimpleNamespace(var_names=regions)  # as an AnnData object has them
     fetcher = SimpleNamespace(fetch=lambda region: plain[regions.index(region)])
     np.testing.assert_array_equal(contribution_scores(table, [1], models[0], genome=fetcher)[0], same)

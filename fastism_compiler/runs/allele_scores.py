@@ -1,0 +1,93 @@
+"""What is stored of the outputs for both alleles of a variant: one score of each number, or a table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastism_compiler.runs.layout import Array, Column, output_dims
+from fastism_compiler.runs.outputs import Output
+from fastism_compiler.runs.profile_scores import PROFILE, ProfileScores
+from fastism_compiler.runs.programs import Programs
+from fastism_compiler.runs.scores import scored
+from fastism_compiler.runs.settings import Settings
+
+
+class Alleles(NamedTuple):
+    """The model's outputs for a block of variants, in the order in which they are scored."""
+
+    alternate: list[Array]
+    reference: list[Array]
+
+
+class AlleleScores(Protocol):
+    """Scores of a block of variants.
+
+    Attributes:
+        results: the arrays of the store that are written.
+        numbers: of what is scored in part (see `outputs.numbers_along`).
+        along: whether outputs with several axes run along the sequence, so that both strands can be averaged.
+    """
+
+    @property
+    def results(self) -> Mapping[str, Column]: ...
+
+    @property
+    def numbers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def along(self) -> bool: ...
+
+    def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
+        """One array per result.
+
+        Args:
+            strands: outputs for the sequences, and for their reverse complements if both strands are averaged.
+            rows: columns of the variants.
+        """
+
+
+@dataclass(frozen=True)
+class OutputScores:
+    """One score of every number of every output, beside the outputs for the reference. Strands: scores averaged."""
+
+    outputs: Sequence[Output]
+    shapes: Mapping[str, tuple[int, ...]]
+    numbers: Mapping[str, Any]
+    settings: Settings
+    along: bool = False
+
+    @property
+    def results(self) -> dict[str, Column]:
+        """`scores/` and `reference/` of each output."""
+        found: dict[str, Column] = {}
+        for output in self.outputs:
+            column = Column("float32", self.shapes[output.name], output_dims(output.name, self.shapes[output.name]))
+            found |= {f"scores/{output.name}": column, f"reference/{output.name}": column}
+        return found
+
+    def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
+        """See `AlleleScores`."""
+        each = [self._strand(alleles) for alleles in strands]
+        return each[0] if len(each) == 1 else [(y + z) / 2 for y, z in zip(*each, strict=True)]
+
+    def _strand(self, alleles: Alleles) -> list[Array]:
+        results: list[Array] = []
+        for value, reference in zip(*alleles, strict=True):
+            results.append(scored(self.settings.score, value, reference, self.settings.pseudocount))
+            results.append(reference.astype(np.float32))
+        return results
+
+
+def allele_scores(programs: Programs, settings: Settings) -> AlleleScores:
+    """What these settings store.
+
+    Raises:
+        OptionError: a table of scores that needs other outputs than the model has.
+    """
+    if settings.score == PROFILE:
+        return ProfileScores.of(programs.shapes, settings.reduce, programs.encoding.length)
+    return OutputScores(programs.outputs, programs.shapes, programs.numbers, settings)

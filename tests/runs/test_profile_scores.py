@@ -1,0 +1,147 @@
+"""`score="profile"` against a plain loop over predictions of whole sequences, as variant-scorer describes it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import zarr
+
+import fastism_compiler as fc
+from fastism_compiler.formats import convert
+from fastism_compiler.report import write_report
+from fastism_compiler.runs.profile_scores import COLUMNS, RANKED_BY, ProfileScores
+from tests.runs.models import COMPLEMENT, LENGTH, genome, predict, save, write_fasta
+
+ALONE = fc.Execution(verify=False)
+P = 40
+HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+EDITS = [("A", "C"), ("T", "G"), ("AC", "TT"), ("A", "ACGT"), ("ACGTA", "A"), ("T", "TTTTTTTT"), ("ACGTACGT", "ACG")]
+START = 100
+
+
+def profile_model(tracks: int = 1) -> keras.Model:
+    """Counts first, so that the outputs are told apart by their shapes."""
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((LENGTH, 4))
+    y = keras.layers.Conv1D(6, 7, activation="relu", padding="same")(inputs)
+    counts = keras.layers.Dense(1, name="counts")(keras.layers.GlobalAveragePooling1D()(y))
+    profile = keras.layers.Cropping1D((LENGTH - P) // 2)(keras.layers.Conv1D(tracks, 5, padding="same")(y))
+    return keras.Model(inputs, [counts, keras.layers.Rescaling(4.0, name="profile")(profile)])
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return profile_model()
+
+
+@pytest.fixture(scope="module")
+def files(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path, list[Any]]:
+    """The model, a genome and a VCF with an edit every 90 bases; and both alleles' windows."""
+    folder = tmp_path_factory.mktemp("profile")
+    text = genome(np.random.default_rng(2), {"chr1": 1000})["chr1"]
+    lines, windows = [], []
+    for i, (ref, alt) in enumerate(EDITS):
+        at = START + 90 * i
+        text = text[:at] + ref + text[at + len(ref) :]
+        lines.append(f"chr1\t{at + 1}\tv{i}\t{ref}\t{alt}\t.\t.\t.\n")
+    for i, (ref, alt) in enumerate(EDITS):
+        at = START + 90 * i
+        begin = at - LENGTH // 2
+        changed = text[begin:at] + alt + text[at + len(ref) :]
+        windows.append((text[begin : begin + LENGTH], changed[:LENGTH], ref, alt))
+    (folder / "in.vcf").write_text(HEADER + "".join(lines))
+    return save(model, folder), write_fasta(folder / "g.fa", {"chr1": text}), folder / "in.vcf", windows
+
+
+def distance(p: list[float], q: list[float]) -> float:
+    """Jensen-Shannon, one base after the other."""
+    p, q = [a / math.fsum(p) for a in p], [b / math.fsum(q) for b in q]
+    halves = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    parts = [a * math.log2(a / m) + b * math.log2(b / m) for a, b, m in zip(p, q, halves, strict=True)]
+    return math.sqrt(max(math.fsum(parts) / 2, 0))
+
+
+def by_hand(model: keras.Model, windows: list[Any], rc: bool) -> dict[str, list[float]]:
+    rows: dict[str, list[float]] = {name: [] for name in COLUMNS}
+    for reference, alternate, ref, alt in windows:
+        counts, profiles = [], []
+        for text in (reference, alternate):
+            found = [predict(model, [t]) for t in ([text, text.translate(COMPLEMENT)[::-1]] if rc else [text])]
+            counts.append(float(np.mean([np.exp(float(y[0][0, 0])) for y in found])))
+            logits = [y[1][0, :, 0].astype(np.float64) for y in found]
+            averaged = np.mean([logits[0], *(y[::-1] for y in logits[1:])], axis=0)
+            profiles.append([math.exp(v) for v in averaged])
+        p, q = profiles
+        original = distance(p, q)
+        middle, gone = P // 2, abs(len(ref) - len(alt))
+        kept = middle + min(len(ref), len(alt))
+        if len(ref) > len(alt):
+            p, q = p[:kept] + p[kept + gone :], q[: P - gone]
+        elif gone:
+            p, q = p[: P - gone], q[:kept] + q[kept + gone :]
+        jsd, logfc = distance(p, q), math.log2(counts[1] / counts[0])
+        values = [*counts, logfc, abs(logfc), jsd, original, logfc * jsd, abs(logfc) * jsd]
+        for name, value in zip(COLUMNS, values, strict=True):
+            rows[name].append(value)
+    return rows
+
+
+@pytest.mark.parametrize("rc", [False, True])
+def test_every_column(rc: bool, model: keras.Model, files: Any, tmp_path: Path) -> None:
+    path, genome_path, vcf, windows = files
+    settings = fc.VariantSettings(score="profile", rc=rc, batch_size=4)
+    fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
+    store = zarr.open_group(str(tmp_path / "out"), mode="r")
+    wanted = by_hand(model, windows, rc)
+    for name in COLUMNS:
+        np.testing.assert_allclose(store[f"scores/{name}"][:], wanted[name], rtol=2e-4, atol=2e-5, err_msg=name)
+    assert np.all(store["scores/jsd"][:][:3] == store["scores/original_jsd"][:][:3])
+    assert np.all(store["scores/jsd"][:][3:] != store["scores/original_jsd"][:][3:])
+    convert(tmp_path / "out", tmp_path / "out.tsv", "tsv")
+    header, first, *_ = (tmp_path / "out.tsv").read_text().splitlines()
+    assert header.split("\t")[6:] == list(COLUMNS)
+    assert float(first.split("\t")[8]) == store["scores/logfc"][0]
+    convert(tmp_path / "out", tmp_path / "out.vcf", "vcf")
+    assert 'ID=FASTISM_logfc,Number=1,Type=Float,Description="log2 of' in (tmp_path / "out.vcf").read_text()
+    assert "REF_" not in (tmp_path / "out.vcf").read_text()
+    write_report(tmp_path / "out", tmp_path / "out.html")
+    page = (tmp_path / "out.html").read_text()
+    assert RANKED_BY in page and "abs_logfc" not in page
+
+
+def test_an_allele_longer_than_the_profile_has_no_distance() -> None:
+    scores = ProfileScores.of({"p": (4,), "c": (1,)}, None, 10)
+    outputs = [np.zeros((2, 4)), np.zeros((2, 1))]
+    rows = {"offset": [5, 5], "ref": ["A", "A"], "alt": ["ACGTACGT", "AC"]}
+    table = dict(zip(COLUMNS, scores([(outputs, outputs)], rows), strict=True))
+    assert np.isnan(table["jsd"][0]) and np.isnan(table["logfc_x_jsd"][0])
+    assert table["jsd"][1] == table["original_jsd"][0] == table["logfc"][0] == 0
+
+
+def test_counts_that_overflow_are_no_numbers() -> None:
+    scores = ProfileScores.of({"c": (1,), "p": (4, 1)}, None, 10)
+    low, high = ([np.array([[c]]), np.zeros((1, 4, 1))] for c in (0.0, 1e4))
+    table = dict(zip(COLUMNS, scores([(high, low)], {"offset": [5], "ref": ["A"], "alt": ["C"]}), strict=True))
+    assert np.isnan(table["logfc"][0]) and np.isnan(table["allele2_pred_counts"][0]) and table["jsd"][0] == 0
+
+
+@pytest.mark.parametrize(
+    "shapes", [{"a": (1,), "b": (1,)}, {"a": (40, 2), "b": (1,)}, {"a": (40,)}, {"a": (70,), "b": (1,)}]
+)
+def test_other_outputs_are_refused(shapes: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(fc.OptionError, match=r"score='profile' takes two outputs(.|\n)*profile:\*:0"):
+        ProfileScores.of(shapes, None, LENGTH)
+
+
+def test_what_does_not_go_together_is_refused(files: Any, tmp_path: Path) -> None:
+    path, genome_path, vcf, _ = files
+    settings = fc.VariantSettings(score="profile", reduce="sum")
+    with pytest.raises(fc.OptionError, match="without reduce="):
+        fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
+    with pytest.raises(fc.OptionError, match="no such score"):
+        fc.ScanSettings(score="profile").check()
