@@ -32,8 +32,8 @@ def layers() -> list[Layer]:
     return found
 
 
-def check(length: int, first: Layer | None) -> int:
-    """All layers on a sequence of `length`, behind `first` if given; how many there were.
+def check(length: int, first: Layer | None, part: slice = slice(None)) -> int:
+    """All layers (or this part of them) on a sequence of `length`, behind `first` if given; how many there were.
 
     Raises:
         AssertionError: bits that differ from naive ISM, naming the layer.
@@ -47,7 +47,7 @@ def check(length: int, first: Layer | None) -> int:
     if first is not None:
         x = getattr(keras.layers, first[0])(**first[1])(x)
     branches = []
-    for kind, config in layers() if 0 not in x.shape[1:] else []:
+    for kind, config in layers()[part] if 0 not in x.shape[1:] else []:
         try:
             y = getattr(keras.layers, kind)(**config)(x)
         except ValueError:

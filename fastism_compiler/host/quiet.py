@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from types import ModuleType
 
 _LEVEL, _NOTHING = "TF_CPP_MIN_LOG_LEVEL", "3"
+_IMPORTED = {"TPU_ML_PLATFORM": "Tensorflow", _LEVEL: "1"}
+"""What TensorFlow leaves in the environment of the processes that a process starts after it has imported TensorFlow."""
 _SPEAKS = ("tensorflow", "keras")
 """Packages whose import writes to standard error before any level is read."""
 _LOG = re.compile(rb"(WARNING: All log messages before absl::|[IWE]\d{4} |To enable the following instructions:)")
@@ -22,8 +24,11 @@ _LOG = re.compile(rb"(WARNING: All log messages before absl::|[IWE]\d{4} |To ena
 def quieten() -> None:
     """From now on, TensorFlow and XLA log fatal errors only.
 
-    A `TF_CPP_MIN_LOG_LEVEL` below 3 that the user has set is respected.
+    A `TF_CPP_MIN_LOG_LEVEL` below 3 that the user has set is respected; one that TensorFlow has set in a parent
+    process, such as a notebook, is not.
     """
+    if all(os.environ.get(name) == value for name, value in _IMPORTED.items()):
+        del os.environ[_LEVEL]
     if os.environ.setdefault(_LEVEL, _NOTHING) == _NOTHING:
         sys.meta_path[:0] = [_QuietImport(name) for name in _SPEAKS if name not in sys.modules]
 

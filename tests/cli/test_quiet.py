@@ -36,8 +36,12 @@ def test_errors_of_an_import_are_passed_on(tmp_path: Path) -> None:
     assert run(QUIET, PYTHONPATH=str(tmp_path)).stderr == "Segments of libtensorflow are missing\n"
 
 
-@pytest.mark.parametrize(("level", "heard"), [("0", True), ("3", False)])
-def test_who_asks_for_logs_gets_them(tmp_path: Path, level: str, heard: bool) -> None:
+@pytest.mark.parametrize(
+    ("level", "platform", "heard"), [("0", "", True), ("3", "", False), ("1", "", True), ("1", "Tensorflow", False)]
+)
+def test_who_asks_for_logs_gets_them(tmp_path: Path, level: str, platform: str, heard: bool) -> None:
+    """The last as from a notebook that has imported TensorFlow, which sets the level itself."""
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("import os; os.write(2, b'I0000 00:00 port.cc] noise\\n')")
-    assert ("noise" in run(QUIET, PYTHONPATH=str(tmp_path), TF_CPP_MIN_LOG_LEVEL=level).stderr) == heard
+    environment = {"TF_CPP_MIN_LOG_LEVEL": level, "TPU_ML_PLATFORM": platform}
+    assert ("noise" in run(QUIET, PYTHONPATH=str(tmp_path), **environment).stderr) == heard

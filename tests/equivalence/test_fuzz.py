@@ -26,7 +26,7 @@ def test_random_models() -> None:
 
 @pytest.mark.parametrize("mode", sorted(set(MODES)))
 def test_every_way_to_check(mode: str) -> None:
-    assert fuzz.run(5, first=2027, modes=[mode])[f"mode {mode}"] >= 5
+    assert fuzz.run(3, first=2027, modes=[mode])[f"mode {mode}"] >= 3
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,12 @@ def test_a_failure_is_saved_as_a_file_that_runs_alone(tmp_path: Path, capsys: py
         assert float(line.split()[-1]) > 1e-6
 
 
-@pytest.mark.parametrize("length", [1, 5, 12])
-def test_every_small_layer_in_exact_integers(length: int) -> None:
-    assert fuzz_grid.check(length, None) > 20
+@pytest.mark.parametrize(("length", "part"), [(1, 0), (5, 1), (12, 2)])
+def test_every_small_layer_in_exact_integers(length: int, part: int) -> None:
+    """A third of them at each length."""
+    assert fuzz_grid.check(length, None, slice(part, None, 3)) > 10
 
 
 def test_pairs_of_layers_in_exact_integers() -> None:
     first = ("Conv1D", {"filters": 2, "kernel_size": 4, "strides": 2, "padding": "same", "activation": "relu"})
-    assert fuzz_grid.check(13, first) > 50
+    assert fuzz_grid.check(13, first, slice(0, None, 3)) > 20
