@@ -27,26 +27,33 @@ class Rows:
 
     def __init__(self, sequence: Tensor, change: Tensor, store: Callable[[Tensor], Tensor]) -> None:
         self.sequence, self.change, self.store = sequence, change, store
-        self._starts: dict[bytes, Tensor] = {}
+        self._known: dict[tuple[object, ...], Tensor] = {}
 
     def start(self, carrier: Carrier) -> Tensor:
         """First stored position of each row: `[T]`, or a scalar if the same for all ranges."""
         if (carrier.start == carrier.start[0]).all():
             return tf.constant(int(carrier.start[0]), tf.int32)
-        key = carrier.start.tobytes()
-        if key not in self._starts:
-            self._starts[key] = tf.gather(tf.constant(carrier.start, tf.int32), self.change)
-        return self._starts[key]
+        make = lambda: tf.gather(tf.constant(carrier.start, tf.int32), self.change)  # noqa: E731
+        return self._once(make, "start", carrier.start.tobytes())
 
     def positions(self, carrier: Carrier) -> Tensor:
         """Stored positions, unclipped: `[T, width]` or `[1, width]`."""
-        start = tf.reshape(self.start(carrier), [-1, 1])
-        return start + tf.range(carrier.width, dtype=tf.int32)[None]
+        return self._once(lambda: self._positions(carrier), "positions", *_key(carrier))
 
     def inside(self, carrier: Carrier, length: int) -> Tensor:
         """Which stored positions exist: `[T or 1, width]` bool."""
         positions = self.positions(carrier)
-        return (positions >= 0) & (positions < length)
+        return self._once(lambda: (positions >= 0) & (positions < length), "inside", *_key(carrier), length)
+
+    def _positions(self, carrier: Carrier) -> Tensor:
+        start = tf.reshape(self.start(carrier), [-1, 1])
+        return start + tf.range(carrier.width, dtype=tf.int32)[None]
+
+    def _once(self, make: Callable[[], Tensor], *key: object) -> Tensor:
+        """What is made of these carriers and lengths, once per tile: many nodes ask for the same."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def whole(self, table: Tensor) -> Tensor:
         """For each row, the entry of its sequence in a table `[B, ...]`: `[T, ...]`."""
@@ -61,14 +68,17 @@ class Rows:
             return self.whole(table)
         first, extent = (0, length) if kept is None else (kept.first, kept.extent)
         flat = tf.reshape(table, [-1, *table.shape[2:]])
-        return tf.gather(flat, self.sequence[:, None] * extent + self._clipped(carrier, length) - first)
+        clipped = self._clipped(carrier, length)
+        make = lambda: self.sequence[:, None] * extent + clipped - first  # noqa: E731
+        return tf.gather(flat, self._once(make, "entries", *_key(carrier), length, first, extent))
 
     def window_of_parameter(self, table: Tensor, carrier: Carrier, length: int) -> Tensor:
         """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` if all rows start alike."""
         return table[None] if carrier.spans(length) else tf.gather(table, self._clipped(carrier, length))
 
     def _clipped(self, carrier: Carrier, length: int) -> Tensor:
-        return tf.clip_by_value(self.positions(carrier), 0, length - 1)
+        positions = self.positions(carrier)
+        return self._once(lambda: tf.clip_by_value(positions, 0, length - 1), "clipped", *_key(carrier), length)
 
     def realign(self, x: Tensor, source: Carrier, target: Carrier) -> Tensor:
         """Rows `[T, source.width, ...]` as stored on `target`; 0 where `source` holds nothing."""
@@ -103,6 +113,10 @@ class Rows:
         positions = tf.range(length, dtype=tf.int32)[None]
         start = tf.reshape(self.start(carrier), [-1, 1])
         return where((positions >= start) & (positions < start + carrier.width), spread, base)
+
+
+def _key(carrier: Carrier) -> tuple[bytes, int]:
+    return carrier.start.tobytes(), carrier.width
 
 
 def stored(always: Tensor, cpu_only: bool) -> Callable[[Tensor], Tensor]:

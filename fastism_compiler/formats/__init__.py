@@ -77,7 +77,7 @@ HELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The formats that hold each kind of store."""
 
 _SHA256, _BEFORE = "sha256", "sha256_before"
-"""In a manifest: digests of the files, and of those of an earlier conversion that they replace."""
+"""In a manifest: digests of the files; until they are in place, also of those of an earlier conversion."""
 
 
 def convert(
@@ -137,16 +137,17 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
         sync_tree(scratch)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
-        digests = {
-            _SHA256: {name: sha256(scratch / name) for name in form.files} or {path.name: sha256(scratch)},
-            _BEFORE: {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)},
-        }
+        content |= {"store": source.path.name, "to": to, "track": track}
+        content[_SHA256] = {name: sha256(scratch / name) for name in form.files} or {path.name: sha256(scratch)}
+        before = {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)}
         # The manifest comes first: if the process is killed in between, the next run still recognises an older file
         # as its own, by its digest.
-        write_manifest(path, {**content, "store": source.path.name, "to": to, "track": track, **digests})
+        write_manifest(path, {**content, _BEFORE: before} if before else content)
         if form.text and path.suffix in ENDINGS:
             remove_indexes(path)
         put_in_place(scratch, path)
+        if before:
+            write_manifest(path, content)
 
 
 def _write(form: Format, to: str, source: Source, partial: Path, track: str | None) -> None:

@@ -66,6 +66,8 @@ def test_a_full_disk_leaves_nothing_or_the_old_file(to: str, store: Path, tmp_pa
     assert list(tmp_path.iterdir()) == []
     fc.convert(store, target, to, "head:0")
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    fc.convert(store, target, to, "head:0")
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before, "the manifest too"
     with pytest.raises(fc.RunError), no_file_above(200):
         fc.convert(store, target, to, "head:0")
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
