@@ -8,6 +8,7 @@ rewritten.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+from tf2onnx.constants import ENV_TF2ONNX_CATCH_ERRORS
 
 from fastism_compiler.arguments import flag, text
 from fastism_compiler.emit.functions import scope_name
@@ -142,9 +144,7 @@ def _convert(traced: Any, specs: Sequence[tf.TensorSpec], engines: Sequence[Engi
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)  # what could not be converted is found below, and said in one error
     try:
-        model, _ = tf2onnx.convert.from_function(
-            traced, input_signature=list(specs), opset=OPSET, custom_op_handlers=dict(HANDLERS)
-        )
+        model = _model_of(traced, specs)
     except Exception as error:
         raise UnsupportedError(
             "the converter to ONNX failed on this model; export as savedmodel or stablehlo instead",
@@ -161,6 +161,25 @@ def _convert(traced: Any, specs: Sequence[tf.TensorSpec], engines: Sequence[Engi
             got="; ".join(f"{op} in layer {layer!r}" for op, layer in sorted(unknown.items())),
         )
     return model
+
+
+def _model_of(traced: Any, specs: Sequence[tf.TensorSpec]) -> onnx.ModelProto:
+    """What tf2onnx makes of a function.
+
+    Its optimizers work on the graph itself first. They usually get a copy each, so that one which fails can be left
+    out; copying takes half of the time. Where one fails, the function is converted again, with copies.
+    """
+    options = {"input_signature": list(specs), "opset": OPSET, "custom_op_handlers": dict(HANDLERS)}
+    asked = os.environ.get(ENV_TF2ONNX_CATCH_ERRORS)
+    try:
+        os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
+        return tf2onnx.convert.from_function(traced, **options)[0]
+    except Exception:  # of any optimizer
+        del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
+        return tf2onnx.convert.from_function(traced, **options)[0]
+    finally:
+        os.environ.pop(ENV_TF2ONNX_CATCH_ERRORS, None)
+        os.environ |= {} if asked is None else {ENV_TF2ONNX_CATCH_ERRORS: asked}
 
 
 def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
