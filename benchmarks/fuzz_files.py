@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -41,6 +42,8 @@ MEMORY = 1 << 30
 """Bytes by which one input may raise the peak memory of the process."""
 CHUNK = 500
 """Inputs per process."""
+_NUMBER = re.compile(r"\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b")
+"""Rules are counted whatever numbers they name."""
 _LONGEST = 4000
 """Longest error message allowed, in characters."""
 
@@ -183,7 +186,7 @@ def run_chunk(target: Target, numbers: range, seed: int, folder: Path, kept: Pat
             elif rule is None:
                 outcome.read += 1
             else:
-                outcome.refused[rule] += 1
+                outcome.refused[_NUMBER.sub("N", rule)] += 1
             shutil.rmtree(scratch)
             os.mkdir(scratch)
     return outcome

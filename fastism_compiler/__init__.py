@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fastism_compiler.formats.view import open_scan
     from fastism_compiler.frontend.around import around
     from fastism_compiler.frontend.keras.registry import ReceptiveField, register_layer, unregister_layer
+    from fastism_compiler.mutations.shuffles import shuffles
     from fastism_compiler.mutations.spelling import one_hot
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
     from fastism_compiler.results.pairs import PairEffects
@@ -80,6 +81,7 @@ _LAZY = {
     "register_layer": "frontend.keras.registry",
     "scan": "runs.scan",
     "scan_variants": "runs.variants",
+    "shuffles": "mutations.shuffles",
     "unregister_layer": "frontend.keras.registry",
 }
 
@@ -157,6 +159,7 @@ __all__ = [
     "register_layer",
     "scan",
     "scan_variants",
+    "shuffles",
     "unregister_layer",
     "use_compilation_cache",
 ]

@@ -31,6 +31,13 @@ class Recipe(Protocol):
             OptionError: it is compiled with a reduction already.
         """
 
+    def for_a_run(self) -> Any:
+        """The model, for a run of files, which compiles it by its own settings.
+
+        Raises:
+            OptionError: it is compiled with options that a run would not keep.
+        """
+
 
 class CompiledISM(EngineProgram):
     """A model compiled for in-silico mutagenesis. Made by `fastism_compiler.compile`.
@@ -87,6 +94,19 @@ class CompiledISM(EngineProgram):
                 "the program keeps no model to compile", expected="a program of compile", got=repr(self)
             )
         return self._recipe.reduced(reduce)
+
+    def for_a_run(self) -> Any:
+        """The model, for `scan` and `scan_variants`, which compile it by their own settings.
+
+        Raises:
+            OptionError: the program was compiled with options that they would not keep.
+            UnsupportedError: a program that `compile` has not made.
+        """
+        if self._recipe is None:
+            raise UnsupportedError(
+                "the program keeps no model to compile", expected="a program of compile", got=repr(self)
+            )
+        return self._recipe.for_a_run()
 
     def __reduce__(self) -> Any:
         """A program is pickled as its model and options, and compiled again where it is unpickled.

@@ -182,6 +182,13 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     return program
 
 
+_DECIDE = (
+    "seq_input", "ranges", "stop_at", "outputs", "reduce", "length", "channels", "alphabet", "precision", "devices",
+    "target", "pipeline",
+)  # fmt: skip
+"""Options that decide which numbers a program gives, and where."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Recipe:
     """A model, and how it is compiled; it can be pickled where these can.
@@ -209,6 +216,22 @@ class _Recipe:
                 "the program has a reduction already", expected="a program without reduce=", got="reduce="
             )
         return compile_source(read_model(self.model, self.options.reading), replace(self.options, reduce=reduce))
+
+    def for_a_run(self) -> Any:
+        """The model, for a run of files, which compiles it by its own settings.
+
+        Raises:
+            OptionError: it is compiled with options that a run would not keep.
+        """
+        default = CompileOptions()
+        chosen = [name for name in _DECIDE if getattr(self.options, name) != getattr(default, name)]
+        if chosen:
+            raise OptionError(
+                "a run of files compiles the model by its own settings; give it the model, not this program",
+                expected="the model, and settings=ScanSettings(...) or VariantSettings(...)",
+                got=f"a program compiled with {', '.join(chosen)}",
+            )
+        return self.model
 
     def __reduce__(self) -> Any:
         """Pickled without `verify`: the program was compared with naive ISM where it was compiled."""

@@ -148,7 +148,8 @@ def scan(
     manifest is written beside it: `<output>.manifest.json`.
 
     Args:
-        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
+        model: a model, the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel, or a program of `compile`, whose
+            model is compiled again for the scan.
         source: FASTA (plain or gzip) with sequences of the model's length; BED
             with `genome`; or npz / npy with one-hot `[N, L, C]` or tokens `[N, L]`.
         output: folder of the store.
@@ -184,5 +185,11 @@ def scan(
 
 
 def path_or_model(model: Any) -> Any:
-    """A path as text; anything else is a model."""
+    """A path as text, or the model of a compiled program; anything else is a model.
+
+    Raises:
+        OptionError: a program that was compiled with options that a run would not keep.
+    """
+    if hasattr(model, "for_a_run"):  # a program, whose module imports TensorFlow
+        return model.for_a_run()
     return os.fspath(model) if isinstance(model, str | os.PathLike) else model

@@ -99,7 +99,7 @@ def scan_variants(
     window starts `length // 2` bases before a variant (see `read_alleles`).
 
     Args:
-        model: a model, or the path of a `.keras`, `.h5` or `.onnx` file or a SavedModel.
+        model: as in `scan`.
         genome: FASTA, plain or bgzip.
         variants: VCF (plain, gzip), BCF, or tab-separated chrom, pos, ref, alt; or an open `Source` of it.
         output: folder of the store.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,19 @@ def test_float64_does_not_excuse_a_wrong_number(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(onnx_check, "_session", lambda *given: OneCellOff(opened(*given)))
     with pytest.raises(fc.VerificationError, match="more than rounding"):
         compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+
+
+def test_an_optimizer_that_fails_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tf2onnx's own; the export is compared in ONNX Runtime as ever."""
+    calls = []
+
+    def fails(*_: Any) -> None:
+        calls.append(os.environ.get("TF2ONNX_CATCH_ERRORS"))
+        raise ValueError("an optimizer")
+
+    monkeypatch.setattr("tf2onnx.optimizer.reshape_optimizer.ReshapeOptimizer._optimize", fails)
+    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "mine")
+    compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+    assert calls[0] == "FALSE"
+    assert set(calls[1:]) == {None}
+    assert os.environ["TF2ONNX_CATCH_ERRORS"] == "mine"

@@ -315,3 +315,15 @@ def test_no_change_is_no_effect_beside_a_sequence_of_unknown_letters(path: str, 
         scores = store[f"scores/{name}"][0]
         assert not scores[np.arange(LENGTH), own].any()
         assert np.isfinite(store[f"scores/{name}"][:]).all()
+
+
+def test_a_program_stands_for_its_model(model: keras.Model, tmp_path: Path) -> None:
+    source = fasta(tmp_path, texts(2))
+    program = fc.compile(model, jit=False, verify=False)
+    store = scan(program, source, tmp_path, window=4)
+    values, positions = program.saturate(fc.one_hot(texts(2)), delta=True), range(28, 32)
+    for name, y in zip(("head", "chance"), values, strict=True):
+        close(store[f"scores/{name}"][:], y[:, positions])
+    chosen = fc.compile(model, outputs="head", jit=False, verify=False)
+    with pytest.raises(fc.OptionError, match="compiled with outputs"):
+        fc.scan(chosen, source, tmp_path / "other.zarr", execution=ALONE)
