@@ -8,7 +8,8 @@
 - special: the model's outputs are finite for one-hot letters, NaN or infinite for mutants. Half of the programs, at
   random, run in XLA; NaN and infinities must be where the model itself has them.
 - relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
-  order of the sequences nor on which others are scored with them.
+  order of the sequences nor on which others are scored with them; a text scores as its one-hot array; outputs
+  around the change are parts of the whole ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,9 +87,10 @@ def _check(case: dict[str, Any]) -> Checked:
     try:
         passes = _pipeline(rng)
         options = {"channels": channels, "alphabet": "ACGT"[: len(channels)]} if channels else {}
-        program = fc.compile(
-            model, _sequence_of(model), ranges, jit=_jitted(mode, rng), verify=False, pipeline=passes, **options
+        compiled = partial(
+            fc.compile, model, _sequence_of(model), ranges, jit=_jitted(mode, rng), verify=False, pipeline=passes
         )
+        program = compiled(**options)
     except fc.UnsupportedError as refusal:
         return Checked(f"refused: {refusal.rule}")
     ours = _flat(program(_nest(model, x), replacement))
@@ -101,6 +104,10 @@ def _check(case: dict[str, Any]) -> Checked:
     if case["relations"]:
         _check_no_effect(program, model, x, ranges, channels)
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
+        _check_texts(program, model, replacement, rng)
+        if mode not in FLOAT32:
+            parts = partial(compiled, **options)
+            _check_around(parts, _nest(model, x), replacement, ours, int(rng.integers(4)), bits=mode == "integers")
     layers = program.plan.layers
     inside = sum(layer.naive for layer in layers if layer.window is not None or layer.layer_class == "aggregation")
     return Checked("stopped" if program.plan.stops else "windowed", sum(layer.naive for layer in layers), inside)
@@ -270,3 +277,35 @@ def _check_order(
         )
         if np.abs(y[finite] - z[-1:][finite]).max(initial=0) > limit:
             raise MismatchError("a sequence scores differently on its own")
+
+
+def _check_texts(program: Any, model: Any, replacement: list[Array], rng: np.random.Generator) -> None:
+    """Texts score as the one-hot arrays that they stand for, where the model takes such."""
+    shape = model.inputs[0].shape[1:]
+    if len(model.inputs) > 1 or len(shape) != 2 or shape[1] != len(program.alphabet):
+        return
+    texts = ["".join(rng.choice([*program.alphabet, "N"], shape[0])) for _ in range(2)]
+    one_hot = fc.one_hot(texts, program.alphabet).astype(model.inputs[0].dtype)
+    pairs = zip(_flat(program(texts, replacement)), _flat(program(one_hot, replacement)), strict=True)
+    if not all(np.array_equal(y, z, equal_nan=True) for y, z in pairs):
+        raise MismatchError("a text scores differently than its one-hot array")
+
+
+def _check_around(
+    compiled: Callable[..., Any], x: Any, replacement: list[Array], whole: list[Array], reach: int, *, bits: bool
+) -> None:
+    """Outputs around each change are those of the whole output: one position per letter, from the first letter on."""
+    places = [i for i, y in enumerate(whole) if y.ndim > 2]
+    if not places:
+        return
+    program = compiled(outputs={i: fc.around(reach, stride=1, offset=0) for i in places})
+    ranges = program.ranges
+    frames = []
+    for y in (whole[i] for i in places):
+        frame = np.full((*y.shape[:2], ranges.max_width + 2 * reach, *y.shape[3:]), np.nan)
+        for r, (lo, hi) in enumerate(zip(ranges.lo, ranges.hi, strict=True)):
+            first, last = max(lo - reach, 0), min(hi + reach, y.shape[2])
+            if first < last:
+                frame[:, r, first - lo + reach : last - lo + reach] = y[:, r, first:last]
+        frames.append(frame)
+    _compare(_flat(program(x, replacement)), frames, bits=bits)

@@ -19,7 +19,15 @@ from fastism_compiler.cli.run_options import FORMATS
 @click.option(
     "--annotate", type=click.Path(), metavar="VCF", help="With --to vcf: write this file again, with the scores added."
 )
-def convert(store: str, output: str, to: str, track: str | None, overwrite: bool, annotate: str | None) -> None:
+@click.option(
+    "--peaks",
+    type=click.Path(),
+    metavar="SCAN",
+    help="With --to tsv, of --score profile: add quantiles among counts of peaks (their scan, or peak_scores.tsv).",
+)
+def convert(
+    store: str, output: str, to: str, track: str | None, overwrite: bool, annotate: str | None, peaks: str | None
+) -> None:
     """Write the complete STORE of a scan, or of variants, to OUTPUT in another format.
 
     \b
@@ -29,4 +37,4 @@ def convert(store: str, output: str, to: str, track: str | None, overwrite: bool
 
     Exit codes: 0 done, 1 the output cannot be written, 2 a wrong command, store or track, or a damaged store.
     """  # noqa: D301 (click reads the character)
-    fc.convert(store, output, to, track, overwrite=overwrite, annotate=annotate)
+    fc.convert(store, output, to, track, overwrite=overwrite, annotate=annotate, peaks=peaks)

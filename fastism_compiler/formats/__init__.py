@@ -19,6 +19,7 @@ from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bed
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
 from fastism_compiler.formats.modisco import FILES, check_modisco, write_modisco
 from fastism_compiler.formats.packed import ENDINGS, index_of, load_pysam, pack, remove_indexes, write_index
+from fastism_compiler.formats.quantiles import peak_counts
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
@@ -88,6 +89,7 @@ def convert(
     *,
     overwrite: bool = False,
     annotate: str | os.PathLike[str] | None = None,
+    peaks: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write a complete store in another format, and a manifest beside it.
 
@@ -104,6 +106,8 @@ def convert(
         overwrite: also replace what no conversion has written, or what was changed since.
         annotate: for `vcf`: the VCF that the variants came from. Its lines are written, with the scores as INFO fields
             added (see `write_annotated`); if it has a tabix index, the output gets one as well.
+        peaks: for `tsv` of variants scored with `score="profile"`: the scan of a set of peaks, or variant-scorer's
+            table of them; columns of quantiles among their predicted counts are added (see `formats/quantiles.py`).
 
     Raises:
         OptionError: an unknown format or track, a format that cannot hold this store, or
@@ -116,6 +120,10 @@ def convert(
     overwrite, track = flag("overwrite", overwrite), or_none(text)("track", track)
     source = Source(path_argument("store", store))
     check_target(path, to, overwrite=overwrite)
+    if peaks is not None:
+        if to != "tsv" or annotate is not None:
+            raise OptionError("peaks= adds columns to a table", expected="to='tsv', without annotate=", got=repr(to))
+        form = replace(form, write=partial(write_tsv, peaks=peak_counts(path_argument("peaks", peaks))))
     if annotate is None:
         _convert(form, to, source, path, track)
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.formats.quantiles import check_peaks, quantiles
 from fastism_compiler.formats.source import Array, Source
 from fastism_compiler.genomics.alphabet import UNKNOWN
 from fastism_compiler.genomics.fields import table_cell
@@ -19,7 +20,7 @@ _Line = tuple[list[Any], tuple[int, ...]]
 """The first columns of a line, and where its scores stand: `[row, ...]`."""
 
 
-def write_tsv(source: Source, path: Path, track: str | None) -> None:
+def write_tsv(source: Source, path: Path, track: str | None, peaks: Array | None = None) -> None:
     """One file with a header; positions (from 1) and letters are those of the plus strand.
 
     A scan has `name chrom pos strand ref alt`, a line for each alternate
@@ -28,19 +29,30 @@ def write_tsv(source: Source, path: Path, track: str | None) -> None:
     number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
     (`table_cell`).
 
+    Args:
+        source: the store.
+        path: the file to write.
+        track: one number of one output; None: all.
+        peaks: predicted counts of peaks (see `quantiles.py`): columns of quantiles follow.
+
     Raises:
-        OptionError: no such track.
+        OptionError: no such track; `peaks` for other scores.
     """
+    if peaks is not None:
+        check_peaks(source, track)
     labels = {(name, i): label for name in source.outputs for label, i in source.tracks(name)}
     chosen = [source.track(track)] if track else list(labels)
     header, lines = _kind(source)
 
     def text() -> Iterator[str]:
-        yield "\t".join([*header, *(labels[c] for c in chosen)]) + "\n"
+        first = {} if peaks is None else quantiles(source, slice(0, 0), peaks)
+        yield "\t".join([*header, *(labels[c] for c in chosen), *first]) + "\n"
         for rows in source.pieces():
             scores = {name: source.read(f"scores/{name}", rows) for name, _ in chosen}
+            more = {} if peaks is None else quantiles(source, rows, peaks)
             for columns, cell in lines(source, rows):
                 values = [scores[name][cell + index] for name, index in chosen]
+                values += [column[cell] for column in more.values()]
                 yield "\t".join([*map(table_cell, columns), *(str(v) for v in values)]) + "\n"
 
     write_text(path, text())

@@ -145,3 +145,44 @@ def test_what_does_not_go_together_is_refused(files: Any, tmp_path: Path) -> Non
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
     with pytest.raises(fc.OptionError, match="no such score"):
         fc.ScanSettings(score="profile").check()
+
+
+def test_quantiles_among_peaks(model: keras.Model, files: Any, tmp_path: Path) -> None:
+    path, genome_path, vcf, _ = files
+    settings = fc.VariantSettings(score="profile", batch_size=4)
+    fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
+    texts = genome(np.random.default_rng(7), {f"p{i}": LENGTH for i in range(9)})
+    scan = fc.ScanSettings(outputs=("counts",), window=1, batch_size=4)
+    fc.scan(path, write_fasta(tmp_path / "p.fa", texts), tmp_path / "peaks", settings=scan, execution=ALONE)
+    peaks = np.exp(predict(model, list(texts.values()))[0][:, 0].astype(np.float64))
+    fc.convert(tmp_path / "out", tmp_path / "out.tsv", "tsv", peaks=tmp_path / "peaks")
+    table = "chr\tpeak_score\n" + "".join(f"chr1\t{count!r}\n" for count in peaks.tolist())
+    (tmp_path / "peak_scores.tsv").write_text(table)
+    fc.convert(tmp_path / "out", tmp_path / "same.tsv", "tsv", peaks=tmp_path / "peak_scores.tsv")
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "same.tsv").read_bytes()
+    names, *lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert len(lines) == len(EDITS)
+    for line in lines:
+        row = dict(zip(names, line, strict=True))
+        q1, q2 = (max(float(np.mean(peaks < float(row[f"allele{i}_pred_counts"]))), 1 / 9) for i in (1, 2))
+        expected = {"allele1_quantile": q1, "allele2_quantile": q2, "active_allele_quantile": max(q1, q2)}
+        expected |= {"quantile_change": q2 - q1, "abs_quantile_change": abs(q2 - q1)}
+        for name in ("logfc", "abs_logfc", "jsd", "logfc_x_jsd", "abs_logfc_x_jsd"):
+            expected[f"{name}_x_active_allele_quantile"] = float(row[name]) * max(q1, q2)
+        assert list(expected) == names[-len(expected) :]
+        assert {name: float(row[name]) for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    for other, options, rule in (
+        ("out", {"to": "vcf"}, "adds columns to a table"),
+        ("peaks", {"to": "tsv"}, "score='profile'"),
+        ("out", {"to": "tsv", "track": "jsd"}, "no track"),
+    ):
+        with pytest.raises(fc.OptionError, match=rule):
+            fc.convert(tmp_path / other, tmp_path / "no", **options, peaks=tmp_path / "peaks")
+    with pytest.raises(fc.OptionError, match="a scan of the peaks"):
+        fc.convert(tmp_path / "out", tmp_path / "no", "tsv", peaks=tmp_path / "out")
+    tables = {"a\tb\n": "a column peak_score", "peak_score\nx\n": "is a number", "peak_score\n": "0 peaks"}
+    for text, rule in tables.items():
+        (tmp_path / "bad.tsv").write_text(text)
+        with pytest.raises(fc.FastISMError, match=rule):
+            fc.convert(tmp_path / "out", tmp_path / "no", "tsv", peaks=tmp_path / "bad.tsv")
+    assert not (tmp_path / "no").exists()
