@@ -223,8 +223,15 @@ class _Recipe:
         Raises:
             OptionError: it is compiled with options that a run would not keep.
         """
+        if isinstance(self.model, Ensemble):
+            raise OptionError(
+                "a run of files reads several models from their files",
+                expected="the path of the first, and settings=ScanSettings(also=[paths of the others])",
+                got=f"a program of {len(self.model.models)} models",
+            )
         default = CompileOptions()
-        chosen = [name for name in _DECIDE if getattr(self.options, name) != getattr(default, name)]
+        # compared as text: an option may be an array, which != compares entry by entry
+        chosen = [n for n in _DECIDE if repr(getattr(self.options, n)) != repr(getattr(default, n))]
         if chosen:
             raise OptionError(
                 "a run of files compiles the model by its own settings; give it the model, not this program",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_program import EngineProgram
 
 OPSET = 18
+_CONVERTING = threading.Lock()
+"""Held while the environment says how tf2onnx optimizes."""
 _EXTERNAL_ABOVE = 1_500_000_000
 """Bytes of weights; protobuf ends at 2 GB."""
 
@@ -170,16 +173,17 @@ def _model_of(traced: Any, specs: Sequence[tf.TensorSpec]) -> onnx.ModelProto:
     out; copying takes half of the time. Where one fails, the function is converted again, with copies.
     """
     options = {"input_signature": list(specs), "opset": OPSET, "custom_op_handlers": dict(HANDLERS)}
-    asked = os.environ.get(ENV_TF2ONNX_CATCH_ERRORS)
-    try:
-        os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
-        return tf2onnx.convert.from_function(traced, **options)[0]
-    except Exception:  # of any optimizer
-        del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
-        return tf2onnx.convert.from_function(traced, **options)[0]
-    finally:
-        os.environ.pop(ENV_TF2ONNX_CATCH_ERRORS, None)
-        os.environ |= {} if asked is None else {ENV_TF2ONNX_CATCH_ERRORS: asked}
+    with _CONVERTING:
+        asked = os.environ.get(ENV_TF2ONNX_CATCH_ERRORS)
+        try:
+            os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
+            return tf2onnx.convert.from_function(traced, **options)[0]
+        except Exception:  # of any optimizer
+            del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
+            return tf2onnx.convert.from_function(traced, **options)[0]
+        finally:
+            os.environ.pop(ENV_TF2ONNX_CATCH_ERRORS, None)
+            os.environ |= {} if asked is None else {ENV_TF2ONNX_CATCH_ERRORS: asked}
 
 
 def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

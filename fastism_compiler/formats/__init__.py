@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,8 @@ def convert(
     if peaks is not None:
         if to != "tsv" or annotate is not None:
             raise OptionError("peaks= adds columns to a table", expected="to='tsv', without annotate=", got=repr(to))
-        form = replace(form, write=partial(write_tsv, peaks=peak_counts(path_argument("peaks", peaks))))
+        counts = peak_counts(path_argument("peaks", peaks), source.attributes["model"])
+        form = replace(form, write=partial(write_tsv, peaks=counts))
     if annotate is None:
         _convert(form, to, source, path, track)
         return
@@ -155,7 +156,8 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
             remove_indexes(path)
         put_in_place(scratch, path)
         if before:
-            write_manifest(path, content)
+            with suppress(OSError):  # the one that is there names the new files too
+                write_manifest(path, content)
 
 
 def _write(form: Format, to: str, source: Source, partial: Path, track: str | None) -> None:

@@ -31,25 +31,28 @@ _SCORE = "peak_score"
 _WEIGHED = ("logfc", "abs_logfc", "jsd", "logfc_x_jsd", "abs_logfc_x_jsd")
 
 
-def peak_counts(path: str | os.PathLike[str]) -> Array:
+def peak_counts(path: str | os.PathLike[str], model: Mapping[str, str]) -> Array:
     """The counts predicted for each peak, in ascending order.
 
     Args:
+        model: what tells the model of the variants apart; a scan of the peaks has to be of the same one.
         path: the store of a scan of the peaks, whose model gives the logarithm of counts; or a tab-separated table with
             the counts in a column `peak_score`, as variant-scorer writes it.
 
     Raises:
-        OptionError: a store of variants, or of a model that does not give one number of counts.
+        OptionError: a store of variants, of another model, or of one that does not give one number of counts.
         StoreError, FileError: what cannot be read; no peak, or counts that are no numbers.
     """
-    counts = _of_store(Path(path)) if os.path.isdir(path) else _of_table(path)
+    counts = _of_store(Path(path), model) if os.path.isdir(path) else _of_table(path)
     if not len(counts) or not np.isfinite(counts).all():
         raise FileError(path, "peaks have predicted counts", expected="finite numbers", got=f"{len(counts)} peaks")
     return np.sort(counts)
 
 
-def _of_store(path: Path) -> Array:
+def _of_store(path: Path, model: Mapping[str, str]) -> Array:
     source = Source(path)
+    if source.attributes["model"].get("sha256") != model.get("sha256"):
+        raise OptionError("the peaks were scanned with another model", expected=model, got=source.attributes["model"])
     outputs = [name for name in source.outputs if source.has_reference(name)]
     single = [name for name in outputs if prod(source.group[f"reference/{name}"].shape[1:]) == 1]
     if not source.is_scan or len(single) != 1:

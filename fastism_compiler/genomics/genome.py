@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from fastism_compiler.genomics.genome_index import NO_INDEX, check_index
 from fastism_compiler.genomics.genome_lines import check_lines
 from fastism_compiler.genomics.sources import GZIP, opened
 from fastism_compiler.genomics.text import read_lines
+from fastism_compiler.host.files import whole_file
 
 
 class Genome:
     """A FASTA file with random access.
 
-    Unless a newer index is there, one is made beside it, or in a temporary folder if its own folder is read-only.
+    Unless a newer index is there, one is made, and kept beside it if its folder can be written.
 
     Args:
         path: plain or bgzip FASTA, or an open `Source`, which is not closed.
@@ -38,7 +40,6 @@ class Genome:
         self._files = ExitStack()
         self._source = self._files.enter_context(opened(path))
         self.path = self._source.path
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._check_compression()
         self._check_text()
         self._fasta = self._open()
@@ -59,8 +60,6 @@ class Genome:
         """Close the file, and remove a temporary index."""
         self._fasta.close()
         self._files.close()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     def __enter__(self) -> Genome:
         return self
@@ -83,37 +82,47 @@ class Genome:
             import pyfaidx  # an extra, not always installed
         except ImportError as error:
             raise missing_extra("reading a genome", "pyfaidx", "genomics") from error
-        index, blocks, there = self._index()
-        if not there:
-            check_lines(self._source)
+        local = self._source.local
+        index, blocks = (Path(f"{local}{ending}") for ending in (".fai", ".gzi"))
+        needed = [index, blocks] if self._source.is_bgzip else [index]
+        there = all(i.exists() and i.stat().st_mtime >= local.stat().st_mtime for i in needed)
         try:
-            fasta = pyfaidx.Fasta(str(self._source.local), as_raw=True, indexname=str(index), gzi_indexname=str(blocks))
+            return self._indexed(pyfaidx, index, blocks) if there else self._made(pyfaidx, index, blocks)
+        except FileError:
+            raise
         except ImportError as error:
             raise missing_extra("reading a bgzip genome", "biopython", "genomics") from error
         except Exception as error:  # pyfaidx and the bgzip reader raise many kinds
             if there:
                 raise FileError(index, NO_INDEX, got=error) from error
-            index.unlink(missing_ok=True)  # half an index must not pass for one
-            blocks.unlink(missing_ok=True)
             raise FileError(self.path, "the genome cannot be indexed", got=error) from error
-        if there:
-            check_index(fasta.faidx, self._source, index, blocks)
+
+    def _indexed(self, pyfaidx: Any, index: Path, blocks: Path) -> Any:
+        """The genome by the indexes that are there."""
+        fasta = self._read_by(pyfaidx, index, blocks)
+        check_index(fasta.faidx, self._source, index, blocks)
         return fasta
 
-    def _index(self) -> tuple[Path, Path, bool]:
-        """The files of chromosomes and of blocks, and whether they are there and newer than the genome."""
-        local = self._source.local
-        index, blocks = (Path(f"{local}{ending}") for ending in (".fai", ".gzi"))
-        needed = [index, blocks] if self._source.is_bgzip else [index]
-        there = all(i.exists() and i.stat().st_mtime >= local.stat().st_mtime for i in needed)
-        if not there and not os.access(local.parent, os.W_OK):
-            self._folder = tempfile.TemporaryDirectory()
-            index, blocks = (Path(self._folder.name) / i.name for i in (index, blocks))
-        return index, blocks, there
+    def _made(self, pyfaidx: Any, index: Path, blocks: Path) -> Any:
+        """The genome by new indexes, kept beside it where its folder can be written."""
+        check_lines(self._source)
+        with tempfile.TemporaryDirectory() as folder:
+            made = [Path(folder) / i.name for i in (index, blocks)]
+            fasta = self._read_by(pyfaidx, *made)
+            for new, kept in zip(made, (index, blocks), strict=True):
+                if new.exists():
+                    with suppress(OSError), whole_file(kept) as partial:
+                        shutil.copyfile(new, partial)
+        return fasta
+
+    def _read_by(self, pyfaidx: Any, index: Path, blocks: Path) -> Any:
+        return pyfaidx.Fasta(str(self._source.local), as_raw=True, indexname=str(index), gzi_indexname=str(blocks))
 
     def _check_compression(self) -> None:
         if self._source.first(2) == GZIP and not self._source.is_bgzip:
             raise FileError(self.path, "a compressed genome without random access", expected="bgzip", got="gzip")
+        if self._source.is_bgzip and self._source.local.suffix.lower() not in (".gz", ".bgz"):
+            raise FileError(self.path, "the name of a bgzip genome ends with .gz", got=self.path.name)
         self._source.check_end()
 
     def _check_text(self) -> None:

@@ -19,7 +19,7 @@ _HEADER = 1 << 16
 """Bytes that are read to find a header; the name in a longer header is not checked."""
 _ENDS = 5
 """Bytes that hold the ends of a chromosome's last line and of a blank line, and the next header's first."""
-NO_INDEX = "not an index of this genome; remove it, and it is made again"
+NO_INDEX = "not an index of this genome (or the genome is damaged); remove it, and it is made again"
 _FIXED, _FIELD, _LENGTH = 12, 4, 4
 """Bytes of a gzip header in front of its extra fields, of the head of such a field, and of the unpacked length that
 ends a block."""
@@ -99,6 +99,8 @@ class _Unpacked:
         """Go to a letter."""
         after = bisect_right(self._starts, offset, key=lambda start: start[1])
         start, letter = self._starts[after - 1]
+        if not 0 <= offset - letter < 1 << 16:  # a block has no more letters
+            raise ValueError(f"letter {offset} is in no block")
         self._reader.seek(start << 16 | offset - letter)  # a virtual offset of BGZF
 
     def read(self, count: int, /) -> bytes:

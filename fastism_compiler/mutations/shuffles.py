@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -56,13 +56,20 @@ def shuffles(
 
 
 def _is_text(x: object) -> bool:
-    return isinstance(x, str) or np.asarray(x).dtype.kind == "U"
+    array = np.asarray(x) if isinstance(x, np.ndarray) else None
+    listed = x if array is None or array.dtype != object else array.tolist()
+    several = isinstance(listed, list | tuple) and bool(listed) and all(isinstance(text, str) for text in listed)
+    return isinstance(x, str) or several or (array is not None and array.dtype.kind == "U")
 
 
 def _codes(x: npt.ArrayLike | str | Sequence[str], alphabet: str) -> Codes:
     """`[B, L]`: the letter of each position, and for an unknown one the number of letters."""
-    array = one_hot(np.asarray(x).reshape(-1).tolist(), alphabet) if _is_text(x) else np.asarray(x)
-    if array.ndim != 3 or not ((array == 0) | (array == 1)).all() or (array.sum(axis=2) > 1).any():
+    try:
+        array = one_hot(x if isinstance(x, str) else np.asarray(x).tolist(), alphabet) if _is_text(x) else np.asarray(x)
+    except ValueError as error:
+        raise InputError("shuffles are of one-hot sequences", expected="[B, L, C], or texts", got=str(error)) from error
+    right = array.ndim == 3 and array.size > 0 and array.dtype.kind in "biuf"
+    if not right or not ((array == 0) | (array == 1)).all() or (array.sum(axis=2) > 1).any():
         raise InputError("shuffles are of one-hot sequences", expected="[B, L, C], or texts", got=list(array.shape))
     return np.where(array.any(axis=2), array.argmax(axis=2), array.shape[2])
 
@@ -72,26 +79,36 @@ def _letters(codes: Codes, rng: np.random.Generator) -> Codes:
 
 
 def _pairs(codes: Codes, rng: np.random.Generator) -> Codes:
-    """A walk over all pairs as edges between letters; each letter's last edge must lead to the final letter."""
-    final = codes[-1]
-    edges = {letter: codes[1:][codes[:-1] == letter] for letter in np.unique(codes[:-1])}
-    while True:
-        last = {letter: int(rng.integers(len(after))) for letter, after in edges.items() if letter != final}
-        if all(_leads_to(final, letter, {a: edges[a][i] for a, i in last.items()}) for letter in last):
-            break
+    """A walk over all pairs as edges between letters, in which each letter's last edge leads on to the final letter."""
+    edges = {int(letter): codes[1:][codes[:-1] == letter] for letter in np.unique(codes[:-1])}
+    last = _last_edges(edges, int(codes[-1]), rng)
     walks = {}
     for letter, after in edges.items():
-        kept = np.delete(after, last[letter]) if letter in last else after
-        walks[letter] = iter([*rng.permutation(kept), *([after[last[letter]]] if letter in last else [])])
-    order = [codes[0]]
+        order = rng.permutation(len(after))
+        if letter in last:
+            order = np.array([*order[order != last[letter]], last[letter]])
+        walks[letter] = iter(after[order])
+    walk = [codes[0]]
     for _ in range(len(codes) - 1):
-        order.append(next(walks[order[-1]]))
-    return np.array(order)
+        walk.append(next(walks[int(walk[-1])]))
+    return np.array(walk)
 
 
-def _leads_to(final: int, letter: int, after: dict[int, int]) -> bool:
-    for _ in range(len(after)):
-        if letter == final:
-            return True
-        letter = after[letter]
-    return letter == final
+def _last_edges(edges: Mapping[int, Codes], final: int, rng: np.random.Generator) -> dict[int, int]:
+    """For each letter but the final one, one of its edges, so that all lead there: all such trees equally likely.
+
+    Random walks with their loops erased (Wilson, 1996).
+    """
+    last: dict[int, int] = {}
+    reached = {final}
+    for start in edges:
+        letter, taken = start, {}
+        while letter not in reached:
+            taken[letter] = int(rng.integers(len(edges[letter])))  # the latest exit: that erases the loops
+            letter = int(edges[letter][taken[letter]])
+        letter = start
+        while letter not in reached:
+            reached.add(letter)
+            last[letter] = taken[letter]
+            letter = int(edges[letter][taken[letter]])
+    return last

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.layout import Array, Column, output_dims
 from fastism_compiler.runs.outputs import Output
 from fastism_compiler.runs.profile_scores import PROFILE, ProfileScores
@@ -86,8 +87,10 @@ def allele_scores(programs: Programs, settings: Settings) -> AlleleScores:
     """What these settings store.
 
     Raises:
-        OptionError: a table of scores that needs other outputs than the model has.
+        OptionError: a table of scores that needs other outputs than the model has, or models combined by log odds.
     """
     if settings.score == PROFILE:
+        if settings.combine != "mean":
+            raise OptionError("logits and counts are averaged", expected="combine='mean'", got=repr(settings.combine))
         return ProfileScores.of(programs.shapes, settings.reduce, programs.encoding.length)
     return OutputScores(programs.outputs, programs.shapes, programs.numbers, settings)

@@ -104,7 +104,7 @@ class ProfileScores:
                 if ref != alt:
                     jsd[i] = _distance(*_shared(p1[i], p2[i], int(rows["offset"][i]) - self.start, ref, alt))
             table = [counts1, counts2, logfc, abs(logfc), jsd, original, logfc * jsd, abs(logfc) * jsd]
-        return [finite32(column) for column in table]
+            return [finite32(column) for column in table]
 
     def _averaged(self, strands: Sequence[list[Array]]) -> tuple[Array, Array]:
         """Logits `[n, P]` and counts `[n]` of one allele, over its strands."""
@@ -121,8 +121,6 @@ def _softmax(logits: Array) -> Array:
 
 def _distance(p: Array, q: Array) -> Array:
     """Jensen-Shannon distance of distributions along the last axis, base 2 (Endres and Schindelin, 2003)."""
-    if not p.shape[-1]:
-        return np.full(p.shape[:-1], np.nan)
     divergence = sum(np.where(y == 0, 0, y * np.log2(y / ((p + q) / 2))).sum(axis=-1) for y in (p, q)) / 2
     return np.sqrt(np.maximum(divergence, 0))
 
@@ -138,8 +136,9 @@ def _shared(p1: Array, p2: Array, at: int, ref: int, alt: int) -> tuple[Array, A
         alt: length of the alternate allele.
     """
     longer, shorter = (p1, p2) if ref > alt else (p2, p1)
-    kept, gone = min(ref, alt), abs(ref - alt)
-    left = max(len(longer) - gone, 0)  # 0: the allele is as long as the profile, and the distance no number
+    kept = min(ref, alt, len(longer) - at)
+    gone = min(abs(ref - alt), len(longer) - at - kept)  # what lies in the profile
+    left = len(longer) - gone
     cut = np.concatenate([longer[: at + kept], longer[at + kept + gone :]])
     both = [y[:left] / y[:left].sum() for y in (cut, shorter)]
     return (both[0], both[1]) if ref > alt else (both[1], both[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pyfaidx
 import pytest
@@ -95,7 +97,75 @@ def test_a_damaged_index_of_blocks_is_refused(place: int, tmp_path: Path) -> Non
 def test_a_bgzip_genome_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "g.fa.gz"
     _write_packed(path, _TEXT, 50)
-    monkeypatch.setattr("fastism_compiler.genomics.genome.os.access", lambda *_: False)
+
+    def read_only(_: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fastism_compiler.genomics.genome.whole_file", read_only)
     with Genome(path) as genome:
         assert genome.fetch("b", 60, 70) == "TGCAGGCAGG"
     assert [p.name for p in tmp_path.iterdir()] == ["g.fa.gz"]
+
+
+@pytest.mark.parametrize(
+    "entry", ["c\t51\t99999\t32\t33", "c\t51\t0\t32\t33", f"c\t51\t{10**30}\t32\t33", "c\t-5\t113\t32\t33"]
+)
+def test_an_index_that_leads_nowhere_is_refused(entry: str, tmp_path: Path) -> None:
+    path = tmp_path / "g.fa.gz"
+    _write_packed(path, _TEXT, 50)
+    Genome(path).close()
+    index = tmp_path / "g.fa.gz.fai"
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:2]) + entry + "\n")
+    with pytest.raises(FileError, match="not an index of this genome"):
+        Genome(path)
+
+
+def test_a_damaged_block_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa.gz"
+    _write_packed(path, _TEXT, 50)
+    Genome(path).close()
+    damaged = bytearray(path.read_bytes())
+    damaged[20] ^= 255
+    path.write_bytes(damaged)
+    for name in ("g.fa.gz.fai", "g.fa.gz.gzi"):
+        os.utime(tmp_path / name)
+    with pytest.raises(FileError, match="damaged"):
+        Genome(path)
+
+
+def test_an_old_index_of_blocks_takes_that_of_chromosomes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa.gz"
+    _write_packed(path, _TEXT, 50)
+    with Genome(path) as genome:
+        wanted = genome.fetch("c", 10, 30)
+    index = tmp_path / "g.fa.gz.fai"
+    right = index.read_text()
+    index.write_text(right.replace("\t181\t", "\t170\t"))
+    assert index.read_text() != right
+    os.utime(tmp_path / "g.fa.gz.gzi", (1, 1))
+    with Genome(path) as genome:
+        assert genome.fetch("c", 10, 30) == wanted
+    assert index.read_text() == right
+
+
+def test_a_disk_that_is_full_leaves_the_index_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "g.fa.gz"
+    _write_packed(path, _TEXT, 50)
+    Genome(path).close()
+    (tmp_path / "g.fa.gz.gzi").unlink()
+    before = (tmp_path / "g.fa.gz.fai").read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyfaidx.Faidx.write_gzi", full)
+    with pytest.raises(FileError, match="cannot be indexed"):
+        Genome(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"g.fa.gz", "g.fa.gz.fai"}
+    assert (tmp_path / "g.fa.gz.fai").read_bytes() == before
+
+
+def test_a_bgzip_genome_is_named_as_one(tmp_path: Path) -> None:
+    _write_packed(tmp_path / "g.fa", _TEXT, 50)
+    with pytest.raises(FileError, match=r"ends with \.gz"):
+        Genome(tmp_path / "g.fa")

@@ -298,7 +298,11 @@ def test_a_stale_index_where_nothing_can_be_written(tmp_path: Path, monkeypatch:
     fai = tmp_path / "genome.fa.fai"
     fai.write_text("old\n")
     os.utime(fai, (1, 1))
-    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    def read_only(_: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fastism_compiler.genomics.genome.whole_file", read_only)
     with Genome(path) as genome:
         assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
     assert fai.read_text() == "old\n"

@@ -70,11 +70,27 @@ def test_a_range_is_replaced_by_its_shuffle() -> None:
         ((np.full((1, 3, 4), 0.25),), "one-hot"),
         ((np.ones((1, 3, 4)),), "one-hot"),
         ((np.zeros((3, 4)),), "one-hot"),
+        ((np.zeros((2, 0, 4)),), "one-hot"),
+        ((np.zeros((0, 5, 4)),), "one-hot"),
+        ((np.full((1, 3, 4), np.nan),), "one-hot"),
+        (([[[1, 0]], [[1, 0], [0, 1]]],), "one-hot"),
+        ((["ACGT", 5],), "one-hot"),
     ],
 )
 def test_refusals(arguments: tuple[Any, ...], rule: str) -> None:
     with pytest.raises(fc.FastISMError, match=rule):
         fc.shuffles(*arguments)
+
+
+def test_long_runs_of_one_letter_take_no_longer() -> None:
+    """Each letter's last edge has to leave a run of 500."""
+    text = "A" * 500 + "C" * 500 + "G" * 500 + "T"
+    assert Counter(text_of(fc.shuffles(text, seed=0)[0, 0])) == Counter(text)
+
+
+def test_texts_of_a_table() -> None:
+    column = np.array(TEXTS, dtype=object)
+    np.testing.assert_array_equal(fc.shuffles(column, seed=0), fc.shuffles(TEXTS, seed=0))
 
 
 def test_one_letter_and_no_sequence() -> None:

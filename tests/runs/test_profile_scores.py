@@ -102,6 +102,8 @@ def test_every_column(rc: bool, model: keras.Model, files: Any, tmp_path: Path) 
         np.testing.assert_allclose(store[f"scores/{name}"][:], wanted[name], rtol=2e-4, atol=2e-5, err_msg=name)
     assert np.all(store["scores/jsd"][:][:3] == store["scores/original_jsd"][:][:3])
     assert np.all(store["scores/jsd"][:][3:] != store["scores/original_jsd"][:][3:])
+    opened = fc.open_scan(tmp_path / "out")
+    assert set(opened.data_vars) >= {f"scores_{name}" for name in COLUMNS}
     convert(tmp_path / "out", tmp_path / "out.tsv", "tsv")
     header, first, *_ = (tmp_path / "out.tsv").read_text().splitlines()
     assert header.split("\t")[6:] == list(COLUMNS)
@@ -114,20 +116,32 @@ def test_every_column(rc: bool, model: keras.Model, files: Any, tmp_path: Path) 
     assert RANKED_BY in page and "abs_logfc" not in page
 
 
-def test_an_allele_longer_than_the_profile_has_no_distance() -> None:
-    scores = ProfileScores.of({"p": (4,), "c": (1,)}, None, 10)
-    outputs = [np.zeros((2, 4)), np.zeros((2, 1))]
-    rows = {"offset": [5, 5], "ref": ["A", "A"], "alt": ["ACGTACGT", "AC"]}
-    table = dict(zip(COLUMNS, scores([(outputs, outputs)], rows), strict=True))
-    assert np.isnan(table["jsd"][0]) and np.isnan(table["logfc_x_jsd"][0])
-    assert table["jsd"][1] == table["original_jsd"][0] == table["logfc"][0] == 0
+@pytest.mark.parametrize("longer", [2, 5, 6, 7, 11, 12, 40])
+def test_an_allele_that_is_longer_than_the_profile_behind_it(longer: int) -> None:
+    """What is compared are the bases in front of the variant, its first one, and those behind it that are left."""
+    scores, at = ProfileScores.of({"p": (12,), "c": (1,)}, None, 20), 6
+    logits = np.random.default_rng(0).normal(size=(2, 12))
+    alternate, reference = ([y[None], np.zeros((1, 1))] for y in logits)
+    gone = min(longer - 1, 12 - at - 1)
+    p, q = (np.exp(y) for y in (logits[1], logits[0]))
+    wanted = distance([*p[: at + 1], *p[at + 1 + gone :]], [*q[: 12 - gone]])
+    for ref, alt, strands in (
+        ("A" * longer, "A", [(alternate, reference)]),
+        ("A", "A" * longer, [(reference, alternate)]),
+    ):
+        table = dict(zip(COLUMNS, scores(strands, {"offset": [10], "ref": [ref], "alt": [alt]}), strict=True))
+        assert table["jsd"][0] == pytest.approx(wanted, rel=1e-5)
+        assert table["logfc"][0] == 0
 
 
-def test_counts_that_overflow_are_no_numbers() -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("log_counts", [100.0, 1e4])
+def test_counts_that_overflow_are_no_numbers(log_counts: float) -> None:
     scores = ProfileScores.of({"c": (1,), "p": (4, 1)}, None, 10)
-    low, high = ([np.array([[c]]), np.zeros((1, 4, 1))] for c in (0.0, 1e4))
+    low, high = ([np.array([[c]]), np.zeros((1, 4, 1))] for c in (0.0, log_counts))
     table = dict(zip(COLUMNS, scores([(high, low)], {"offset": [5], "ref": ["A"], "alt": ["C"]}), strict=True))
-    assert np.isnan(table["logfc"][0]) and np.isnan(table["allele2_pred_counts"][0]) and table["jsd"][0] == 0
+    assert np.isnan(table["allele2_pred_counts"][0]) and table["jsd"][0] == 0
+    assert np.isnan(table["logfc"][0]) == (log_counts > 1000)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +157,9 @@ def test_what_does_not_go_together_is_refused(files: Any, tmp_path: Path) -> Non
     settings = fc.VariantSettings(score="profile", reduce="sum")
     with pytest.raises(fc.OptionError, match="without reduce="):
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
+    folds = fc.VariantSettings(score="profile", also=(path,), combine="logits")
+    with pytest.raises(fc.OptionError, match="are averaged"):
+        fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=folds, execution=ALONE)
     with pytest.raises(fc.OptionError, match="no such score"):
         fc.ScanSettings(score="profile").check()
 
