@@ -69,7 +69,7 @@ def test_float32(name: str) -> None:
 SHORTER: dict[str, dict[str, Any]] = {
     "basset": {"length": 400},
     "factorized_basset": {"length": 400},
-    "bpnet": {"length": 400, "filters": 16},
+    "bpnet": {"length": 400, "filters": 16, "dilated": 5},
     "bpnet_control_tracks": {"length": 546, "profile": 200, "filters": 16},
     "beluga": {"scale": 0.1},
 }
