@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,10 @@ def test_fasta(compress: bool, tmp_path: Path) -> None:
     ]
 
 
+def read_only(_: Path) -> Any:
+    raise PermissionError(13, "Permission denied")
+
+
 @pytest.mark.parametrize("kind", ["plain", "bgzip"])
 def test_genomes_plain_bgzip_and_where_no_index_can_be_written(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -88,7 +93,7 @@ def test_genomes_plain_bgzip_and_where_no_index_can_be_written(
         with bgzf.BgzfWriter(str(path)) as file:
             file.write(plain.read_text())
     else:
-        monkeypatch.setattr("fastism_compiler.genomics.genome.os.access", lambda *_: False)
+        monkeypatch.setattr("fastism_compiler.genomics.genome.whole_file", read_only)
     with Genome(path) as genome:
         assert genome.lengths == {"one": 500, "two": 4}
         assert genome.fetch("one", 60, 90) == text[60:90]
