@@ -86,11 +86,10 @@ def _check(case: dict[str, Any]) -> Checked:
     replacement = _replacement(x["seq"], ranges, rng, channels, mode)
     try:
         passes = _pipeline(rng)
-        options = {"channels": channels, "alphabet": "ACGT"[: len(channels)]} if channels else {}
-        compiled = partial(
-            fc.compile, model, _sequence_of(model), ranges, jit=_jitted(mode, rng), verify=False, pipeline=passes
-        )
-        program = compiled(**options)
+        options: dict[str, Any] = {"channels": channels, "alphabet": "ACGT"[: len(channels)]} if channels else {}
+        options |= {"jit": _jitted(mode, rng), "verify": False, "pipeline": passes}
+        compiled = partial(fc.compile, model, _sequence_of(model), ranges, **options)
+        program = compiled()
     except fc.UnsupportedError as refusal:
         return Checked(f"refused: {refusal.rule}")
     ours = _flat(program(_nest(model, x), replacement))
@@ -106,8 +105,7 @@ def _check(case: dict[str, Any]) -> Checked:
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
         _check_texts(program, model, replacement, rng)
         if mode not in FLOAT32:
-            parts = partial(compiled, **options)
-            _check_around(parts, _nest(model, x), replacement, ours, int(rng.integers(4)), bits=mode == "integers")
+            _check_around(compiled, _nest(model, x), replacement, ours, int(rng.integers(4)), bits=mode == "integers")
     layers = program.plan.layers
     inside = sum(layer.naive for layer in layers if layer.window is not None or layer.layer_class == "aggregation")
     return Checked("stopped" if program.plan.stops else "windowed", sum(layer.naive for layer in layers), inside)

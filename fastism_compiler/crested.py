@@ -89,10 +89,8 @@ def contribution_scores(  # noqa: PLR0913 (the arguments are those of another to
     _check_method(method, simplex_correction)
     transpose, _ = flag("transpose", transpose), (flag("verbose", verbose), whole("batch_size", batch_size, 1))
     seed = or_none(lambda name, value: whole(name, value, 0))("seed", seed)
-    folder, names = (
-        or_none(path_argument)("output_dir", output_dir),
-        or_none(several(text))("all_class_names", all_class_names),
-    )
+    folder = or_none(path_argument)("output_dir", output_dir)
+    names = or_none(several(text))("all_class_names", all_class_names)
     x = _sequences(input, genome)
     models = list(model) if isinstance(model, list | tuple) else [model]
     if not models:

@@ -33,8 +33,8 @@ class Rows:
         """First stored position of each row: `[T]`, or a scalar if the same for all ranges."""
         if (carrier.start == carrier.start[0]).all():
             return tf.constant(int(carrier.start[0]), tf.int32)
-        make = lambda: tf.gather(tf.constant(carrier.start, tf.int32), self.change)  # noqa: E731
-        return self._once(make, "start", carrier.start.tobytes())
+        starts = carrier.start
+        return self._once(lambda: tf.gather(tf.constant(starts, tf.int32), self.change), "start", starts.tobytes())
 
     def positions(self, carrier: Carrier) -> Tensor:
         """Stored positions, unclipped: `[T, width]` or `[1, width]`."""
@@ -68,9 +68,9 @@ class Rows:
             return self.whole(table)
         first, extent = (0, length) if kept is None else (kept.first, kept.extent)
         flat = tf.reshape(table, [-1, *table.shape[2:]])
-        clipped = self._clipped(carrier, length)
-        make = lambda: self.sequence[:, None] * extent + clipped - first  # noqa: E731
-        return tf.gather(flat, self._once(make, "entries", *_key(carrier), length, first, extent))
+        clipped, key = self._clipped(carrier, length), (*_key(carrier), length, first, extent)
+        entries = self._once(lambda: self.sequence[:, None] * extent + clipped - first, "entries", *key)
+        return tf.gather(flat, entries)
 
     def window_of_parameter(self, table: Tensor, carrier: Carrier, length: int) -> Tensor:
         """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` if all rows start alike."""

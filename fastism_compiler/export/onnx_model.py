@@ -178,7 +178,7 @@ def _model_of(traced: Any, specs: Sequence[tf.TensorSpec]) -> onnx.ModelProto:
         try:
             os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
             return tf2onnx.convert.from_function(traced, **options)[0]
-        except Exception:  # of any optimizer
+        except Exception:  # an optimizer raises anything; what is not of one comes again
             del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
             return tf2onnx.convert.from_function(traced, **options)[0]
         finally:

@@ -19,7 +19,7 @@ from fastism_compiler.formats.bigwig import bigwig_size, check_bigwig, write_bed
 from fastism_compiler.formats.hdf5 import check_hdf5, hdf5_size, write_hdf5
 from fastism_compiler.formats.modisco import FILES, check_modisco, write_modisco
 from fastism_compiler.formats.packed import ENDINGS, index_of, load_pysam, pack, remove_indexes, write_index
-from fastism_compiler.formats.quantiles import peak_counts
+from fastism_compiler.formats.quantiles import digest_of, peak_counts
 from fastism_compiler.formats.source import Source
 from fastism_compiler.formats.tsv import write_tsv
 from fastism_compiler.formats.vcf import write_vcf
@@ -125,6 +125,8 @@ def convert(
             raise OptionError("peaks= adds columns to a table", expected="to='tsv', without annotate=", got=repr(to))
         counts = peak_counts(path_argument("peaks", peaks), source.attributes["model"])
         form = replace(form, write=partial(write_tsv, peaks=counts))
+        _convert(form, to, source, path, track, {"peaks": {"name": Path(peaks).name, **digest_of(counts)}})
+        return
     if annotate is None:
         _convert(form, to, source, path, track)
         return
@@ -137,8 +139,10 @@ def convert(
         write_index(path, index.suffix)
 
 
-def _convert(form: Format, to: str, source: Source, path: Path, track: str | None) -> None:
-    """Write the output, and the manifest beside it."""
+def _convert(
+    form: Format, to: str, source: Source, path: Path, track: str | None, also: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write the output, and the manifest beside it, which also holds `also`."""
     with _told(path), partial_of(path) as scratch:
         _write(form, to, source, scratch, track)
         if form.text and path.suffix in ENDINGS:
@@ -146,7 +150,7 @@ def _convert(form: Format, to: str, source: Source, path: Path, track: str | Non
         sync_tree(scratch)
         kept = ("format", "version", "settings", "model", "input", "versions", "counts")
         content = {key: source.attributes[key] for key in kept}
-        content |= {"store": source.path.name, "to": to, "track": track}
+        content |= {"store": source.path.name, "to": to, "track": track, **also}
         content[_SHA256] = {name: sha256(scratch / name) for name in form.files} or {path.name: sha256(scratch)}
         before = {p.name: sha256(p) for p in _targets(path, to) if _is_as_written(path, p)}
         # The manifest comes first: if the process is killed in between, the next run still recognises an older file

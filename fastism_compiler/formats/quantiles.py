@@ -13,10 +13,12 @@ Source: variant-scorer (Kundaje lab), version of July 2025, `get_variant_scores_
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,13 +51,18 @@ def peak_counts(path: str | os.PathLike[str], model: Mapping[str, str]) -> Array
     return np.sort(counts)
 
 
+def digest_of(counts: Array) -> dict[str, Any]:
+    """What a manifest says of the peaks: how many, and the SHA-256 of their counts in ascending order."""
+    return {"peaks": len(counts), "sha256": hashlib.sha256(np.ascontiguousarray(counts).tobytes()).hexdigest()}
+
+
 def _of_store(path: Path, model: Mapping[str, str]) -> Array:
     source = Source(path)
     if source.attributes["model"].get("sha256") != model.get("sha256"):
         raise OptionError("the peaks were scanned with another model", expected=model, got=source.attributes["model"])
-    outputs = [name for name in source.outputs if source.has_reference(name)]
+    outputs = source.outputs if source.is_scan else []
     single = [name for name in outputs if prod(source.group[f"reference/{name}"].shape[1:]) == 1]
-    if not source.is_scan or len(single) != 1:
+    if len(single) != 1:
         raise OptionError(
             "peaks= is a scan of the peaks, by a model that gives the logarithm of counts as its one single number",
             expected="the store of a scan with --outputs counts, say",

@@ -15,6 +15,7 @@ from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
 from fastism_compiler.runs.outputs import Output, choose_outputs, numbered
+from fastism_compiler.runs.profile_scores import has_references
 
 Array = npt.NDArray[Any]
 
@@ -112,12 +113,8 @@ class Source:
         return tracks[0]
 
     def _numbered(self, name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
-        own = self.group[f"reference/{name}"] if self.has_reference(name) else self.group[f"scores/{name}"]
-        return numbered(self.attributes, name, own.shape[1:])
-
-    def has_reference(self, name: str) -> bool:
-        """Whether the store holds the model's output for the sequences themselves beside these scores."""
-        return f"reference/{name}" in self.group
+        kind = "reference" if has_references(self.attributes) else "scores"
+        return numbered(self.attributes, name, self.group[f"{kind}/{name}"].shape[1:])
 
     def scanned_letters(self, rows: slice, positions: Array) -> tuple[Array, Array]:
         """Codes `[n, P]` of the scanned positions, and the same as one-hot `[n, P, C]` (unknown: zeros)."""

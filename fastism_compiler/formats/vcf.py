@@ -12,7 +12,7 @@ from fastism_compiler._version import __version__
 from fastism_compiler.formats.source import Source
 from fastism_compiler.host.files import write_text
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.profile_scores import COLUMNS, PROFILE
+from fastism_compiler.runs.profile_scores import COLUMNS, PROFILE, has_references
 
 PREFIX = "FASTISM_"
 KIND = f"{PREFIX}KIND"
@@ -68,10 +68,10 @@ def score_fields(source: Source) -> list[tuple[str, str, str]]:
     def fields(names: Sequence[str]) -> list[tuple[str, str, str]]:
         pairs = list(zip(names, called.items(), strict=True))
         scores = [(f"{PREFIX}{n}", f"scores/{o}", _what(score, what)) for n, (o, what) in pairs]
+        if not has_references(source.attributes):
+            return scores
         return scores + [
-            (f"{PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference")
-            for n, (o, what) in pairs
-            if source.has_reference(o)
+            (f"{PREFIX}REF_{n}", f"reference/{o}", f"{what}: model output, reference") for n, (o, what) in pairs
         ]
 
     found = fields([_REPLACE.sub("_", name) for name in source.outputs])

@@ -12,8 +12,8 @@ from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
+from fastism_compiler.runs.profile_scores import has_references
 from fastism_compiler.runs.record import SEAL, damaged
-from fastism_compiler.runs.settings import VariantSettings
 
 if TYPE_CHECKING:
     import xarray
@@ -48,7 +48,7 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
 
     store = CheckedStore(path, entries=found.entries)
     parts = [_part(xarray, store, None)]
-    for group in _groups(attributes):
+    for group in ("scores", "reference") if has_references(attributes) else ("scores",):
         part = _part(xarray, store, group)
         parts.append(part.rename({name: f"{group}_{name}" for name in part.data_vars}))
     data = xarray.merge(parts, combine_attrs="override", compat="override", join="override")
@@ -60,11 +60,6 @@ def open_scan(path: str | os.PathLike[str]) -> xarray.Dataset:
         bounds = {"range_start": ("range", start), "range_end": ("range", end)}
         data = data.drop_vars("ranges").assign_coords(bounds)
     return data.assign_coords(_chosen_numbers(data, attributes))
-
-
-def _groups(attributes: Mapping[str, Any]) -> list[str]:
-    """The groups of results; a table of scores that are made of several outputs has no references."""
-    return ["scores"] if attributes.get("score") in VariantSettings.tables() else ["scores", "reference"]
 
 
 def _chosen_numbers(data: xarray.Dataset, attributes: Mapping[str, Any]) -> dict[str, list[int]]:

@@ -57,7 +57,7 @@ class Genome:
         return fill * left + inside + fill * right
 
     def close(self) -> None:
-        """Close the file, and remove a temporary index."""
+        """Close the file."""
         self._fasta.close()
         self._files.close()
 

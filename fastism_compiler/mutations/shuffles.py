@@ -10,10 +10,13 @@ import numpy.typing as npt
 from fastism_compiler.arguments import or_none, whole
 from fastism_compiler.errors import InputError
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.mutations.spelling import one_hot
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.spelling import is_text, one_hot
 
 KINDS = ("letter", "dinucleotide")
 Codes = npt.NDArray[np.int64]
+"""Of each position: the letter; for an unknown one, the number of letters."""
+_RULE, _EXPECTED = "shuffles are of one-hot sequences", "[B, L, C], or texts"
 
 
 def shuffles(
@@ -47,31 +50,27 @@ def shuffles(
     count, seed = whole("count", count, 1), or_none(lambda name, value: whole(name, value, 0))("seed", seed)
     if kind not in KINDS:
         raise OptionError("no such kind of shuffle", expected=f"one of {list(KINDS)}", got=repr(kind))
-    codes = _codes(x, alphabet)
+    letters = _one_hot(x, alphabet)
+    codes = np.where(letters.any(axis=2), letters.argmax(axis=2), letters.shape[2])
     rng = np.random.default_rng(seed)
     shuffle = _letters if kind == "letter" else _pairs
     orders = np.array([[shuffle(row, rng) for row in codes] for _ in range(count)])
-    letters = len(alphabet) if _is_text(x) else np.shape(x)[2]
-    return (orders[..., None] == np.arange(letters)).astype(np.float32)
+    return (orders[..., None] == np.arange(letters.shape[2])).astype(np.float32)
 
 
-def _is_text(x: object) -> bool:
-    array = np.asarray(x) if isinstance(x, np.ndarray) else None
-    listed = x if array is None or array.dtype != object else array.tolist()
-    several = isinstance(listed, list | tuple) and bool(listed) and all(isinstance(text, str) for text in listed)
-    return isinstance(x, str) or several or (array is not None and array.dtype.kind == "U")
-
-
-def _codes(x: npt.ArrayLike | str | Sequence[str], alphabet: str) -> Codes:
-    """`[B, L]`: the letter of each position, and for an unknown one the number of letters."""
+def _one_hot(x: npt.ArrayLike | str | Sequence[str], alphabet: str) -> Array:
+    """`[B, L, C]`; zeros for an unknown letter."""
+    listed = x.tolist() if isinstance(x, np.ndarray) and x.dtype == object else x  # a column of a table
+    if is_text(listed):
+        return one_hot(listed if isinstance(listed, str) else np.asarray(listed).tolist(), alphabet)
     try:
-        array = one_hot(x if isinstance(x, str) else np.asarray(x).tolist(), alphabet) if _is_text(x) else np.asarray(x)
+        array = np.asarray(x)
     except ValueError as error:
-        raise InputError("shuffles are of one-hot sequences", expected="[B, L, C], or texts", got=str(error)) from error
+        raise InputError(_RULE, expected=_EXPECTED, got=str(error)) from error
     right = array.ndim == 3 and array.size > 0 and array.dtype.kind in "biuf"
     if not right or not ((array == 0) | (array == 1)).all() or (array.sum(axis=2) > 1).any():
-        raise InputError("shuffles are of one-hot sequences", expected="[B, L, C], or texts", got=list(array.shape))
-    return np.where(array.any(axis=2), array.argmax(axis=2), array.shape[2])
+        raise InputError(_RULE, expected=_EXPECTED, got=list(array.shape))
+    return array
 
 
 def _letters(codes: Codes, rng: np.random.Generator) -> Codes:

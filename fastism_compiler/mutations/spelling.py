@@ -84,17 +84,18 @@ def spelt(x: Any, inputs: InputSpec, letters: Letters, alphabet: str) -> Any:
         InputError: letters outside the alphabet, or an unknown letter where the model reads tokens.
     """
     place = inputs.sequence
-    if len(inputs.names) == 1 and _is_text(x):
+    if len(inputs.names) == 1 and is_text(x):
         return _array(x, inputs, letters, alphabet)
     if isinstance(x, Mapping):
         names = {inputs.names[place], *((inputs.keys[place],) if inputs.keys is not None else ())}
-        return {n: _array(v, inputs, letters, alphabet) if n in names and _is_text(v) else v for n, v in x.items()}
-    if isinstance(x, list | tuple) and len(x) == len(inputs.names) and _is_text(x[place]):
+        return {n: _array(v, inputs, letters, alphabet) if n in names and is_text(v) else v for n, v in x.items()}
+    if isinstance(x, list | tuple) and len(x) == len(inputs.names) and is_text(x[place]):
         return [*x[:place], _array(x[place], inputs, letters, alphabet), *x[place + 1 :]]
     return x
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Whether a value is a text, or several."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind == "U"
     several = isinstance(value, list | tuple) and bool(value)

@@ -30,7 +30,6 @@ class AlleleScores(Protocol):
     Attributes:
         results: the arrays of the store that are written.
         numbers: of what is scored in part (see `outputs.numbers_along`).
-        along: whether outputs with several axes run along the sequence, so that both strands can be averaged.
     """
 
     @property
@@ -38,9 +37,6 @@ class AlleleScores(Protocol):
 
     @property
     def numbers(self) -> Mapping[str, Any]: ...
-
-    @property
-    def along(self) -> bool: ...
 
     def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
         """One array per result.
@@ -59,7 +55,6 @@ class OutputScores:
     shapes: Mapping[str, tuple[int, ...]]
     numbers: Mapping[str, Any]
     settings: Settings
-    along: bool = False
 
     @property
     def results(self) -> dict[str, Column]:

@@ -43,6 +43,11 @@ RANKED_BY = "logfc_x_jsd"
 """The column by which variants are listed where none is asked for."""
 
 
+def has_references(attributes: Mapping[str, Any]) -> bool:
+    """Whether a store of these attributes holds the model's outputs for the sequences themselves beside its scores."""
+    return bool(attributes.get("score") != PROFILE)
+
+
 @dataclass(frozen=True)
 class ProfileScores:
     """The scores of a block of variants, one number each. Strands: counts averaged, and logits base by base.
@@ -51,13 +56,13 @@ class ProfileScores:
         profile: which output holds logits.
         counts: which output holds the logarithm of counts.
         start: of the profile's first base in the model's input.
+        numbers: none, since no column is a part of an output.
     """
 
     profile: int
     counts: int
     start: int
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    along: bool = True
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], reduce: str | None, length: int) -> Self:

@@ -103,12 +103,8 @@ def named(files: Mapping[str, Source | None], *, read_in_full: str) -> dict[str,
     return names | ({f"{read_in_full} sha256": whole.digest} if whole is not None and whole.digest is not None else {})
 
 
-def check_strands(programs: Programs, along: bool = False) -> None:
+def check_strands(programs: Programs) -> None:
     """Refuse settings that have no meaning for this model.
-
-    Args:
-        programs: compiled for the run.
-        along: outputs with several axes run along the sequence, and are turned round where strands are averaged.
 
     Raises:
         OptionError: `rc` with other inputs, or with outputs of more than one axis; ranges without an unknown letter.
@@ -119,7 +115,7 @@ def check_strands(programs: Programs, along: bool = False) -> None:
             "rc= does not know the reverse complement of the model's other inputs", got=programs.other_inputs
         )
     long = {name: shape for name, shape in programs.shapes.items() if len(shape) > 1}
-    if settings.rc and long and not along:
+    if settings.rc and long and settings.score not in settings.tables():  # which turn profiles round themselves
         raise OptionError(
             "rc= averages outputs that do not run along the sequence; reduce or select the others",
             expected="outputs of at most one axis",

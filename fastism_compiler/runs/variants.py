@@ -15,7 +15,6 @@ from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
 from fastism_compiler.genomics.sources import Source, opened
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.allele_scores import allele_scores
 from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
@@ -53,7 +52,7 @@ class VariantJob:
             FileError: see the readers.
             OptionError: a model with more inputs than the sequence.
         """
-        check_strands(programs, allele_scores(programs, self.settings).along)
+        check_strands(programs)
         if programs.other_inputs:
             raise OptionError(
                 "variants are scored by models that take a sequence alone",

@@ -24,6 +24,7 @@ from fastism_compiler.formats import FORMATS, apart
 from fastism_compiler.host import files
 from fastism_compiler.plot import save
 from fastism_compiler.runs import run
+from fastism_compiler.runs.manifest import write_manifest
 from tests.runs.killed import Programs, Scorer
 from tests.runs.models import write_fasta
 
@@ -221,3 +222,24 @@ def test_partial_exports_of_killed_runs_go(tmp_path: Path) -> None:
     with new_artifact(target) as scratch:
         scratch.artifact.write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == ["x.ism"]
+
+
+def test_a_disk_that_fills_behind_the_new_file_is_no_error(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest that is there names the new file and the one that it replaced, and serves the next conversion."""
+    target = tmp_path / "x.tsv"
+    fc.convert(store, target, "tsv", "head:0")
+    written = []
+
+    def once(path: Path, content: dict[str, Any]) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(content)
+        write_manifest(path, content)
+
+    with monkeypatch.context() as full:
+        full.setattr("fastism_compiler.formats.write_manifest", once)
+        fc.convert(store, target, "tsv", "head:1")
+    assert written[0]["sha256"]["x.tsv"] == files.sha256(target) != written[0]["sha256_before"]["x.tsv"]
+    fc.convert(store, target, "tsv", "head:1")

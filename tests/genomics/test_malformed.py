@@ -17,8 +17,7 @@ from click.testing import CliRunner
 import fastism_compiler as fc
 from fastism_compiler.cli import main
 from fastism_compiler.genomics.bed import read_bed
-from fastism_compiler.genomics.errors import FileError, Refusals
-from fastism_compiler.genomics.genome import Genome
+from fastism_compiler.genomics.errors import Refusals
 from tests.runs.models import save, small_model, write_fasta
 
 L = 30
@@ -249,63 +248,6 @@ def test_genomes(case: Case, model: str, tmp_path: Path) -> None:
     (tmp_path / "in.bed").write_text("chr1\t50\t60\n")
     genome = str(tmp_path / case.name)
     run(case, tmp_path, ["scan", model, str(tmp_path / "in.bed"), str(tmp_path / "out"), "--genome", genome])
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        "garbage\n",
-        "chr1\t200\t6\tseventy\t71\n",
-        "chr1\t150\t6\t70\t71\n",  # shorter than it is
-        "chr1\t2000\t6\t70\t71\n",  # longer than the file
-        "chr1\t200\t9\t70\t71\n",  # begins elsewhere
-        "chr9\t200\t6\t70\t71\n",  # another name
-        "chr\t200\t6\t70\t71\n",  # part of the name
-        "",
-    ],
-)
-def test_an_index_of_another_genome_is_refused_and_kept(index: str, tmp_path: Path) -> None:
-    path = write_fasta(tmp_path / "genome.fa", GENOME)
-    fai = tmp_path / "genome.fa.fai"
-    fai.write_text(index)
-    os.utime(path, (1, 1))  # an older index is made again
-    with pytest.raises(FileError, match="not an index of this genome"):
-        Genome(path)
-    assert fai.read_text() == index
-    fai.unlink()
-    with Genome(path) as genome:
-        assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
-    with Genome(path) as genome:
-        assert genome.lengths == {name: len(text) for name, text in GENOME.items()}
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("last", [False, True], ids=["cut", "whole"])
-@pytest.mark.parametrize(
-    "lines", [(">a x", "ACGT", "AC"), ("> a", "ACGT", "ACGT"), (">a", "ACGTACGT"), (f">a {'x' * 70_000}", "ACGT")]
-)
-def test_indexes_of_every_layout_of_lines(lines: tuple[str, ...], end: str, last: bool, tmp_path: Path) -> None:
-    text = end.join([*lines, ">b", "ACGT", "ACGT"]) + end * last
-    (tmp_path / "g.fa").write_bytes(text.encode())
-    for _ in range(2):
-        with Genome(tmp_path / "g.fa") as genome:
-            assert genome.fetch("b", 2, 8) == "GTACGT"
-            assert genome.fetch("a", 0, 4) == "ACGT"
-
-
-def test_a_stale_index_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_fasta(tmp_path / "genome.fa", GENOME)
-    fai = tmp_path / "genome.fa.fai"
-    fai.write_text("old\n")
-    os.utime(fai, (1, 1))
-
-    def read_only(_: Path) -> Any:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("fastism_compiler.genomics.genome.whole_file", read_only)
-    with Genome(path) as genome:
-        assert genome.fetch("chr1", 40, 60) == GENOME["chr1"][40:60]
-    assert fai.read_text() == "old\n"
 
 
 def test_records_left_out_are_counted_by_rule(model: str, tmp_path: Path) -> None:

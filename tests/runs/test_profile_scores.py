@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import zarr
 
 import fastism_compiler as fc
 from fastism_compiler.formats import convert
+from fastism_compiler.formats.quantiles import peak_counts
 from fastism_compiler.report import write_report
 from fastism_compiler.runs.profile_scores import COLUMNS, RANKED_BY, ProfileScores
 from tests.runs.models import COMPLEMENT, LENGTH, genome, predict, save, write_fasta
@@ -177,6 +180,12 @@ def test_quantiles_among_peaks(model: keras.Model, files: Any, tmp_path: Path) -
     (tmp_path / "peak_scores.tsv").write_text(table)
     fc.convert(tmp_path / "out", tmp_path / "same.tsv", "tsv", peaks=tmp_path / "peak_scores.tsv")
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "same.tsv").read_bytes()
+    said = [json.loads((tmp_path / f"{name}.tsv.manifest.json").read_text())["peaks"] for name in ("out", "same")]
+    assert [s["name"] for s in said] == ["peaks", "peak_scores.tsv"]
+    assert [s["peaks"] for s in said] == [9, 9]
+    assert said[1]["sha256"] == hashlib.sha256(np.sort(peaks).tobytes()).hexdigest()
+    with pytest.raises(fc.OptionError, match="scanned with another model"):
+        peak_counts(tmp_path / "peaks", {"sha256": "of another fold"})
     names, *lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
     assert len(lines) == len(EDITS)
     for line in lines:

@@ -327,3 +327,9 @@ def test_a_program_stands_for_its_model(model: keras.Model, tmp_path: Path) -> N
     chosen = fc.compile(model, outputs="head", jit=False, verify=False)
     with pytest.raises(fc.OptionError, match="compiled with outputs"):
         fc.scan(chosen, source, tmp_path / "other.zarr", execution=ALONE)
+    ordered = fc.compile(model, channels=np.arange(4), jit=False, verify=False)
+    with pytest.raises(fc.OptionError, match="compiled with channels"):
+        fc.scan(ordered, source, tmp_path / "other.zarr", execution=ALONE)
+    folds = fc.compile([model, model], jit=False, verify=False)
+    with pytest.raises(fc.OptionError, match=r"a program of 2 models"):
+        fc.scan(folds, source, tmp_path / "other.zarr", execution=ALONE)
