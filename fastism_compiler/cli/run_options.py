@@ -198,7 +198,7 @@ _OPTIONS = (
         type=click.Choice([*sorted(SCORES), *fc.VariantSettings.tables()]),
         default="delta",
         show_default=True,
-        help="What is stored; profile (of variants): the columns of variant-scorer.",
+        help="What is stored; of variants also profile (variant-scorer's columns) and splice (SpliceAI's).",
     ),
     click.option("--pseudocount", type=float, default=1.0, show_default=True, help="Added to both sides of log2fc."),
     click.option("--rc", is_flag=True, help="Average with the scan of the reverse complement."),

@@ -17,8 +17,26 @@ from fastism_compiler.runs.variants import annotated_by
 @click.argument("genome", type=click.Path())
 @click.argument("variants", metavar="VCF", type=click.Path())
 @click.argument("output", type=click.Path())
+@click.option("--genes", type=click.Path(), help="Of splice: SpliceAI's table of genes, or BED12.")
+@click.option(
+    "--distance",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Of splice: most bases to a site.",
+)
+@click.option("--mask", is_flag=True, help="Of splice: no gain of annotated sites, no loss of others.")
 @run_options
-def variants(model: ModelOptions, genome: str, variants: str, output: str, options: RunOptions) -> None:
+def variants(
+    model: ModelOptions,
+    genome: str,
+    variants: str,
+    output: str,
+    genes: str | None,
+    distance: int,
+    mask: bool,
+    options: RunOptions,
+) -> None:
     """Score the variants of VCF (or BCF, or tab-separated chrom pos ref alt) on GENOME, into the zarr store OUTPUT.
 
     Substitutions of equal length run through the compiled program; insertions
@@ -29,10 +47,11 @@ def variants(model: ModelOptions, genome: str, variants: str, output: str, optio
     \b
     fastism-compiler variants model.keras hg38.fa variants.vcf.gz effects.zarr --skip --to vcf
     fastism-compiler variants model.keras hg38.fa variants.tsv effects.zarr --reduce sum --score log2fc --to tsv
+    fastism-compiler variants splice.keras hg38.fa in.vcf splice.zarr --score splice --genes genes.txt --to vcf
 
     Exit codes: 0 done, 1 the run or the verification failed, 2 a wrong command, file or setting.
     """  # noqa: D301 (click reads the character)
-    settings = fc.VariantSettings(**options.settings(model))
+    settings = fc.VariantSettings(**options.settings(model), genes=genes, distance=distance, mask=mask)
     with Source(variants) as table:
         annotated = annotated_by(table, "vcf") if "vcf" in options.to else None
         options.check(output, formats.VARIANTS, annotated)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
+from fastism_compiler.formats.info import PREFIX, info_fields, merged
 from fastism_compiler.formats.source import Source
-from fastism_compiler.formats.vcf import KIND, PREFIX, check_variants, info_header, number_text, score_fields
+from fastism_compiler.formats.vcf import check_variants
 from fastism_compiler.genomics.errors import FileError
 from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.genomics.sources import Source as InputFile
@@ -28,7 +28,7 @@ def write_annotated(table: InputFile, source: Source, path: Path, track: str | N
 
     No record is dropped; those that were not scored get no field. Fields have one value per alternate allele
     (`Number=A`; with several numbers per allele `Number=.`, the alleles in turn); an allele that was not scored has
-    `.`. Fields of an earlier annotation are replaced.
+    `.`, of splicing no entry. Fields of an earlier annotation are replaced.
 
     Args:
         table: the VCF, plain or gzip.
@@ -85,7 +85,13 @@ class _Row:
     position: int
     ref: str
     alt: str
+    gene: str
     values: Values
+
+    @property
+    def allele(self) -> tuple[str, int, str, str]:
+        """What tells it apart from other alleles."""
+        return self.chrom, self.position, self.ref, self.alt
 
 
 class _Scored:
@@ -96,28 +102,33 @@ class _Scored:
     """
 
     def __init__(self, table: InputFile, source: Source) -> None:
-        self._table, self._fields = table, score_fields(source)
-        self._sizes = {KIND: 1} | {key: prod(source.group[array].shape[1:]) for key, array, _ in self._fields}
-        self.header = info_header([(key, "A" if self._sizes[key] == 1 else ".", what) for key, _, what in self._fields])
+        self._table, self._fields = table, info_fields(source)
+        self.header = [field.header("A" if field.size == 1 else ".") for field in self._fields]
         self._rows = self._read(source)
         self._next: _Row | None = next(self._rows, None)
 
     def take(self, chrom: str, pos: str, ref: str, alt: str) -> Values | None:
         """The values of an allele, if it is the next one that was scored."""
-        row = self._next
-        if row is None or (chrom, index_number(pos.strip())) != (row.chrom, row.position + 1):
+        row, position = self._next, index_number(pos.strip())
+        if row is None or position is None:
             return None
-        if (ref.strip().upper(), alt.strip().upper()) != (row.ref, row.alt):
+        if row.allele != (chrom, position - 1, ref.strip().upper(), alt.strip().upper()):
             return None
-        self._next = next(self._rows, None)
-        return row.values
+        values, genes = row.values, {row.gene}
+        self._next = further = next(self._rows, None)
+        while further is not None and further.allele == row.allele and further.gene not in genes:
+            values, genes = merged(self._fields, values, further.values), {*genes, further.gene}
+            self._next = further = next(self._rows, None)
+        return values
 
     def info(self, alleles: Sequence[Values | None]) -> list[str]:
         """The INFO fields of a record."""
-        return [
-            f"{key}={','.join(a[key] if a else ','.join(['.'] * size) for a in alleles)}"
-            for key, size in self._sizes.items()
-        ]
+        found = []
+        for field in self._fields:
+            none = ",".join(["."] * field.size)
+            values = [a[field.key] if a else none for a in alleles]
+            found.append(f"{field.key}={','.join(value for value in values if value)}")
+        return found
 
     def check_end(self) -> None:
         """Refuse a file that has not all variants of the store.
@@ -135,10 +146,9 @@ class _Scored:
 
     def _read(self, source: Source) -> Iterator[_Row]:
         for piece in source.pieces():
-            chrom, position, ref, alt, kind = (
-                source.read(name, piece) for name in ("chrom", "position", "ref", "alt", "kind")
-            )
-            numbers = {key: source.read(array, piece).reshape(len(kind), -1) for key, array, _ in self._fields}
-            for i in range(len(kind)):
-                values = {KIND: str(kind[i])} | {key: ",".join(map(number_text, v[i])) for key, v in numbers.items()}
-                yield _Row(str(chrom[i]), int(position[i]), str(ref[i]), str(alt[i]), values)
+            columns = [source.read(name, piece) for name in ("chrom", "position", "ref", "alt")]
+            genes = source.read("gene", piece) if "gene" in source.group else [""] * len(columns[0])
+            texts = {field.key: field.texts(piece) for field in self._fields}
+            for i, (chrom, position, ref, alt) in enumerate(zip(*columns, strict=True)):
+                values = {key: text[i] for key, text in texts.items()}
+                yield _Row(str(chrom), int(position), str(ref), str(alt), str(genes[i]), values)

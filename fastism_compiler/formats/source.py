@@ -15,7 +15,7 @@ from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.jobs import SCAN
 from fastism_compiler.runs.outputs import Output, choose_outputs, numbered
-from fastism_compiler.runs.profile_scores import has_references
+from fastism_compiler.runs.tables import has_references
 
 Array = npt.NDArray[Any]
 

@@ -25,7 +25,7 @@ def write_tsv(source: Source, path: Path, track: str | None, peaks: Array | None
 
     A scan has `name chrom pos strand ref alt`, a line for each alternate
     letter; a scan of ranges `name start end` (0-based, in the model's
-    input); variants `chrom pos id ref alt kind`. Then a column for every
+    input); variants `chrom pos id ref alt kind`, of splicing also `gene strand`. Then a column for every
     number of every output. A text that a spreadsheet would take for a formula has an apostrophe in front
     (`table_cell`).
 
@@ -60,7 +60,7 @@ def write_tsv(source: Source, path: Path, track: str | None, peaks: Array | None
 
 def _kind(source: Source) -> tuple[list[str], Any]:
     if not source.is_scan:
-        return ["chrom", "pos", "id", "ref", "alt", "kind"], _variants
+        return ["chrom", "pos", *_variant_columns(source)[2:]], _variants
     if "ranges" in source.group:
         return ["name", "start", "end"], _ranges
     return ["name", "chrom", "pos", "strand", "ref", "alt"], _mutations
@@ -96,7 +96,12 @@ def _ranges(source: Source, rows: slice) -> Iterator[_Line]:
 
 
 def _variants(source: Source, rows: slice) -> Iterator[_Line]:
-    columns = [source.read(name, rows) for name in ("chrom", "position", "id", "ref", "alt", "kind")]
+    columns = [source.read(name, rows) for name in _variant_columns(source)]
     columns[1] = np.asarray(columns[1]) + 1
     for row, values in enumerate(zip(*columns, strict=True)):
         yield list(values), (row,)
+
+
+def _variant_columns(source: Source) -> list[str]:
+    genes = ("gene", "strand") if "gene" in source.group else ()
+    return ["chrom", "position", "id", "ref", "alt", "kind", *genes]

@@ -12,8 +12,8 @@ from fastism_compiler.arguments import path as path_argument
 from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
-from fastism_compiler.runs.profile_scores import has_references
 from fastism_compiler.runs.record import SEAL, damaged
+from fastism_compiler.runs.tables import has_references
 
 if TYPE_CHECKING:
     import xarray

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastism_compiler.errors import InputError
 from fastism_compiler.genomics.alphabet import Codes
 from fastism_compiler.genomics.errors import FileError, Refusals
+from fastism_compiler.genomics.genes import Gene, Genes
 from fastism_compiler.genomics.regions import Windows
 from fastism_compiler.genomics.vcf import Variant, read_variants
 
@@ -23,6 +24,7 @@ class Alleles:
         offset: position of the variant in the model's input.
         reference: `[L]` letters of the genome.
         alternate: `[L]` letters with the alternate allele.
+        gene: the gene on whose strand they are, unknown outside of it; None: the plus strand, all letters.
     """
 
     variant: Variant
@@ -30,6 +32,7 @@ class Alleles:
     offset: int
     reference: Codes
     alternate: Codes
+    gene: Gene | None = None
 
     @property
     def kind(self) -> str:
@@ -38,7 +41,9 @@ class Alleles:
         return "substitution" if longer == 0 else "insertion" if longer > 0 else "deletion"
 
 
-def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusals) -> Iterator[Alleles]:
+def read_alleles(
+    path: str | os.PathLike[str], windows: Windows, refuse: Refusals, genes: Genes | None = None
+) -> Iterator[Alleles]:
     """The variants of a file with their windows.
 
     The window starts `length // 2` bases before the variant's first base. The
@@ -50,6 +55,8 @@ def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusal
         path: VCF, BCF or tab-separated (see `read_variants`).
         windows: cuts them out of the genome.
         refuse: called with each variant that cannot be scored.
+        genes: a variant has windows for each gene that it lies in, of the letters of that gene alone, on its strand;
+            one that lies in none is left out.
 
     Raises:
         FileError: unless variants may be skipped, one that is malformed, does
@@ -62,9 +69,20 @@ def read_alleles(path: str | os.PathLike[str], windows: Windows, refuse: Refusal
             _check_assembly(contigs, windows, refuse)
             checked = True
         try:
-            yield place(variant, windows)
+            found = [place(variant, windows)] if genes is None else _in_genes(variant, windows, genes, refuse)
         except FileError as error:
             refuse(error)
+            continue
+        yield from found
+
+
+def _in_genes(variant: Variant, windows: Windows, genes: Genes, refuse: Refusals) -> list[Alleles]:
+    over = genes.at(variant.chrom, variant.position)
+    if not over:
+        _check_reference(variant, windows)
+        got = f"{variant.chrom}:{variant.position + 1}"
+        refuse.leave_out(FileError(windows.path, "the variant lies in no gene", line=variant.line, got=got))
+    return [place(variant, windows, gene) for gene in over]
 
 
 def _check_assembly(contigs: Mapping[str, int], windows: Windows, refuse: Refusals) -> None:
@@ -79,8 +97,13 @@ def _check_assembly(contigs: Mapping[str, int], windows: Windows, refuse: Refusa
         )
 
 
-def place(variant: Variant, windows: Windows) -> Alleles:
+def place(variant: Variant, windows: Windows, gene: Gene | None = None) -> Alleles:
     """The two windows of a variant.
+
+    Args:
+        variant: what the file says.
+        windows: cuts them out of the genome.
+        gene: letters outside of it are unknown, and the windows are on its strand; None: all letters, plus strand.
 
     Raises:
         FileError: it does not match the genome, or does not fit the window.
@@ -99,13 +122,22 @@ def place(variant: Variant, windows: Windows) -> Alleles:
         )
     end = max(start + length, behind + length - offset - len(variant.alt))
     genome = windows.cut(variant.chrom, start, end, variant.line)
+    genome = genome if gene is None else gene.masked(genome, start, windows.encoding.alphabet.unknown[0])
     windows.check_known(genome, variant.line)
     alternate = (genome[:offset] + variant.alt + genome[behind - start :])[:length]
     try:
         codes = [windows.encoding.alphabet.codes(t, f"genome at {variant.chrom}:{start}") for t in (genome, alternate)]
     except InputError as error:
         raise FileError(path, error.rule, line=variant.line, expected=error.expected, got=error.got) from error
-    return Alleles(variant, start, offset, codes[0][:length], codes[1])
+    alleles = Alleles(variant, start, offset, codes[0][:length], codes[1], gene)
+    return _turned(alleles, windows) if gene is not None and gene.strand == "-" else alleles
+
+
+def _turned(alleles: Alleles, windows: Windows) -> Alleles:
+    """The reverse complements of both windows; the variant begins where its alternate allele does."""
+    reference, alternate = map(windows.encoding.alphabet.reverse_complement, (alleles.reference, alleles.alternate))
+    offset = windows.encoding.length - alleles.offset - len(alleles.variant.alt)
+    return replace(alleles, offset=offset, reference=reference, alternate=alternate)
 
 
 def _check_reference(variant: Variant, windows: Windows) -> None:

@@ -83,6 +83,10 @@ class Refusals:
         """
         if not self.skip:
             raise error
+        self.leave_out(error)
+
+    def leave_out(self, error: FileError) -> None:
+        """Count `error`, even where records may not be skipped: of a record that is right, but not asked for."""
         self.counts[error.fault] += 1
         self.first.setdefault(error.fault, str(error).replace("\n", "; "))
         cells = (error.path, error.line or "", error.fault, error.got or "")

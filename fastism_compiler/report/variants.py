@@ -24,7 +24,7 @@ from fastism_compiler.report.document import (
     text_cell,
 )
 from fastism_compiler.runs.outputs import numbered
-from fastism_compiler.runs.profile_scores import PROFILE, RANKED_BY
+from fastism_compiler.runs.tables import TABLES
 
 _COLUMNS = (
     ("chromosome", False),
@@ -184,7 +184,9 @@ class _Ranking:
 
 def _ranked(group: Any, output: str | None) -> _Ranking:
     """Rank all variants, reading every chunk once."""
-    numbers = _numbers(group, output or (RANKED_BY if group.attrs["score"] == PROFILE else None))
+    score = str(group.attrs["score"])
+    wanted = [output] if output else TABLES[score].ranked_by if score in TABLES else ()
+    numbers = _numbers(group, wanted)
     first = group[f"scores/{group.attrs['outputs'][0]}"]
     step, count = int(first.chunks[0]), int(first.shape[0])
     effect, best, missing = np.full(count, np.nan), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -200,7 +202,7 @@ def _ranked(group: Any, output: str | None) -> _Ranking:
     return _Ranking(effect, best, missing, order, [label for *_, labels in numbers for label in labels])
 
 
-def _numbers(group: Any, wanted: str | None) -> list[tuple[str, Array, list[str]]]:
+def _numbers(group: Any, wanted: Sequence[str]) -> list[tuple[str, Array, list[str]]]:
     """Of each output that counts: its name, which of its numbers (flat), and their labels."""
     found, known = [], []
     for name in group.attrs["outputs"]:
@@ -210,11 +212,11 @@ def _numbers(group: Any, wanted: str | None) -> list[tuple[str, Array, list[str]
         labels = [name + (f":{','.join(map(str, number))}" if several else "") for number in listed]
         known += labels
         places = np.array([np.ravel_multi_index(place, shape) if shape else 0 for place in listed.values()])
-        chosen = [k for k, label in enumerate(labels) if wanted is None or wanted in (name, label)]
+        chosen = [k for k, label in enumerate(labels) if not wanted or name in wanted or label in wanted]
         if chosen:
             found.append((name, places[chosen], [labels[k] for k in chosen]))
     if not found:
-        raise InputError("no such output in the store", expected=f"one of {known[:8]}", got=repr(wanted))
+        raise InputError("no such output in the store", expected=f"one of {known[:8]}", got=", ".join(wanted))
     return found
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastism_compiler.arguments import instance
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.layout import Array, Column, output_dims
 from fastism_compiler.runs.outputs import Output
 from fastism_compiler.runs.profile_scores import PROFILE, ProfileScores
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.scores import scored
-from fastism_compiler.runs.settings import Settings
+from fastism_compiler.runs.settings import Settings, VariantSettings
+from fastism_compiler.runs.splice_scores import SPLICE, SpliceScores
 
 
 class Alleles(NamedTuple):
@@ -30,6 +32,7 @@ class AlleleScores(Protocol):
     Attributes:
         results: the arrays of the store that are written.
         numbers: of what is scored in part (see `outputs.numbers_along`).
+        columns: of the input, beside those of every variant; they are among `rows`.
     """
 
     @property
@@ -37,6 +40,9 @@ class AlleleScores(Protocol):
 
     @property
     def numbers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def columns(self) -> Mapping[str, Column]: ...
 
     def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
         """One array per result.
@@ -55,6 +61,7 @@ class OutputScores:
     shapes: Mapping[str, tuple[int, ...]]
     numbers: Mapping[str, Any]
     settings: Settings
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def results(self) -> dict[str, Column]:
@@ -84,8 +91,20 @@ def allele_scores(programs: Programs, settings: Settings) -> AlleleScores:
     Raises:
         OptionError: a table of scores that needs other outputs than the model has, or models combined by log odds.
     """
+    if settings.score in settings.tables() and settings.combine != "mean":
+        raise OptionError("outputs of several models are averaged", expected="combine='mean'", got=settings.combine)
     if settings.score == PROFILE:
-        if settings.combine != "mean":
-            raise OptionError("logits and counts are averaged", expected="combine='mean'", got=repr(settings.combine))
         return ProfileScores.of(programs.shapes, settings.reduce, programs.encoding.length)
+    if settings.score == SPLICE:
+        return splice_scores(programs, settings)
     return OutputScores(programs.outputs, programs.shapes, programs.numbers, settings)
+
+
+def splice_scores(programs: Programs, settings: Settings) -> SpliceScores:
+    """The scores of `score="splice"`.
+
+    Raises:
+        OptionError: outputs that are no probabilities of splice sites.
+    """
+    asked = instance("settings", settings, VariantSettings)
+    return SpliceScores.of(programs.shapes, asked.distance, asked.mask, programs.encoding.length)

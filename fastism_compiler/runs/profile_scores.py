@@ -39,13 +39,7 @@ COLUMNS: Mapping[str, str] = {
     "abs_logfc_x_jsd": "abs_logfc times jsd",
 }
 """What each column is, in their order."""
-RANKED_BY = "logfc_x_jsd"
-"""The column by which variants are listed where none is asked for."""
-
-
-def has_references(attributes: Mapping[str, Any]) -> bool:
-    """Whether a store of these attributes holds the model's outputs for the sequences themselves beside its scores."""
-    return bool(attributes.get("score") != PROFILE)
+RANKED_BY = ("logfc_x_jsd",)
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,14 @@ class ProfileScores:
         counts: which output holds the logarithm of counts.
         start: of the profile's first base in the model's input.
         numbers: none, since no column is a part of an output.
+        columns: none beside those of every variant.
     """
 
     profile: int
     counts: int
     start: int
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[int, ...]], reduce: str | None, length: int) -> Self:

@@ -65,15 +65,13 @@ class Programs:
         return self.forward.batch_size
 
     def block_for(self, rows: int) -> int:
-        """Sequences per call: a power of two up to `block`, what memory holds and, with `batch_size`, about `rows`."""
+        """Sequences per call: a power of two up to `block`, what memory holds, and about `rows`: blocks are filled up."""
         # late: it imports TensorFlow
         from fastism_compiler.planning.memory import result_bytes
 
         scanned = self.forward.ranges.count * (self.forward.letters.count if self.ranges is None else 1)
         fit = int(_SHARE_OF_FREE * free_memory()) // max(scanned * result_bytes(self.forward.selection), 1)
-        most = min(fit, self.block)
-        if self.settings.batch_size is not None:
-            most = min(most, 1 << (rows - 1).bit_length())
+        most = min(fit, self.block, 1 << (rows - 1).bit_length())
         return 1 << (max(most, 1).bit_length() - 1)
 
     def with_block(self, block: int) -> Programs:

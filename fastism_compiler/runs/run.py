@@ -363,8 +363,8 @@ def _identity(job: Job, model: Mapping[str, str], digest: str) -> dict[str, Any]
 
 
 def _comparable(value: Any) -> Any:
-    """What has to be equal: the digest of the models tells them apart, so that their files may lie elsewhere."""
-    return {k: v for k, v in value.items() if k != "also"} if isinstance(value, dict) else value
+    """What has to be equal: digests tell models and genes apart, so that their files may lie elsewhere."""
+    return {k: v for k, v in value.items() if k not in ("also", "genes")} if isinstance(value, dict) else value
 
 
 def _difference(one: Any, other: Any) -> Any:

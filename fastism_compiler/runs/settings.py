@@ -12,8 +12,9 @@ from fastism_compiler.arguments import flag, number, or_none, pair, path, positi
 from fastism_compiler.frontend.ensemble.models import check_combine
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.ir.errors import OptionError
-from fastism_compiler.runs.profile_scores import PROFILE
 from fastism_compiler.runs.scores import find_score
+from fastism_compiler.runs.splice_scores import SPLICE
+from fastism_compiler.runs.tables import TABLES
 
 _MOST = 1024
 """Workers, or threads, of one run at most: more would not start."""
@@ -177,12 +178,47 @@ class ScanSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantSettings(Settings):
-    """How variants are scored: nothing beyond `Settings`, but also by `score="profile"` (see `profile_scores.py`)."""
+    """How variants are scored.
+
+    The score may also be a table: `profile` (see `profile_scores.py`) or `splice` (see `splice_scores.py`).
+
+    Attributes:
+        genes: of `splice`: a file of genes (see `Genes`).
+        distance: of `splice`: how far from a variant splice sites are looked for, in bases.
+        mask: of `splice`: leave out gains of annotated sites and losses of others.
+    """
+
+    genes: str | None = None
+    distance: int = 50
+    mask: bool = False
+
+    @classmethod
+    def more_kinds(cls) -> Mapping[str, Kind]:
+        """The kinds of the fields above."""
+        genes = or_none(lambda name, value: str(path(name, value)))
+        return {"genes": genes, "distance": lambda name, value: whole(name, value, 1), "mask": flag}
 
     @classmethod
     def tables(cls) -> Sequence[str]:
         """Names of scores that are made of all outputs together."""
-        return (PROFILE,)
+        return tuple(TABLES)
+
+    def check(self) -> None:
+        """Refuse values outside their domain.
+
+        Raises:
+            OptionError: see `Settings.check`; `splice` without genes, with `rc` or `reduce`; genes for another score.
+        """
+        Settings.check(self)
+        if (self.score == SPLICE) != (self.genes is not None):
+            raise OptionError("score='splice' and genes= go together", got=f"{self.score!r} and genes={self.genes!r}")
+        if self.score == SPLICE and (self.rc or self.reduce is not None):
+            raise OptionError("score='splice' reads every base of the gene's strand", expected="no rc= or reduce=")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; without what belongs to `splice`, unless that is the score."""
+        data = Settings.to_json(self)
+        return data if self.score == SPLICE else {k: v for k, v in data.items() if k not in self.more_kinds()}
 
 
 Kind = Callable[[str, Any], Any]

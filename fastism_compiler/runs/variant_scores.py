@@ -31,13 +31,15 @@ class VariantScorer:
         sequence = Column("uint8", (self.programs.encoding.length,), ("input_position",))
         columns = {"sequence": sequence, "alternate": sequence, "offset": Column("int32")}
         columns |= {name: Column("string") for name in ("chrom", "id", "ref", "alt", "kind")}
-        columns |= {"position": Column("int64"), "start": Column("int64")}
+        columns |= {"position": Column("int64"), "start": Column("int64"), **self._scores.columns}
         return Layout("variant", columns, self._scores.results, numbers=self._scores.numbers)
 
     def __call__(self, rows: Mapping[str, Array]) -> Scored:
         """Score the variants of one task (columns by name)."""
         before = self.programs.rescored
-        columns = {name: rows[name] for name in ("sequence", "alternate", "offset", "ref", "alt")}
+        columns = {
+            name: rows[name] for name in ("sequence", "alternate", "offset", "ref", "alt", *self._scores.columns)
+        }
         columns["width"] = np.array([len(a) for a in rows["alt"]])
         columns["equal"] = rows["kind"] == "substitution"
         pieces = [[y[:n] for y in self._block(block)] for block, n in blocks_of(columns, self.programs.block)]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastism_compiler.arguments import instance, path
 from fastism_compiler.formats import VARIANTS, check_wanted, convert
 from fastism_compiler.formats.annotated import is_annotated
-from fastism_compiler.genomics.alleles import read_alleles
+from fastism_compiler.genomics.alleles import Alleles, read_alleles
+from fastism_compiler.genomics.errors import FileError
+from fastism_compiler.genomics.genes import Genes
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.regions import Windows
 from fastism_compiler.genomics.sources import Source, opened
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.allele_scores import splice_scores
 from fastism_compiler.runs.execution import execute
 from fastism_compiler.runs.jobs import Input
 from fastism_compiler.runs.layout import Row
@@ -33,17 +38,19 @@ class VariantJob:
         settings: of the run.
         variants: VCF, BCF or tab-separated.
         genome: FASTA that they lie on.
+        genes: the genes whose splicing they change.
     """
 
     model: Any
     settings: VariantSettings
     variants: Source
     genome: Source
+    genes: Source | None = None
 
     @property
     def sources(self) -> dict[str, str]:
         """Names of the files that are read, and the digest of the one that was read in full."""
-        return named({"variants": self.variants, "genome": self.genome}, read_in_full="variants")
+        return named({"variants": self.variants, "genome": self.genome, "genes": self.genes}, read_in_full="variants")
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
         """The rows of the store, one per alternate allele.
@@ -59,25 +66,40 @@ class VariantJob:
                 expected="one input",
                 got=list(programs.forward.inputs.names),
             )
+        scores = None if self.genes is None else splice_scores(programs, self.settings)
+        genes = None if self.genes is None else Genes(self.genes)
         with Genome(self.genome, self.settings.aliases) as genome:
             windows = Windows(genome, programs.encoding, self.variants.path, self.settings.pad)
-            for alleles in read_alleles(self.variants, windows, found.refusals):
+            for alleles in read_alleles(self.variants, windows, found.refusals, genes):
                 variant = alleles.variant
+                fault = None if scores is None else scores.fault(variant)
+                if fault is not None:
+                    got = f"{variant.chrom}:{variant.position + 1} {variant.ref}>{variant.alt}"
+                    found.refusals(FileError(self.variants.path, fault, line=variant.line, got=got))
+                    continue
                 found.counts["variants"] += 1
                 found.counts[f"{alleles.kind}s"] += 1
                 found.chromosomes.setdefault(variant.chrom, genome.lengths[variant.chrom])
-                yield {
-                    "sequence": alleles.reference,
-                    "alternate": alleles.alternate,
-                    "offset": alleles.offset,
-                    "chrom": variant.chrom,
-                    "id": variant.name,
-                    "ref": variant.ref,
-                    "alt": variant.alt,
-                    "kind": alleles.kind,
-                    "position": variant.position,
-                    "start": alleles.start,
-                }
+                yield _row(alleles)
+
+
+def _row(alleles: Alleles) -> Row:
+    variant, gene = alleles.variant, alleles.gene
+    row = {
+        "sequence": alleles.reference,
+        "alternate": alleles.alternate,
+        "offset": alleles.offset,
+        "chrom": variant.chrom,
+        "id": variant.name,
+        "ref": variant.ref,
+        "alt": variant.alt,
+        "kind": alleles.kind,
+        "position": variant.position,
+        "start": alleles.start,
+    }
+    if gene is None:
+        return row
+    return row | {"gene": gene.name, "strand": gene.strand, "boundary": gene.to_boundary(variant.position)}
 
 
 def scan_variants(
@@ -120,8 +142,11 @@ def scan_variants(
     target = path("output", output)
     check_wanted(VARIANTS, to)
     listed = variants if isinstance(variants, Source) else path("variants", variants)
-    with opened(listed) as table, Source(path("genome", genome)) as chromosomes:
-        job = VariantJob(path_or_model(model), settings, table, chromosomes)
+    with ExitStack() as files:
+        table = files.enter_context(opened(listed))
+        chromosomes = files.enter_context(Source(path("genome", genome)))
+        genes = None if settings.genes is None else files.enter_context(Source(Path(settings.genes)))
+        job = VariantJob(path_or_model(model), settings, table, chromosomes, genes)
         summary = execute(job, target, execution, progress)
         if summary.complete:
             for name, further in to:
