@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fastism_compiler.mutations.shuffles import shuffles
     from fastism_compiler.mutations.spelling import one_hot
     from fastism_compiler.results.blocks import ScoreBlock, SparseDeltas
+    from fastism_compiler.results.labelled import to_dataframe, to_xarray
     from fastism_compiler.results.pairs import PairEffects
     from fastism_compiler.runs.check import StoreReport, check_store
     from fastism_compiler.runs.run import Summary
@@ -82,6 +83,8 @@ _LAZY = {
     "scan": "runs.scan",
     "scan_variants": "runs.variants",
     "shuffles": "mutations.shuffles",
+    "to_dataframe": "results.labelled",
+    "to_xarray": "results.labelled",
     "unregister_layer": "frontend.keras.registry",
 }
 
@@ -160,6 +163,8 @@ __all__ = [
     "scan",
     "scan_variants",
     "shuffles",
+    "to_dataframe",
+    "to_xarray",
     "unregister_layer",
     "use_compilation_cache",
 ]

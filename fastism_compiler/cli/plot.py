@@ -11,8 +11,9 @@ import click
 @click.argument("scores", type=click.Path())
 @click.argument("output_file", metavar="OUTPUT", type=click.Path(dir_okay=False))
 @click.option(
-    "--kind", type=click.Choice(["logo", "heatmap", "outputs", "lollipop"]), default="logo", show_default=True,
-    help="logo: letters as high as their importance; heatmap: letters x positions; outputs: clusters; lollipop: stems.",
+    "--kind", type=click.Choice(["logo", "heatmap", "browser", "outputs", "lollipop"]), default="logo",
+    show_default=True, help="logo: letters as high as their importance; heatmap: letters x positions; browser: a track "
+    "of all positions, and letters and substitutions of a part; outputs: clusters; lollipop: stems.",
 )  # fmt: skip
 @click.option("--sequence", default="0", show_default=True, metavar="NAME|INDEX", help="Which sequence.")
 @click.option("--output", metavar="NAME[:INDEX]", help="The output, or one number of it, such as head:3.")

@@ -85,12 +85,20 @@ class Design:
         """The score of the given sequence, then after each step."""
         return [self.path.start, *(step.score for step in self.path.steps)]
 
-    def __str__(self) -> str:
-        told, now = [f"score {self.path.start:.4g}"], list(self.before)
+    @property
+    def substitutions(self) -> list[tuple[int, str, str]]:
+        """Of each step: the position (0-based), the letter there before, and the new one; numbers without names."""
+        found, now = [], list(self.before)
         for step in self.path.steps:
-            change = str(step.letter)
+            old, new = "", str(step.letter)
             if now:
-                new = self.alphabet[step.letter]
-                change, now[step.position] = f"{now[step.position]}>{new}", new
-            told.append(f"{step.score:.4g}  {step.position} {change}")
+                old, new = now[step.position], self.alphabet[step.letter]
+                now[step.position] = new
+            found.append((step.position, old, new))
+        return found
+
+    def __str__(self) -> str:
+        told = [f"score {self.path.start:.4g}"]
+        for step, (position, old, new) in zip(self.path.steps, self.substitutions, strict=True):
+            told.append(f"{step.score:.4g}  {position} {f'{old}>{new}' if old else new}")
         return "\n".join(told)

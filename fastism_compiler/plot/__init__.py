@@ -3,6 +3,8 @@
 Each function returns a matplotlib Figure that belongs to no pyplot window: save it, or show it in a notebook.
 """
 
+from fastism_compiler.plot.browser import browser_figure
+from fastism_compiler.plot.designs import design_figure
 from fastism_compiler.plot.graphs import graph_figure
 from fastism_compiler.plot.heatmap import draw_heatmap, heatmap_figure
 from fastism_compiler.plot.logo import draw_logo, logo_figure
@@ -12,6 +14,8 @@ from fastism_compiler.plot.variants import lollipop_figure
 
 __all__ = [
     "COLOURS",
+    "browser_figure",
+    "design_figure",
     "draw_heatmap",
     "draw_logo",
     "graph_figure",

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.plot.browser import browser_figure
 from fastism_compiler.plot.genome_axis import number_on_genome, position_name, range_name
 from fastism_compiler.plot.heatmap import heatmap_figure
 from fastism_compiler.plot.logo import logo_figure
@@ -89,6 +90,18 @@ def _heatmap(scan: Scan, row: int, choice: Choice) -> Any:
     return heatmap_figure(cells.effects, cells.reference, scan.alphabet, cells.first, title, scan.effect)
 
 
+def _browser(scan: Scan, row: int, choice: Choice) -> Any:
+    output, method = scan.output(choice.output), choice.method
+    if method == CENTRED:
+        raise OptionError("a view has one importance per position", expected=f"one of {METHODS}", got=method)
+    if choice.window is not None:
+        scan.chosen(choice.window)  # refuses positions that were not scanned
+    cells = scan.saturation(row, output)
+    title = f"{scan.sequence(row).title} · {output}"
+    shown = cells.effects, cells.reference, scan.alphabet, cells.first
+    return browser_figure(*shown, choice.window, method, title, scan.effect)
+
+
 def _outputs(scan: Scan, row: int, choice: Choice) -> Any:
     names = [choice.output] if choice.output is not None else list(scan.outputs)
     outputs = [scan.output(name) for name in names]
@@ -141,6 +154,7 @@ def _region(window: tuple[int, int] | None) -> tuple[int, int] | None:
 KINDS: dict[str, Callable[[Scan, int, Choice], Any]] = {
     "logo": _logo,
     "heatmap": _heatmap,
+    "browser": _browser,
     "outputs": _outputs,
     "lollipop": _lollipop,
 }

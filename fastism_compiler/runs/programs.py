@@ -65,7 +65,7 @@ class Programs:
         return self.forward.batch_size
 
     def block_for(self, rows: int) -> int:
-        """Sequences per call: a power of two up to `block`, what memory holds, and about `rows`: blocks are filled up."""
+        """Sequences per call: a power of two up to `block`, what memory holds, and about `rows`."""
         # late: it imports TensorFlow
         from fastism_compiler.planning.memory import result_bytes
 

@@ -30,6 +30,8 @@ SIGNATURES = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
         ("logo", ("--output", "head:1", "--sequence", "second"), ".svg"),
         ("logo", ("--output", "scalar", "--method", "mean-centred", "--positions", "3-9"), ".pdf"),
         ("heatmap", ("--output", "scalar", "--sequence", "2"), ".png"),
+        ("browser", ("--output", "head:1", "--positions", "3-9"), ".svg"),
+        ("browser", ("--output", "scalar", "--sequence", "2", "--method", "loss"), ".png"),
         ("outputs", ("--method", "loss", "--top", "4"), ".png"),
         ("lollipop", ("--output", "head:0"), ".svg"),
     ],
