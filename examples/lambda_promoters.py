@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 import fastism_compiler as fc
-from fastism_compiler.host.quiet import quieten
 
 LETTERS = "ACGT"
 LENGTH = 200
@@ -227,7 +226,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"), help="where results go (default: out)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    quieten()  # before `train` imports TensorFlow
+    fc.quieten()  # before `train` imports TensorFlow
     model = train(options.seed)
     scan_and_report(model, options.out)
 

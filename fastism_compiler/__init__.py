@@ -26,6 +26,7 @@ from fastism_compiler.errors import (
     VerificationError,
 )
 from fastism_compiler.frontend.backend import check_backend
+from fastism_compiler.host.quiet import quieten
 from fastism_compiler.host.xla_cache import use_compilation_cache
 from fastism_compiler.ir.errors import FastISMError, IRError, OptionError, PassError, RangeError
 from fastism_compiler.passes import Context, Pass, Pipeline, default_pipeline
@@ -159,6 +160,7 @@ __all__ = [
     "one_hot",
     "open_scan",
     "passes",
+    "quieten",
     "register_layer",
     "scan",
     "scan_variants",

@@ -22,7 +22,7 @@ _LOG = re.compile(rb"(WARNING: All log messages before absl::|[IWE]\d{4} |To ena
 
 
 def quieten() -> None:
-    """From now on, TensorFlow and XLA log fatal errors only.
+    """From now on, TensorFlow and XLA log fatal errors only: call it before TensorFlow or Keras is imported.
 
     A `TF_CPP_MIN_LOG_LEVEL` below 3 that the user has set is respected; one that TensorFlow has set in a parent
     process, such as a notebook, is not.

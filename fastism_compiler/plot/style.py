@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ _ENDINGS = {"png": b"IEND\xaeB`\x82", "svg": b"</svg>\n", "pdf": b"%%EOF\n"}
 """What whole files end with."""
 _WIDEST = 30.0
 """Inches."""
+_DPI_IN_NOTEBOOKS = 80
 
 
 def letter_colour(letter: str, alphabet: Iterable[str] = "") -> str:
@@ -47,7 +49,7 @@ def letter_colour(letter: str, alphabet: Iterable[str] = "") -> str:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty Figure of `width x height` inches, outside of pyplot's registry.
+    """An empty Figure of `width x height` inches, outside of pyplot's registry; it shows itself in notebooks.
 
     Raises:
         UnsupportedError: matplotlib is not installed.
@@ -56,7 +58,20 @@ def new_figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure  # an extra, not always installed
     except ImportError as error:
         raise missing("pictures need matplotlib", "plot") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return _shown(Figure)(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _shown(figure: Any) -> Any:
+    """The class of Figures that a notebook shows, whether or not it has imported pyplot."""
+
+    class NotebookFigure(figure):  # type: ignore[misc]
+        def _repr_png_(self) -> bytes:
+            drawn = io.BytesIO()
+            self.savefig(drawn, format="png", dpi=_DPI_IN_NOTEBOOKS)
+            return drawn.getvalue()
+
+    return NotebookFigure
 
 
 def width_for(columns: int, per_column: float) -> float:

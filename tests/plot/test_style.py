@@ -32,6 +32,11 @@ def test_very_long_logos_can_be_saved(tmp_path: Path) -> None:
     assert (tmp_path / "long.png").stat().st_size > 1000
 
 
+def test_pictures_show_themselves_in_notebooks() -> None:
+    figure = logo_figure({"few": np.eye(4)})
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_no_picture_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
