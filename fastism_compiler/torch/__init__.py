@@ -1,4 +1,4 @@
-"""PyTorch models: `from_torch`, and saturation mutagenesis with the arguments and results of tangermeme."""
+"""PyTorch models: `from_torch`, and tangermeme's saturation mutagenesis and variant effects, by its arguments."""
 
 from __future__ import annotations
 
@@ -14,5 +14,20 @@ load_triton()
 
 from fastism_compiler.torch.program import TorchISM, from_torch  # noqa: E402
 from fastism_compiler.torch.saturation import SaturationResult, saturation_mutagenesis  # noqa: E402
+from fastism_compiler.torch.variant_effect import (  # noqa: E402
+    PerturbationResult,
+    deletion_effect,
+    insertion_effect,
+    substitution_effect,
+)
 
-__all__ = ["SaturationResult", "TorchISM", "from_torch", "saturation_mutagenesis"]
+__all__ = [
+    "PerturbationResult",
+    "SaturationResult",
+    "TorchISM",
+    "deletion_effect",
+    "from_torch",
+    "insertion_effect",
+    "saturation_mutagenesis",
+    "substitution_effect",
+]

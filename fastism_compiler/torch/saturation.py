@@ -76,12 +76,12 @@ def saturation_mutagenesis(  # noqa: PLR0913 (the arguments are those of another
         UnsupportedError: `func` with a `TorchISM`.
         FastISMError: as `from_torch`.
     """
-    _check_options(dtype, device)
-    sequences, given = _one_hot(X), tuple(args or ())
+    check_options(dtype, device)
+    sequences, given = one_hot_tensor(X), tuple(args or ())
     stop = _end(start, end, sequences.shape[-1])
     if isinstance(model, TorchISM):
         _check_span(model, start, stop)
-    program = _program(model, (sequences, *given), start, stop, batch_size, func)
+    program = program_of(model, (sequences, *given), start, stop, batch_size, func)
     y0 = flat_outputs(program.reference(sequences, *given))
     if len(y0) > 1 and not raw_outputs:
         expected = "func=..., or raw_outputs=True"
@@ -93,15 +93,24 @@ def saturation_mutagenesis(  # noqa: PLR0913 (the arguments are those of another
     return attributions if hypothetical else sequences[:, :, start:stop] * attributions
 
 
-def _check_options(dtype: Any, device: Any) -> None:
+def check_options(dtype: Any, device: Any) -> None:
+    """Refuse a precision or a device that programs do not have.
+
+    Raises:
+        OptionError: another than float32, or than the CPU.
+    """
     if dtype not in (None, torch.float32, "float32"):
         raise OptionError("programs compute in float32", expected="dtype=None or float32", got=dtype)
     if device not in (None, "cpu", torch.device("cpu")):
         raise OptionError("the program runs where TensorFlow runs it", expected="device=None", got=device)
 
 
-def _one_hot(x: torch.Tensor) -> torch.Tensor:
-    """The sequences in float32, on the CPU; fractions are truncated, as in tangermeme."""
+def one_hot_tensor(x: torch.Tensor) -> torch.Tensor:
+    """The sequences in float32, on the CPU; fractions are truncated, as in tangermeme.
+
+    Raises:
+        InputError: no `[B, letters, length]`.
+    """
     if x.ndim != 3:
         raise InputError("sequences are [B, letters, length]", got=list(x.shape))
     if x.is_floating_point() and not torch.equal(x, x.round()):
@@ -164,8 +173,14 @@ class _Followed(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not i
         return self.function(self.module(*inputs))
 
 
-def _program(model: Any, inputs: Sequence[torch.Tensor], start: int, stop: int, batch_size: int, func: Any) -> TorchISM:
-    """The program of a module; its last one if nothing has changed."""
+def program_of(
+    model: Any, inputs: Sequence[torch.Tensor], start: int, stop: int, batch_size: int, func: Any
+) -> TorchISM:
+    """The program of a module; its last one if nothing has changed.
+
+    Raises:
+        UnsupportedError: `func` with a program.
+    """
     if isinstance(model, TorchISM):
         if func is not None:
             raise UnsupportedError("func= needs a module, not a program", expected="from_torch of a module with func")
