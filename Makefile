@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 EVERY_CORE := -n logical --maxprocesses 4 --dist worksteal
 COMPILER := tests/ir tests/passes
+NUMBERS := tests/equivalence tests/emit
+# LLVM's optimizations are a third of the time of tests that compile; what is about numbers runs with them, as users do
+FAST_TO_COMPILE := XLA_FLAGS="--xla_backend_optimization_level=0 $(XLA_FLAGS)"
 GRAPHS := tests/equivalence/test_graphs.py
 # most likely to catch a mistake: every pass on every small graph, every op in float64, every bug that was found,
 # four programs of XLA, the API's refusals
@@ -18,7 +21,8 @@ run: $(VENV)/installed  ## train a promoter model, compile it, scan phage lambda
 
 test: $(VENV)/installed  ## the test suite; the compiler's own tests run every branch of ir/ and passes/
 	$(BIN)/python -m pytest $(EVERY_CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(COMPILER)
-	$(BIN)/python -m pytest $(EVERY_CORE) $(addprefix --ignore=,$(COMPILER))
+	$(BIN)/python -m pytest $(EVERY_CORE) $(NUMBERS)
+	$(FAST_TO_COMPILE) $(BIN)/python -m pytest $(EVERY_CORE) $(addprefix --ignore=,$(COMPILER) $(NUMBERS))
 
 check: $(VENV)/installed  ## the tests most likely to catch a mistake, in under three minutes on two cores
 	$(BIN)/python -m pytest $(EVERY_CORE) -x $(COMPILER) $(CHECK)

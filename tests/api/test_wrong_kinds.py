@@ -33,7 +33,7 @@ def refused(call: Callable[[Any], Any], *also: Any) -> None:
 
 @pytest.mark.parametrize("kind", [fc.ScanSettings, fc.VariantSettings, fc.Execution])
 def test_settings(kind: Any) -> None:
-    takes_whole = {"length", "batch_size", "window", "unknown_token", "seq_input", "workers", "threads"}
+    takes_whole = {"length", "batch_size", "window", "distance", "unknown_token", "seq_input", "workers", "threads"}
     for field in dataclasses.fields(kind):
         right = {"client": WRONG, "pseudocount": [5.5, HUGE]}.get(field.name, [HUGE] * (field.name in takes_whole))
         for value in WRONG:

@@ -116,7 +116,7 @@ def test_every_column(rc: bool, model: keras.Model, files: Any, tmp_path: Path) 
     assert "REF_" not in (tmp_path / "out.vcf").read_text()
     write_report(tmp_path / "out", tmp_path / "out.html")
     page = (tmp_path / "out.html").read_text()
-    assert RANKED_BY in page and "abs_logfc" not in page
+    assert RANKED_BY[0] in page and "abs_logfc" not in page
 
 
 @pytest.mark.parametrize("longer", [2, 5, 6, 7, 11, 12, 40])
