@@ -283,7 +283,8 @@ def _check_texts(program: Any, model: Any, replacement: list[Array], rng: np.ran
     if len(model.inputs) > 1 or len(shape) != 2 or shape[1] != len(program.alphabet):
         return
     texts = ["".join(rng.choice([*program.alphabet, "N"], shape[0])) for _ in range(2)]
-    one_hot = fc.one_hot(texts, program.alphabet).astype(model.inputs[0].dtype)
+    one_hot = np.zeros((len(texts), *shape), model.inputs[0].dtype)
+    one_hot[..., list(program.letters.numbers)] = fc.one_hot(texts, program.alphabet)  # letters are in these channels
     pairs = zip(_flat(program(texts, replacement)), _flat(program(one_hot, replacement)), strict=True)
     if not all(np.array_equal(y, z, equal_nan=True) for y, z in pairs):
         raise MismatchError("a text scores differently than its one-hot array")

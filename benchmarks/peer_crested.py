@@ -1,0 +1,162 @@
+"""Side by side with CREsted 1.10.0: `contribution_scores(method="mutagenesis")` of its own architectures.
+
+CREsted brings many packages, so it runs in an environment of its own (`.venv-crested`, about 2 GB), which this script
+builds on first use. Both sides score the same model in one process, in turn: one sequence, every substitution, CREsted
+with its better batch size of 128 and 512. Enformer and Borzoi of its zoo are left out: mutants of 196,608 letters take
+hours.
+
+python -m benchmarks.peer_crested
+python -m benchmarks.peer_crested --models simple_convnet --json out.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.markdown import markdown
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".venv-crested"
+PINNED = ("crested==1.10.0", "tensorflow")
+LENGTHS = {
+    "simple_convnet": 500,
+    "deeptopic_cnn": 500,
+    "deeptopic_lstm": 500,
+    "legnet": 230,
+    "dilated_cnn": 2114,
+    "dilated_cnn_decoupled": 2114,
+    "basenji": 2048,
+}
+"""Letters that each architecture reads here: those of CREsted's own models and tutorials, where there are such."""
+CLASSES = 19
+_BATCHES = (128, 512)
+_ROUNDS = 2
+_INSIDE = "--inside"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One architecture: seconds of one sequence.
+
+    Attributes:
+        model: its name in `crested.tl.zoo`.
+        length: letters.
+        crested_s: CREsted, its better batch size.
+        batch: that size.
+        first_s: our first call, which compiles.
+        ours_s: a later call.
+        speed_up: `crested_s / ours_s`.
+        error: largest difference of scores, relative to the largest score.
+    """
+
+    model: str
+    length: int
+    crested_s: float
+    batch: int
+    first_s: float
+    ours_s: float
+    speed_up: float
+    error: float
+
+
+def environment(folder: Path = FOLDER) -> Path:
+    """The Python of an environment with CREsted and this checkout; built if it is not there."""
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        print(f"building {folder} ({', '.join(PINNED)}) ...", file=sys.stderr, flush=True)
+        venv.create(folder, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PINNED, "-e", str(ROOT)], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+def measure(name: str, length: int) -> Row:
+    """Both sides on one architecture, in turn."""
+    import crested.tl
+    import keras
+
+    from fastism_compiler.crested import contribution_scores
+
+    keras.utils.set_random_seed(0)
+    model = getattr(crested.tl.zoo, name)(length, CLASSES)
+    sequence = "".join(np.random.default_rng(0).choice(list("ACGT"), length))
+
+    def theirs(batch: int) -> Any:
+        options = {"method": "mutagenesis", "batch_size": batch, "verbose": False}
+        return crested.tl.contribution_scores(sequence, 0, model, **options)[0]
+
+    def ours() -> Any:
+        return contribution_scores(sequence, 0, model, method="mutagenesis", verbose=False)[0]
+
+    first_s, scores = _seconds(ours)
+    expected = theirs(_BATCHES[0])
+    ours_s = min(_seconds(ours)[0] for _ in range(_ROUNDS))
+    times = {batch: min(_seconds(lambda b=batch: theirs(b))[0] for _ in range(_ROUNDS)) for batch in _BATCHES}
+    batch = min(times, key=times.__getitem__)
+    error = float(np.abs(scores - expected).max() / np.abs(expected).max())
+    return Row(name, length, times[batch], batch, first_s, ours_s, times[batch] / ours_s, error)
+
+
+def _seconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = call()
+    return time.perf_counter() - started, result
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table."""
+    head = "| model | letters | CREsted s | its batch | ours s (first call) | speed-up | error / largest score |"
+    cells = [
+        [r.model, r.length, f"{r.crested_s:.3g}", r.batch, f"{r.ours_s:.3g} ({r.first_s:.3g})", f"{r.speed_up:.1f}x",
+         f"{r.error:.1e}"]
+        for r in rows
+    ]  # fmt: skip
+    return markdown(head, cells)
+
+
+def _rows(models: list[str]) -> Iterator[Row]:
+    """One process with CREsted for each model."""
+    command = [str(environment()), "-m", "benchmarks.peer_crested", _INSIDE]
+    for name in models:
+        done = subprocess.run(
+            [*command, name], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{name} failed:\n{done.stderr[-3000:]}")
+        yield Row(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=tuple(LENGTHS), default=tuple(LENGTHS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument(_INSIDE, choices=tuple(LENGTHS), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.inside:
+        print(json.dumps(asdict(measure(options.inside, LENGTHS[options.inside]))))
+        return
+    rows = []
+    for row in _rows(list(options.models)):
+        rows.append(row)
+        print(row, file=sys.stderr, flush=True)
+        if options.json:
+            options.json.write_text(json.dumps([asdict(r) for r in rows], indent=2) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
