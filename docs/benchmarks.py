@@ -29,6 +29,8 @@ naive run (mutants made on the device, batched, with and without XLA, best batch
 and against two floors: the least multiply-adds over the machine's peak rate, and the same with each op at the rate its
 own shape allows. In brackets behind the speed-up: what the plan had predicted.""",
     "fuzz": """Random models against naive ISM: `python -m benchmarks.fuzz`.""",
+    "crested": """CREsted 1.10.0's `contribution_scores(method="mutagenesis")` of its own architectures, random weights,
+one sequence: `python -m benchmarks.peer_crested`. Seconds; ours of a later call, and of the first, which compiles.""",
     "fuzz_files": """Damaged files of every kind: read or refused, and what was not damaged stayed the same:
 `python -m benchmarks.fuzz_files`.""",
     "gpu": """Naive and compiled programs as StableHLO, through JAX on one GPU; seconds per sequence, results

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chains, growth, long, pairs, precision, predictions, tiles
+from benchmarks import chains, growth, long, pairs, peer_crested, precision, predictions, tiles
 
 
 def test_precision() -> None:
@@ -53,6 +53,11 @@ def test_long_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.naive_setting.startswith("pairs of 140 letters")
     assert row.error < 1e-3 and min(row.naive_s, row.ours_s, row.speed_up) > 0
     assert long.table([row]).splitlines()[-1].startswith("| spliceai_gene | 160 | 5 |")
+
+
+def test_the_table_beside_crested() -> None:
+    row = peer_crested.Row("legnet", 230, 2.0, 128, 9.0, 0.5, 4.0, 1e-5)
+    assert peer_crested.table([row]).splitlines()[-1] == "| legnet | 230 | 2 | 128 | 0.5 (9) | 4.0x | 1.0e-05 |"
 
 
 def test_pairs(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
