@@ -1,10 +1,11 @@
-"""The wheel: every file of the package is in it, and it works away from the checkout."""
+"""What is published: every file of the package is in the sdist and in its wheel, which works away from the checkout."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,12 +16,25 @@ FOLDERS = {"fastism_compiler": "fastism_compiler", "ir": "fastism_compiler/ir", 
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (found,) = folder.glob("fastism_compiler-*.whl")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an sdist, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("published")
+    subprocess.run([sys.executable, "-m", "build", "-o", str(folder), str(ROOT)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(published: Path) -> Path:
+    (found,) = published.glob("fastism_compiler-*.whl")
     return found
+
+
+def test_the_sdist_holds_what_a_build_needs(published: Path) -> None:
+    (found,) = published.glob("fastism_compiler-*.tar.gz")
+    with tarfile.open(found) as archive:
+        held = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
+    sources = {p.relative_to(ROOT).as_posix() for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")}
+    assert held >= sources | {"LICENSE", "README.md", "pyproject.toml"}
 
 
 def test_it_holds_every_file_of_the_package(wheel: Path) -> None:
