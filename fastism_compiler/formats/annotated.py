@@ -85,7 +85,7 @@ class _Row:
     position: int
     ref: str
     alt: str
-    gene: str
+    record: int
     values: Values
 
     @property
@@ -114,10 +114,10 @@ class _Scored:
             return None
         if row.allele != (chrom, position - 1, ref.strip().upper(), alt.strip().upper()):
             return None
-        values, genes = row.values, {row.gene}
+        values = row.values
         self._next = further = next(self._rows, None)
-        while further is not None and further.allele == row.allele and further.gene not in genes:
-            values, genes = merged(self._fields, values, further.values), {*genes, further.gene}
+        while further is not None and further.record == row.record:
+            values = merged(self._fields, values, further.values)
             self._next = further = next(self._rows, None)
         return values
 
@@ -147,8 +147,8 @@ class _Scored:
     def _read(self, source: Source) -> Iterator[_Row]:
         for piece in source.pieces():
             columns = [source.read(name, piece) for name in ("chrom", "position", "ref", "alt")]
-            genes = source.read("gene", piece) if "gene" in source.group else [""] * len(columns[0])
+            records = source.read("record", piece) if "record" in source.group else range(piece.start, piece.stop)
             texts = {field.key: field.texts(piece) for field in self._fields}
             for i, (chrom, position, ref, alt) in enumerate(zip(*columns, strict=True)):
                 values = {key: text[i] for key, text in texts.items()}
-                yield _Row(str(chrom), int(position), str(ref), str(alt), str(genes[i]), values)
+                yield _Row(str(chrom), int(position), str(ref), str(alt), int(records[i]), values)

@@ -61,21 +61,12 @@ def _records(source: Source, fields: Sequence[InfoField], order: Array) -> Itera
     """The first columns of each line, and its INFO; rows of one variant in several genes are one line."""
     rows = slice(0, source.rows)
     columns = [source.read(name, rows) for name in ("chrom", "position", "id", "ref", "alt")]
-    genes = source.read("gene", rows) if "gene" in source.group else None
+    records = source.read("record", rows) if "record" in source.group else np.arange(source.rows)
     texts = {field.key: field.texts(rows) for field in fields}
-    line: list[str] = []
-    info: dict[str, str] = {}
-    seen: set[str] = set()
-    for row in order:
-        chrom, position, name, ref, alt = (c[row] for c in columns)
-        found = [str(chrom), str(position + 1), str(name), str(ref), str(alt)]
-        values = {key: text[row] for key, text in texts.items()}
-        if genes is not None and found == line and genes[row] not in seen:
-            info = merged(fields, info, values)
-        else:
-            if line:
-                yield line, info
-            line, info, seen = found, values, set()
-        seen |= set() if genes is None else {str(genes[row])}
-    if line:
-        yield line, info
+    starts = np.flatnonzero(np.r_[True, np.diff(records[order]) != 0]) if len(order) else order
+    for several in np.split(order, starts[1:]):
+        chrom, position, name, ref, alt = (c[several[0]] for c in columns)
+        info = {key: text[several[0]] for key, text in texts.items()}
+        for row in several[1:]:
+            info = merged(fields, info, {key: text[row] for key, text in texts.items()})
+        yield [str(chrom), str(position + 1), str(name), str(ref), str(alt)], info

@@ -70,6 +70,10 @@ class Genes:
         self._longest = {chrom: max(g.end - g.start for g in genes) for chrom, genes in self._genes.items()}
         self._names = aliases_of(self._genes, SPELLINGS)
 
+    def has(self, chrom: str) -> bool:
+        """Whether the file has a gene on this chromosome; `chr1` is `1` too."""
+        return self._names.get(chrom, chrom) in self._genes
+
     def at(self, chrom: str, position: int) -> list[Gene]:
         """The genes over a position (0-based), by where they start; `chr1` is `1` too."""
         chrom = self._names.get(chrom, chrom)

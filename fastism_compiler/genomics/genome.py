@@ -49,6 +49,10 @@ class Genome:
         self._names = aliases_of(self.lengths, aliases)
         self.lengths |= {alias: self.lengths[name] for alias, name in self._names.items()}
 
+    def own_name(self, chrom: str) -> str:
+        """The name that the genome itself has for a chromosome, of which this may be an alias."""
+        return self._names.get(chrom, chrom)
+
     def fetch(self, chrom: str, start: int, end: int, fill: str = "N") -> str:
         """Bases `[start, end)` of a chromosome, `fill` where that lies outside of it."""
         length = self.lengths[chrom]
@@ -73,7 +77,7 @@ class Genome:
 
     def _read(self, chrom: str, start: int, end: int) -> str:
         try:
-            return str(self._fasta[self._names.get(chrom, chrom)][start:end])
+            return str(self._fasta[self.own_name(chrom)][start:end])
         except Exception as error:  # pyfaidx and the bgzip reader raise many kinds
             raise FileError(self.path, "the genome is damaged", expected=f"{chrom}:{start}-{end}", got=error) from error
 

@@ -57,7 +57,9 @@ def browser_figure(
     _draw_track(track, heights, first)
     track.axvspan(start - 0.5, end - 0.5, color="#dddddd", zorder=0)
     track.set_title(as_written(title), loc="left", fontsize=10)
-    draw_logo(logo, on_reference(heights[shown], reference[shown], len(alphabet)), alphabet, start)
+    letters = on_reference(heights[shown], reference[shown], len(alphabet))
+    draw_logo(logo, np.where(np.isnan(heights[shown])[:, None], np.nan, letters), alphabet, start)
+    logo.tick_params(labelbottom=False)  # the heatmap below it has the same positions
     blank = reference_mask(effects[shown], reference[shown])
     image = draw_heatmap(cells, effects[shown], blank, start)
     cells.set_yticks(range(len(alphabet)), list(alphabet), fontsize=8)

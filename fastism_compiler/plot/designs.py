@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def design_figure(design: Design, ylabel: str = "score") -> Any:
-    """A point for every step, at its score; named by what was changed, such as `A17G` (positions count from 0).
+    """A point for every step, at its score, named by what was changed.
+
+    `A17G` puts a G at position 17 (from 0), `17→2` the letter 2 where letters have no names.
 
     Args:
         design: of `fc.design`.
@@ -20,11 +22,11 @@ def design_figure(design: Design, ylabel: str = "score") -> Any:
     Returns:
         A matplotlib Figure.
     """
-    names = [f"{old}{position}{new}" for position, old, new in design.substitutions]
+    names = [f"{old}{p}{new}" if old else f"{p}→{new}" for p, old, new in design.substitutions]
     figure = new_figure(width_for(len(names), 0.5), 3.2)
     ax = figure.add_subplot()
     steps = range(len(design.scores))
-    colours = [OTHER, *(letter_colour(name[-1]) for name in names)]
+    colours = [OTHER, *(letter_colour(name[-1], design.alphabet) for name in names)]
     ax.plot(steps, design.scores, color=OTHER, linewidth=0.8, zorder=1)
     ax.scatter(steps, design.scores, c=colours, s=36, zorder=2)
     for step, name in enumerate(names, start=1):

@@ -94,12 +94,14 @@ def _browser(scan: Scan, row: int, choice: Choice) -> Any:
     output, method = scan.output(choice.output), choice.method
     if method == CENTRED:
         raise OptionError("a view has one importance per position", expected=f"one of {METHODS}", got=method)
+    part = None
     if choice.window is not None:
-        scan.chosen(choice.window)  # refuses positions that were not scanned
+        scanned = scan.ranges[scan.chosen(choice.window)]
+        part = int(scanned[0, 0]), int(scanned[-1, 1])
     cells = scan.saturation(row, output)
     title = f"{scan.sequence(row).title} · {output}"
     shown = cells.effects, cells.reference, scan.alphabet, cells.first
-    return browser_figure(*shown, choice.window, method, title, scan.effect)
+    return browser_figure(*shown, part, method, title, scan.effect)
 
 
 def _outputs(scan: Scan, row: int, choice: Choice) -> Any:

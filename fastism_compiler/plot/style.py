@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ _ENDINGS = {"png": b"IEND\xaeB`\x82", "svg": b"</svg>\n", "pdf": b"%%EOF\n"}
 """What whole files end with."""
 _WIDEST = 30.0
 """Inches."""
-_DPI_IN_NOTEBOOKS = 80
 
 
 def letter_colour(letter: str, alphabet: Iterable[str] = "") -> str:
@@ -55,23 +53,12 @@ def new_figure(width: float, height: float) -> Any:
         UnsupportedError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure  # an extra, not always installed
+        import matplotlib.figure  # noqa: F401 (an extra, not always installed)
     except ImportError as error:
         raise missing("pictures need matplotlib", "plot") from error
-    return _shown(Figure)(figsize=(width, height), layout="constrained")
+    from fastism_compiler.plot.notebook import NotebookFigure  # it imports matplotlib
 
-
-@cache
-def _shown(figure: Any) -> Any:
-    """The class of Figures that a notebook shows, whether or not it has imported pyplot."""
-
-    class NotebookFigure(figure):  # type: ignore[misc]
-        def _repr_png_(self) -> bytes:
-            drawn = io.BytesIO()
-            self.savefig(drawn, format="png", dpi=_DPI_IN_NOTEBOOKS)
-            return drawn.getvalue()
-
-    return NotebookFigure
+    return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def width_for(columns: int, per_column: float) -> float:

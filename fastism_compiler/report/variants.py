@@ -163,6 +163,9 @@ class _Ranking:
         for chunk in np.unique(rows // step):
             here = slice(int(chunk) * step, (int(chunk) + 1) * step)
             columns = [group[key][here] for key in ("chrom", "position", "id", "ref", "alt", "kind")]
+            if "gene" in group:  # an allele has a line for each
+                named = zip(columns[2], group["gene"][here], strict=True)
+                columns[2] = [f"{name} {gene}".removeprefix(". ") for name, gene in named]
             for row in rows[rows // step == chunk].tolist():
                 found[row] = self._variant(row, *(column[row - here.start] for column in columns))
         return [found[row] for row in rows.tolist()]

@@ -15,7 +15,8 @@ their probabilities and its own. With `mask`, the gain of a site that is annotat
 variant) and the loss of one that is not are 0.
 
 Source: SpliceAI 1.3.1 (Jaganathan et al., Cell 2019), `get_delta_scores`. It leaves out what has several bases in both
-alleles; and of deletions of more than D bases, it shifts what lies in front of them.
+alleles; and its window of the alternate of a deletion of more than D bases ends before the variant, where it counts
+bases that are there as deleted.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ COLUMNS: Mapping[str, str] = {
 """What each column is, in their order."""
 RANKED_BY = ("DS_AG", "DS_AL", "DS_DG", "DS_DL")
 GENE_COLUMNS: Mapping[str, Column] = {
+    "record": Column("int64"),
     "gene": Column("string"),
     "strand": Column("string"),
     "boundary": Column("int32"),
 }
-"""Of each row: its gene, the gene's strand, and the exon boundary next to the variant, from the variant."""
+"""Of each row: its allele's number in the file, its gene, the gene's strand, and the exon boundary next to the variant,
+from the variant."""
 _SITES = 2
 """Acceptor and donor: the last two of the model's numbers per base."""
 
@@ -89,7 +92,8 @@ class SpliceScores:
                 `distance` bases to both sides.
         """
         shape = next(iter(shapes.values()))
-        if len(shapes) != 1 or len(shape) != 2 or shape[1] not in (_SITES, _SITES + 1) or (length - shape[0]) % 2:
+        fits = len(shape) == 2 and shape[0] <= length and (length - shape[0]) % 2 == 0
+        if len(shapes) != 1 or not fits or shape[1] not in (_SITES, _SITES + 1):
             raise OptionError(
                 "score='splice' takes one output: probabilities of (no site,) acceptor and donor, base by base, in the "
                 "middle of the input",
@@ -170,6 +174,6 @@ def _on_reference(y: Array, at: int, places: Array, ref: int, alt: int) -> Array
     found: Array = y[at + places + np.where(behind, alt - ref, 0)]
     if alt < ref:
         found[(places >= alt) & ~behind] = 0
-    else:
+    elif ref - 1 <= places[-1]:
         found[places == ref - 1] = y[at + ref - 1 : at + alt].max(axis=0)
     return found

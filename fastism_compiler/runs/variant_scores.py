@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastism_compiler.genomics.alphabet import Codes
+from fastism_compiler.genomics.alphabet import UNKNOWN, Codes
 from fastism_compiler.runs.allele_scores import Alleles, allele_scores
 from fastism_compiler.runs.blocks import Scored, blocks_of, join
 from fastism_compiler.runs.layout import Column, Layout
@@ -41,7 +41,7 @@ class VariantScorer:
             name: rows[name] for name in ("sequence", "alternate", "offset", "ref", "alt", *self._scores.columns)
         }
         columns["width"] = np.array([len(a) for a in rows["alt"]])
-        columns["equal"] = rows["kind"] == "substitution"
+        columns["equal"] = (rows["kind"] == "substitution") & ~self._hidden(columns)
         pieces = [[y[:n] for y in self._block(block)] for block, n in blocks_of(columns, self.programs.block)]
         return join(list(self._scores.results), pieces, {"rescored": self.programs.rescored - before})
 
@@ -76,6 +76,12 @@ class VariantScorer:
         ]
         both = self.programs.flat(self.programs.forward.variants(x, jobs))
         return [y[: len(chosen)] for y in both], [y[len(chosen) :] for y in both]
+
+    @staticmethod
+    def _hidden(rows: Mapping[str, Array]) -> Array:
+        """Variants whose own letters are unknown in part, outside their gene: a program cannot put them in as text."""
+        places = zip(rows["sequence"], rows["offset"], rows["width"], strict=True)
+        return np.array([bool((codes[at : at + width] == UNKNOWN).any()) for codes, at, width in places], bool)
 
     def _allele(self, codes: Codes, offset: int, width: int) -> str:
         return self.programs.encoding.alphabet.text(codes[offset : offset + width])

@@ -50,10 +50,12 @@ class VariantJob:
     @property
     def sources(self) -> dict[str, str]:
         """Names of the files that are read, and the digest of the one that was read in full."""
-        return named({"variants": self.variants, "genome": self.genome, "genes": self.genes}, read_in_full="variants")
+        files = {"variants": self.variants, "genome": self.genome, "genes": self.genes}
+        digest = {} if self.genes is None or self.genes.digest is None else {"genes sha256": self.genes.digest}
+        return named(files, read_in_full="variants") | digest
 
     def rows(self, programs: Programs, found: Input) -> Iterator[Row]:
-        """The rows of the store, one per alternate allele.
+        """The rows of the store: one per alternate allele, or one for each of its genes.
 
         Raises:
             FileError: see the readers.
@@ -70,20 +72,26 @@ class VariantJob:
         genes = None if self.genes is None else Genes(self.genes)
         with Genome(self.genome, self.settings.aliases) as genome:
             windows = Windows(genome, programs.encoding, self.variants.path, self.settings.pad)
+            number, last = -1, None
             for alleles in read_alleles(self.variants, windows, found.refusals, genes):
                 variant = alleles.variant
+                further, last = variant is last, variant  # in another gene
                 fault = None if scores is None else scores.fault(variant)
                 if fault is not None:
                     got = f"{variant.chrom}:{variant.position + 1} {variant.ref}>{variant.alt}"
-                    found.refusals(FileError(self.variants.path, fault, line=variant.line, got=got))
+                    if not further:
+                        found.refusals(FileError(self.variants.path, fault, line=variant.line, got=got))
                     continue
-                found.counts["variants"] += 1
-                found.counts[f"{alleles.kind}s"] += 1
-                found.chromosomes.setdefault(variant.chrom, genome.lengths[variant.chrom])
-                yield _row(alleles)
+                if not further:
+                    number += 1
+                    found.counts["variants"] += 1
+                    found.counts[f"{alleles.kind}s"] += 1
+                    found.chromosomes.setdefault(variant.chrom, genome.lengths[variant.chrom])
+                yield _row(alleles, number)
 
 
-def _row(alleles: Alleles) -> Row:
+def _row(alleles: Alleles, number: int) -> Row:
+    """The columns of one allele, the `number`-th that is scored, in one gene if there are genes."""
     variant, gene = alleles.variant, alleles.gene
     row = {
         "sequence": alleles.reference,
@@ -99,7 +107,8 @@ def _row(alleles: Alleles) -> Row:
     }
     if gene is None:
         return row
-    return row | {"gene": gene.name, "strand": gene.strand, "boundary": gene.to_boundary(variant.position)}
+    place = {"strand": gene.strand, "boundary": gene.to_boundary(variant.position)}
+    return row | {"record": number, "gene": gene.name, **place}
 
 
 def scan_variants(

@@ -77,7 +77,7 @@ def saturation_mutagenesis(  # noqa: PLR0913 (the arguments are those of another
         FastISMError: as `from_torch`.
     """
     check_options(dtype, device)
-    sequences, given = one_hot_tensor(X), tuple(args or ())
+    sequences, given = _one_hot(X), tuple(args or ())
     stop = _end(start, end, sequences.shape[-1])
     if isinstance(model, TorchISM):
         _check_span(model, start, stop)
@@ -105,7 +105,7 @@ def check_options(dtype: Any, device: Any) -> None:
         raise OptionError("the program runs where TensorFlow runs it", expected="device=None", got=device)
 
 
-def one_hot_tensor(x: torch.Tensor) -> torch.Tensor:
+def _one_hot(x: torch.Tensor) -> torch.Tensor:
     """The sequences in float32, on the CPU; fractions are truncated, as in tangermeme.
 
     Raises:
@@ -161,7 +161,7 @@ _KEPT: WeakKeyDictionary[torch.nn.Module, tuple[_Key, TorchISM]] = WeakKeyDictio
 """The last program of each module."""
 
 
-class _Followed(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not installed
+class Followed(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not installed
     """A module, and a function of its outputs."""
 
     def __init__(self, module: torch.nn.Module, function: Callable[[Any], Any]) -> None:
@@ -187,7 +187,7 @@ def program_of(
         return model
     key = _Key(_digest(model), tuple(tuple(x.shape[1:]) for x in inputs), (start, stop), batch_size, _identity(func))
     kept = _KEPT.get(model)
-    module = model if func is None else _Followed(model, func)
+    module = model if func is None else Followed(model, func)
     if kept is None or kept[0] != key or not _still_the_same(module, kept[1], inputs):
         ranges = [(i, i + 1) for i in range(start, stop)]
         program = from_torch(module, *(x[:1] for x in inputs), ranges=ranges, batch_size=batch_size)

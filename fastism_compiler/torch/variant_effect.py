@@ -15,7 +15,7 @@ import torch
 
 from fastism_compiler.errors import InputError, UnsupportedError
 from fastism_compiler.torch.program import TorchISM, flat_outputs, run
-from fastism_compiler.torch.saturation import check_options, one_hot_tensor, program_of
+from fastism_compiler.torch.saturation import Followed, check_options, program_of
 
 Array = npt.NDArray[Any]
 _BATCH = 32
@@ -51,7 +51,8 @@ def substitution_effect(
         args: further inputs of the module, `[N, ...]` each.
         func: applied to the sequences before and after in place of prediction: `func(model, X, args=args, ...)`.
         additional_func_kwargs: further arguments of `func`.
-        kwargs: `batch_size` and the like; or further arguments of `func`.
+        kwargs: of prediction, as `additional_func_kwargs` without a `func`: `batch_size`, `func` (applied to the
+            module's outputs), `verbose`, `dtype`, `device`; or further arguments of `func`.
 
     Returns:
         Outputs, on the CPU.
@@ -61,7 +62,7 @@ def substitution_effect(
         OptionError: another `dtype` or `device`.
         FastISMError: as `from_torch`.
     """
-    sequences = one_hot_tensor(X)
+    sequences = _floats(X, args)
     edits = _rows(substitutions, 3, sequences)
     if len(np.unique(edits[:, :2], axis=0)) < len(edits):
         raise InputError("one substitution at a position", expected="pairs of example and position, each once")
@@ -71,9 +72,9 @@ def substitution_effect(
     changed[example, letter, position] = 1
     if func is not None:
         return _applied(func, model, (X, changed.to(X.dtype)), args, additional_func_kwargs, kwargs)
-    batch = _batch_of(kwargs)
+    batch, function = _prediction(kwargs, additional_func_kwargs)
     first, same, given = _distinct(sequences, tuple(args or ()))
-    program = program_of(model, (first, *given), 0, sequences.shape[-1], batch, None)
+    program = program_of(model, (first, *given), 0, sequences.shape[-1], batch, function)
     before = [y[same] for y in flat_outputs(program.reference(first, *given))]
     after = [y.clone() for y in before]
     rows, variants = _variants(edits, changed, same)
@@ -111,7 +112,7 @@ def deletion_effect(
     Raises:
         InputError: as `substitution_effect`; nothing is left of an example.
     """
-    sequences = one_hot_tensor(X)
+    sequences = _floats(X, args)
     edits = _rows(deletions, 2, sequences)
     kept = np.ones((len(sequences), sequences.shape[-1]), bool)
     kept[edits[:, 0], edits[:, 1]] = False
@@ -153,7 +154,7 @@ def insertion_effect(
     Raises:
         InputError: as `substitution_effect`.
     """
-    sequences = one_hot_tensor(X)
+    sequences = _floats(X, args)
     edits = _rows(insertions, 3, sequences)[::-1]
     edits = edits[np.argsort(edits[:, 1], kind="stable")]
     length, letters = sequences.shape[-1], np.eye(sequences.shape[1], dtype=np.float32)
@@ -169,8 +170,10 @@ def insertion_effect(
 def _rows(edits: Any, columns: int, sequences: torch.Tensor) -> npt.NDArray[np.int64]:
     """Edits `[K, columns]`: example, position and, of three columns, letter."""
     given = edits.detach().cpu().numpy() if isinstance(edits, torch.Tensor) else np.asarray(edits)
-    if given.ndim != 2 or given.shape[1] != columns or not np.array_equal(given, given.astype(np.int64)):
-        raise InputError("edits are whole numbers", expected=f"[edits, {columns}]", got=list(given.shape))
+    if given.ndim != 2 or given.shape[1] != columns:
+        raise InputError("edits have a row each", expected=f"[edits, {columns}]", got=list(given.shape))
+    if not np.array_equal(given, given.astype(np.int64)):
+        raise InputError("edits are whole numbers", got=given[(given != given.astype(np.int64)).any(-1)][0].tolist())
     most = [sequences.shape[axis] for axis in (0, 2, 1)][:columns]
     rows: npt.NDArray[np.int64] = given.astype(np.int64)
     outside = np.flatnonzero(((rows < 0) | (rows >= most)).any(-1))
@@ -212,8 +215,8 @@ def _effect(
     """The outputs for two batches of whole sequences."""
     if func is not None:
         return _applied(func, model, (both[0].to(dtype), both[1].to(dtype)), args, more, kwargs)
-    batch = _batch_of(kwargs)
-    before, after = (_predicted(model, (x, *(args or ())), batch) for x in both)
+    batch, function = _prediction(kwargs, more)
+    before, after = (_predicted(model, (x, *(args or ())), batch, function) for x in both)
     return PerturbationResult(before, after)
 
 
@@ -224,22 +227,46 @@ def _applied(
     return PerturbationResult(before, after)
 
 
-def _predicted(model: Any, inputs: Sequence[torch.Tensor], batch: int) -> Any:
+def _predicted(model: Any, inputs: Sequence[torch.Tensor], batch: int, function: Any) -> Any:
+    if isinstance(model, TorchISM) and function is not None:
+        raise UnsupportedError("func= needs a module, not a program", expected="from_torch of a module with func")
     pieces = [[x[begin : begin + batch] for x in inputs] for begin in range(0, len(inputs[0]), batch)]
-    predict = model.reference if isinstance(model, TorchISM) else lambda *x: run(model, x)
-    outputs = [flat_outputs(predict(*piece)) for piece in pieces]
+    if isinstance(model, TorchISM):
+        outputs = [flat_outputs(model.reference(*piece)) for piece in pieces]
+    else:
+        module = model if function is None else Followed(model, function)
+        outputs = [flat_outputs(run(module, piece)) for piece in pieces]
     return _single([torch.cat(parts) for parts in zip(*outputs, strict=True)])
 
 
-def _batch_of(kwargs: dict[str, Any]) -> int:
-    """The arguments of prediction: `batch_size`; the others have no meaning here, or must be what programs do."""
-    options = dict(kwargs)
+def _prediction(kwargs: dict[str, Any], more: dict[str, Any] | None) -> tuple[int, Any]:
+    """The arguments of prediction: `batch_size` and `func`; others must be what programs do.
+
+    Raises:
+        OptionError: another `dtype` or `device`.
+        UnsupportedError: an argument that has no counterpart here.
+    """
+    options = {**kwargs, **(more or {})}
     check_options(options.pop("dtype", None), options.pop("device", None))
     options.pop("verbose", None)
-    batch = int(options.pop("batch_size", _BATCH))
+    batch, function = int(options.pop("batch_size", _BATCH)), options.pop("func", None)
     if options:
         raise UnsupportedError("an argument of prediction that has no counterpart here", got=sorted(options)[0])
-    return batch
+    return batch, function
+
+
+def _floats(x: torch.Tensor, args: Sequence[torch.Tensor] | None) -> torch.Tensor:
+    """The sequences in float32, on the CPU, as they are.
+
+    Raises:
+        InputError: no `[N, letters, length]`, none at all, or another input of other examples.
+    """
+    if x.ndim != 3 or not len(x):
+        raise InputError("sequences are [N, letters, length]", expected="at least one", got=list(x.shape))
+    for given in args or ():
+        if len(given) != len(x):
+            raise InputError("args= has an entry for each example", expected=len(x), got=len(given))
+    return x.detach().cpu().to(torch.float32)
 
 
 def _single(outputs: list[torch.Tensor]) -> Any:

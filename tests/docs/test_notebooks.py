@@ -1,4 +1,4 @@
-"""The notebooks run, print nothing to standard error, and hold the outputs of a run."""
+"""The notebooks run, print nothing to standard error, and have outputs of the kinds that a run gives."""
 
 from __future__ import annotations
 

@@ -49,4 +49,4 @@ def test_the_path_of_a_design() -> None:
     assert [t.get_text() for t in ax.texts] == ["T2A", "A2T", "G0C"]
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), design.scores)
     unnamed = Design(np.eye(4)[[1, 1, 3]], path, "", "", "", False)
-    assert [t.get_text() for t in plot.design_figure(unnamed).axes[0].texts] == ["20", "23", "01"]
+    assert [t.get_text() for t in plot.design_figure(unnamed).axes[0].texts] == ["2→0", "2→3", "0→1"]

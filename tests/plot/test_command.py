@@ -48,6 +48,17 @@ def test_every_kind_is_written(
     assert target.read_bytes() == first, "the same picture is the same file"
 
 
+def test_a_view_has_one_numbering(store: Path) -> None:
+    """A sequence on a chromosome, on the minus strand."""
+    figure = draw(open_scan(store), "browser", Choice("chr2:5-17", "scalar", (1, 12)))
+    figure.canvas.draw()
+    track, logo, cells = figure.axes[:3]
+    shown = [[tick.get_text() for tick in ax.get_xticklabels() if tick.get_visible()] for ax in (track, logo, cells)]
+    assert {label for label in shown[0] if label} <= {str(n) for n in range(6, 18)}
+    assert not any(shown[1])
+    assert cells.get_xlim()[0] == pytest.approx(1.4), "from the first position that was scanned"
+
+
 def test_pictures_show_the_numbers_of_the_store(store: Path) -> None:
     scan, group = open_scan(store), zarr.open_group(store, mode="r")
     sequence, scores = group["sequence"][0], group["scores/head"][0, :, :, 2]

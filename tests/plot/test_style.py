@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_very_long_logos_can_be_saved(tmp_path: Path) -> None:
 def test_pictures_show_themselves_in_notebooks() -> None:
     figure = logo_figure({"few": np.eye(4)})
     assert figure._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(figure))._repr_png_() == figure._repr_png_()
 
 
 def test_no_picture_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

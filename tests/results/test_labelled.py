@@ -92,6 +92,43 @@ def test_results_of_something_else(results: Any, program: fc.Program) -> None:
         fc.to_xarray(program, results)
 
 
+def test_names_that_are_taken() -> None:
+    """Keras's own names of layers are those of axes; no output gets lost."""
+    inputs = keras.Input((L, 4))
+    layers = keras.layers
+    two = [layers.Conv1D(2, 3, name="conv1d")(inputs), layers.Conv1D(3, 3, name="conv1d_1")(inputs)]
+    model = keras.Model(inputs, [*two, layers.Dense(1, name="letter")(layers.Flatten()(inputs))])
+    program = fc.compile(model, verify=False)
+    letters = fc.one_hot("ACGTACGTACGT")
+    results = program.saturate(letters)
+    data = fc.to_xarray(program, results, letters)
+    assert list(data.data_vars) == ["conv1d", "conv1d_1", "letter_"]
+    assert data["conv1d"].dims[-2:] == ("conv1d_0", "conv1d_1_")
+    table = fc.to_dataframe(program, results, letters)
+    assert len(table) == sum(y.size for y in results)
+    chosen = table[(table.output == "conv1d_1") & (table.entry == "4,2") & (table.letter == "T")]
+    np.testing.assert_array_equal(chosen.score, results[1][0, :, 3, 4, 2])
+
+
+def test_positions_around_a_change(x: Any) -> None:
+    model = keras.Sequential([keras.Input((L, 4)), keras.layers.Conv1D(2, 3, padding="same")])
+    program = fc.compile(model, outputs={0: fc.around(2)}, verify=False)
+    (array,) = fc.to_xarray(program, program(x)).data_vars.values()
+    assert array[array.dims[2]].values.tolist() == [-2, -1, 0, 1, 2]
+
+
+def test_what_is_not_told_is_not_guessed(program: fc.Program, x: Any) -> None:
+    listed = [(0, 3, 2), (1, 4, "GT"), (1, 5, "A")]
+    scored = program.variants(x, listed)
+    assert fc.to_xarray(program, scored)["head"].dims[0] == "row"
+    named = fc.to_xarray(program, scored, variants=listed, sequences=["a", "b"])
+    assert named["alt"].values.tolist() == ["G", "GT", "A"] and named["of"].values.tolist() == ["a", "b", "b"]
+    with pytest.raises(InputError, match="were scored"):
+        fc.to_xarray(program, program(x), x[:1])
+    with pytest.raises(InputError, match="holds whole outputs"):
+        fc.to_xarray(program, program.saturate(x, delta=True, sparse=True))
+
+
 def test_some_ranges_only(program: fc.Program, x: Any) -> None:
     part = {name: y[:, :5] for name, y in program(x).items()}
     with pytest.raises(InputError, match="all ranges"):
@@ -105,7 +142,8 @@ def test_tokens_and_other_layouts(x: Any) -> None:
     program = fc.compile(tokens, verify=False)
     codes = x.argmax(-1).astype("int32")
     data = fc.to_xarray(program, program.saturate(codes), codes)
-    assert data["letter"].size == 6 and data["reference"].shape == (B, L)
+    assert data["letter"].size == 6
+    assert data["reference"].values.tolist() == [[str(code) for code in row] for row in codes.tolist()]
     first = keras.Sequential([keras.Input((4, L)), keras.layers.Permute((2, 1)), keras.layers.Conv1D(2, 3)])
     turned = fc.compile(first, verify=False)
     data = fc.to_xarray(turned, turned.saturate(x.swapaxes(1, 2)), x.swapaxes(1, 2))

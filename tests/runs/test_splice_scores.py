@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ def run(made: dict[str, Any], folder: Path, vcf: Path | None = None, **settings:
     [
         ({"genes": None}, "go together"),
         ({"score": "delta"}, "go together"),
+        ({"score": "delta", "genes": None}, "belong to score='splice'"),
         ({"rc": True}, "gene's strand"),
         ({"reduce": "sum"}, "gene's strand"),
         ({"distance": 11}, "does not reach 11 bases"),
@@ -203,6 +205,51 @@ def test_long_alleles_refused(made: dict[str, Any], tmp_path: Path) -> None:
         (tmp_path / "long.vcf").write_text(HEADER + line)
         with pytest.raises(InputError, match=fault):
             run(made, tmp_path, tmp_path / "long.vcf")
+
+
+def test_a_long_substitution_where_the_output_is_short(made: dict[str, Any], tmp_path: Path) -> None:
+    """Its last base lies further than any site that is looked for."""
+    text = made["text"]
+    ref = text[150:162]
+    (tmp_path / "long.vcf").write_text(f"{HEADER}chr1\t151\t.\t{ref}\t{''.join(map(other, ref))}\t.\t.\t.\n")
+    run(made, tmp_path, tmp_path / "long.vcf", length=CONTEXT + 2 * D + 1)
+    few = zarr.open_group(str(tmp_path / "out"), mode="r")
+    (tmp_path / "more").mkdir()
+    run(made, tmp_path / "more", tmp_path / "long.vcf")
+    more = zarr.open_group(str(tmp_path / "more" / "out"), mode="r")
+    for name in few.attrs["outputs"]:
+        np.testing.assert_allclose(few[f"scores/{name}"][:], more[f"scores/{name}"][:], atol=1e-6)
+
+
+def test_transcripts_of_one_name_and_other_chromosomes(made: dict[str, Any], tmp_path: Path) -> None:
+    """Two transcripts of a gene are two entries of one allele; a chromosome without genes is told apart."""
+    twice = TABLE.replace("right\t", "left\t").replace("\t1\t", "\tchr1\t")
+    (tmp_path / "genes.txt").write_text(twice + line_of("left").replace("\t1\t", "\tchr1\t"))
+    (tmp_path / "g.fa").write_text("".join(f">{name}\n{made['text']}\n" for name in ("chr1", "chr2")))
+    lines = made["vcf"].read_text().replace("\tintergenic", "\t.").splitlines()[2:]
+    both = [line.replace("chr1\t", f"{name}\t") for name in ("one", "chr2") for line in lines]
+    (tmp_path / "in.vcf").write_text(HEADER + "\n".join(both) + "\n")
+    (tmp_path / "aliases.txt").write_text("one chr1\n")
+    settings = fc.VariantSettings(
+        score="splice", genes=tmp_path / "genes.txt", distance=D, length=LENGTH, aliases=str(tmp_path / "aliases.txt")
+    )
+    output, further = tmp_path / "out", [("vcf", tmp_path / "out.vcf")]
+    summary = fc.scan_variants(
+        made["path"], tmp_path / "g.fa", tmp_path / "in.vcf", output, settings=settings, execution=ALONE, to=further
+    )
+    assert summary.counts["variants"] == len(EDITS)
+    assert summary.counts["left out: the file of genes has no gene on the chromosome"] == len(EDITS) + 1
+    records = [x.split("\t") for x in (tmp_path / "out.vcf").read_text().splitlines() if x[0] != "#"]
+    entries = [x[7].split("SpliceAI=")[1].split(",") for x in records if "SpliceAI" in x[7]]
+    assert len(entries) == len(EDITS)
+    assert {len(e) for e in entries} == {1, 2, 3}
+    convert(output, tmp_path / "own.vcf", "vcf")
+    own = [x for x in (tmp_path / "own.vcf").read_text().splitlines() if x[0] != "#"]
+    assert len(own) == len(EDITS)
+    write_report(output, tmp_path / "out.html")
+    assert "v0 left" in (tmp_path / "out.html").read_text()
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text())
+    assert len(manifest["sources"]["genes sha256"]) == 64
 
 
 def test_acceptor_and_donor_alone(made: dict[str, Any], tmp_path: Path) -> None:

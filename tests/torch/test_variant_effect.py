@@ -93,7 +93,7 @@ def test_other_inputs_and_functions(net: Any) -> None:
         (torch.tensor([[0, LENGTH, 1]]), "that exist"),
         (torch.tensor([[0, -1, 1]]), "that exist"),
         (torch.tensor([[0, 1, 4]]), "that exist"),
-        (torch.tensor([[0, 1]]), "whole numbers"),
+        (torch.tensor([[0, 1]]), "a row each"),
         (torch.tensor([[0, 1.5, 2]]), "whole numbers"),
     ],
 )
@@ -102,10 +102,26 @@ def test_edits_refused(net: Any, edits: Any, fault: str) -> None:
         ours.substitution_effect(net, letters(1), edits)
 
 
+def test_functions_of_outputs_and_uncertain_letters(net: Any) -> None:
+    x = letters(4)
+    x[:, :, 7] = 0.25
+    for options in ({"func": counts}, {}):
+        for edit, edits in (("substitution", SUBSTITUTIONS[:4]), ("insertion", INSERTIONS)):
+            mine, other = (getattr(module, f"{edit}_effect") for module in (ours, theirs))
+            found = mine(net, x, edits, additional_func_kwargs=options)
+            compare(found, other(net, x, edits, device="cpu", additional_func_kwargs=options))
+    with pytest.raises(fc.UnsupportedError, match="needs a module"):
+        ours.insertion_effect(ours.from_torch(net, x[:1]), x, INSERTIONS, additional_func_kwargs={"func": counts})
+
+
 def test_arguments_refused(net: Any) -> None:
     with pytest.raises(fc.UnsupportedError, match="no counterpart"):
         ours.insertion_effect(net, letters(4), INSERTIONS, packed=True)
     with pytest.raises(fc.OptionError, match="float32"):
         ours.substitution_effect(net, letters(5), SUBSTITUTIONS, dtype=torch.float16)
+    with pytest.raises(fc.InputError, match="entry for each example"):
+        ours.substitution_effect(net, letters(5), SUBSTITUTIONS, args=(torch.rand(10, 1, LENGTH),))
+    with pytest.raises(fc.InputError, match="N, letters, length"):
+        ours.insertion_effect(net, letters(4)[:0], INSERTIONS)
     with pytest.raises(fc.InputError, match="leaves a part"):
         ours.deletion_effect(net, letters(1, 2), torch.tensor([[0, 0], [0, 1]]))
