@@ -24,6 +24,7 @@ from fastism_compiler.genomics.bed import read_bed
 from fastism_compiler.genomics.encoding import Encoding
 from fastism_compiler.genomics.errors import Refusals
 from fastism_compiler.genomics.fasta import read_fasta
+from fastism_compiler.genomics.genes import read_genes
 from fastism_compiler.genomics.genome import Genome
 from fastism_compiler.genomics.vcf import read_variants
 
@@ -127,6 +128,27 @@ def _variant_lines(vcf: bool) -> list[bytes]:
 
 def _region_lines() -> list[bytes]:
     return [f"chr1\t{10 * i}\t{10 * i + 5 + i % 7}\tregion_{i}\t0\t{'+-'[i % 2]}\n".encode() for i in range(RECORDS)]
+
+
+_GENES = b"#NAME\tCHROM\tSTRAND\tTX_START\tTX_END\tEXON_START\tEXON_END\n"
+
+
+def _gene_lines(bed: bool) -> list[bytes]:
+    """Two exons each, every other gene over the one before it."""
+    lines = []
+    for i in range(RECORDS):
+        start, strand = 20 * i, "+-"[i % 2]
+        if bed:
+            cells = ["chr1", start, start + 30, f"g{i}", 0, strand, start, start + 30, 0, 2, "10,5,", "0,25,"]
+        else:
+            cells = [f"g{i}", 1, strand, start, start + 30, f"{start},{start + 25},", f"{start + 10},{start + 30},"]
+        lines.append("\t".join(map(str, cells)).encode() + b"\n")
+    return lines
+
+
+def _read_genes(path: Path, _: bool) -> Iterator[Any]:
+    for gene in read_genes(path):
+        yield gene.name, gene.chrom, gene.strand, gene.start, gene.end, gene.boundaries
 
 
 def _one_hot() -> Any:
@@ -300,11 +322,13 @@ def _read_options(path: Path, _: bool) -> Iterator[Any]:
 
 
 TARGETS = (
-    Target("in.fa", 170, _write_fasta, _read_fasta),
+    Target("in.fa", 150, _write_fasta, _read_fasta),
     Target("in.bed", 130, _write_lines(b"", _region_lines()), _read_regions, lines=True),
     Target("in.vcf", 160, _write_lines(_VCF, _variant_lines(vcf=True)), _read_variants, lines=True),
-    Target("in.tsv", 130, _write_lines(b"chrom\tpos\tref\talt\n", _variant_lines(vcf=False)), _read_variants,
+    Target("in.tsv", 110, _write_lines(b"chrom\tpos\tref\talt\n", _variant_lines(vcf=False)), _read_variants,
            lines=True),
+    Target("genes.txt", 20, _write_lines(_GENES, _gene_lines(bed=False)), _read_genes),
+    Target("genes.bed", 20, _write_lines(b"", _gene_lines(bed=True)), _read_genes),
     Target("packed.vcf.gz", 60, _write_bgzip(_write_lines(_VCF, _variant_lines(vcf=True))), _read_variants, BYTES,
            streams=False, checked=True),
     Target("packed.fa.gz", 40, _write_bgzip(_write_fasta), _read_fasta, BYTES, streams=False, checked=True),

@@ -61,7 +61,7 @@ class Genes:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         by_chrom: dict[str, list[Gene]] = {}
-        for gene in _read(path):
+        for gene in read_genes(path):
             by_chrom.setdefault(gene.chrom, []).append(gene)
         if not by_chrom:
             raise FileError(path, "the file holds no gene")
@@ -83,7 +83,12 @@ class Genes:
         return [gene for gene in self._genes.get(chrom, [])[first:last] if position < gene.end]
 
 
-def _read(path: str | os.PathLike[str]) -> Iterator[Gene]:
+def read_genes(path: str | os.PathLike[str]) -> Iterator[Gene]:
+    """The genes of a file, in its order (see `Genes`).
+
+    Raises:
+        FileError: a file that cannot be read, or a line that is no gene.
+    """
     parse = None
     for number, line in read_lines(path):
         cells = [cell.strip() for cell in line.split("\t")]
