@@ -104,14 +104,14 @@ def _of_table(path: str | os.PathLike[str], line: int, cells: list[str]) -> Gene
         raise FileError(path, "a gene has seven columns", line=line, expected=" ".join(_TABLE), got=len(cells))
     name, chrom, strand, start, end = cells[:5]
     starts, ends = (_numbers(path, line, cell) for cell in cells[5:7])
-    return _gene(path, line, (name, chrom, strand), _numbers(path, line, f"{start},{end}"), starts, ends)
+    return _gene(path, line, (name, chrom, strand), _span(path, line, start, end), starts, ends)
 
 
 def _of_bed(path: str | os.PathLike[str], line: int, cells: list[str]) -> Gene:
     if len(cells) < _BED_COLUMNS:
         expected = f"#{_TABLE[0]} {' '.join(_TABLE[1:])} as the first line, or BED with twelve columns"
         raise FileError(path, "a line is no gene", line=line, expected=expected, got=f"{len(cells)} columns")
-    span = _numbers(path, line, f"{cells[1]},{cells[2]}")
+    span = _span(path, line, cells[1], cells[2])
     sizes, offsets = (_numbers(path, line, cell) for cell in cells[10:12])
     if len(sizes) != len(offsets):
         raise FileError(path, "a gene has as many block sizes as block starts", line=line, got=cells[10:12])
@@ -124,7 +124,7 @@ def _gene(
     path: str | os.PathLike[str],
     line: int,
     called: tuple[str, str, str],
-    span: Sequence[int],
+    span: tuple[int, int],
     starts: Sequence[int],
     ends: Sequence[int],
 ) -> Gene:
@@ -145,6 +145,13 @@ def _gene(
         )  # fmt: skip
     boundaries = sorted({b for start, end in exons for b in (start, end - 1)})
     return Gene(name, chrom, strand, span[0], span[1], tuple(boundaries))
+
+
+def _span(path: str | os.PathLike[str], line: int, start: str, end: str) -> tuple[int, int]:
+    first, last = index_number(start), index_number(end)
+    if first is None or last is None:
+        raise FileError(path, "positions are whole numbers", line=line, got=f"{start!r} and {end!r}")
+    return first, last
 
 
 def _numbers(path: str | os.PathLike[str], line: int, text: str) -> list[int]:

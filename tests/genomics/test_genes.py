@@ -67,6 +67,8 @@ def test_masked(tmp_path: Path) -> None:
         (HEADER + "A\t1\t+\t10\t20\t10,15\t20\n", "has exons"),
         (HEADER + "A\t1\t+\t10\t2x\t10\t20\n", "whole numbers"),
         (HEADER + "A\t1\t+\t20\t10\t12\t15\n", "has exons"),
+        (HEADER + "A\t1\t+\t20\t\t12\t15\n", "whole numbers"),
+        (HEADER + "A\t1\t+\t20\t10,\t12\t15\n", "whole numbers"),
         (BED.replace("0,40,", "0,"), "as many block sizes"),
     ],
 )
