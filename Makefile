@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EVERY_CORE := -n logical --maxprocesses 4 --dist worksteal
 COMPILER := tests/ir tests/passes
 NUMBERS := tests/equivalence tests/emit
-# LLVM's optimizations are a third of the time of tests that compile; graphs, models, kernels run with them, as users do
+# LLVM's optimizations are a quarter of the time of tests that compile; graphs, models, kernels run with them, as users do
 FAST_TO_COMPILE := XLA_FLAGS="--xla_backend_optimization_level=0 $(XLA_FLAGS)"
 GRAPHS := tests/equivalence/test_graphs.py
 # most likely to catch a mistake: every pass on every small graph, every op in float64, every bug that was found,
