@@ -14,7 +14,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare import inputs_for
+from benchmarks.environments import python_of
 from benchmarks.timing import seconds
 
 PINNED = ("fastism==0.5.1", "tensorflow-cpu==2.15.1", "numpy<2", "networkx")
@@ -80,15 +80,9 @@ def environment(folder: Path) -> Path:
     Raises:
         SystemExit: this is not Python 3.11, for which fastISM's TensorFlow has wheels.
     """
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        if sys.version_info[:2] != (3, 11):
-            raise SystemExit("fastISM's TensorFlow 2.15 needs Python 3.11")
-        print(f"building {folder} ({', '.join(PINNED)}) ...", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PINNED], check=True)
-        (folder / "installed").touch()
-    return python
+    if not (folder / "installed").exists() and sys.version_info[:2] != (3, 11):
+        raise SystemExit("fastISM's TensorFlow 2.15 needs Python 3.11")
+    return python_of(folder, PINNED)
 
 
 def duel(peer: Peer, name: str, batch: int, folder: Path) -> Duel:

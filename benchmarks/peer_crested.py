@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.environments import python_of
 from benchmarks.markdown import markdown
 
 ROOT = Path(__file__).parent.parent
@@ -73,13 +73,7 @@ class Row:
 
 def environment(folder: Path = FOLDER) -> Path:
     """The Python of an environment with CREsted and this checkout; built if it is not there."""
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print(f"building {folder} ({', '.join(PINNED)}) ...", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PINNED, "-e", str(ROOT)], check=True)
-        (folder / "installed").touch()
-    return python
+    return python_of(folder, PINNED, str(ROOT))
 
 
 def measure(name: str, length: int) -> Row:

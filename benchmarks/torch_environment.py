@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
+
+from benchmarks.environments import python_of
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".venv-torch"
@@ -19,14 +20,7 @@ PINNED = ("torch==2.14.1", "tangermeme==1.6.0", "bpnet-lite==1.1.0", "onnxscript
 
 def environment(folder: Path = FOLDER) -> Path:
     """The Python of an environment with PyTorch, tangermeme and this checkout; built if it is not there."""
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print(f"building {folder} ({', '.join(PINNED)}) ...", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "-q"]
-        subprocess.run([*install, *PINNED, "-e", f"{ROOT}[onnx]"], check=True)
-        (folder / "installed").touch()
-    return python
+    return python_of(folder, PINNED, f"{ROOT}[onnx]")
 
 
 def run(arguments: Sequence[str], folder: Path = FOLDER) -> int:

@@ -9,6 +9,7 @@ from fastism_compiler import formats
 from fastism_compiler.cli.model import ModelOptions, model_options
 from fastism_compiler.cli.run_options import RunOptions, progress_bar, run_options
 from fastism_compiler.genomics.sources import Source
+from fastism_compiler.runs.settings import DISTANCE
 from fastism_compiler.runs.variants import annotated_by
 
 
@@ -21,7 +22,7 @@ from fastism_compiler.runs.variants import annotated_by
 @click.option(
     "--distance",
     type=click.IntRange(1),
-    default=50,
+    default=DISTANCE,
     show_default=True,
     help="Of splice: most bases to a site.",
 )

@@ -148,7 +148,7 @@ class _Scored:
         for piece in source.pieces():
             columns = [source.read(name, piece) for name in ("chrom", "position", "ref", "alt")]
             records = source.read("record", piece) if "record" in source.group else range(piece.start, piece.stop)
-            texts = {field.key: field.texts(piece) for field in self._fields}
+            entries = [(field, field.read(piece)) for field in self._fields]
             for i, (chrom, position, ref, alt) in enumerate(zip(*columns, strict=True)):
-                values = {key: text[i] for key, text in texts.items()}
+                values = {field.key: field.text(found[i]) for field, found in entries}
                 yield _Row(str(chrom), int(position), str(ref), str(alt), int(records[i]), values)

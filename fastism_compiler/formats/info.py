@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from fastism_compiler._version import __version__
-from fastism_compiler.formats.source import Source
+from fastism_compiler.formats.source import Array, Source
 from fastism_compiler.runs.splice_scores import COLUMNS, SPLICE
 from fastism_compiler.runs.tables import TABLES, has_references
 
@@ -31,14 +32,16 @@ class InfoField:
         kind: its Type.
         size: values of each row; 0: one value of each row that has one, `Number=.`.
         what: its description.
-        texts: the values of some rows, between commas.
+        read: what the store holds for some rows, an entry each.
+        text: of an entry: its values, between commas.
     """
 
     key: str
     kind: str
     size: int
     what: str
-    texts: Callable[[slice], list[str]]
+    read: Callable[[slice], Sequence[Any]]
+    text: Callable[[Any], str]
 
     def header(self, single: str) -> str:
         """Its line in the header; `single` is the Number of fields with one value per row."""
@@ -52,9 +55,7 @@ def info_fields(source: Source) -> list[InfoField]:
     outputs go by their numbers where two would have the same field. Scores of splicing are one field, as SpliceAI
     writes it, with an entry for each gene. A score that is no number is `.`.
     """
-    kind = InfoField(
-        KIND, "String", 1, "substitution, insertion or deletion", lambda rows: [*map(str, source.read("kind", rows))]
-    )
+    kind = InfoField(KIND, "String", 1, "substitution, insertion or deletion", partial(source.read, "kind"), str)
     if source.attributes["score"] == SPLICE:
         return [kind, _splicing(source)]
     found = _scores(source, [_REPLACE.sub("_", name) for name in source.outputs])
@@ -77,12 +78,12 @@ def _scores(source: Source, names: Sequence[str]) -> list[InfoField]:
 
 
 def _numbers(source: Source, key: str, array: str, what: str) -> InfoField:
-    return InfoField(key, "Float", prod(source.group[array].shape[1:]), what, partial(_texts, source, array))
+    size = prod(source.group[array].shape[1:])
+    return InfoField(key, "Float", size, what, partial(source.read, array), _number_texts)
 
 
-def _texts(source: Source, array: str, rows: slice) -> list[str]:
-    values = source.read(array, rows)
-    return [",".join(map(number_text, row)) for row in values.reshape(len(values), -1)]
+def _number_texts(numbers: Array) -> str:
+    return ",".join(map(number_text, numbers.reshape(-1)))
 
 
 def number_text(value: float) -> str:
@@ -93,15 +94,17 @@ def number_text(value: float) -> str:
 def _splicing(source: Source) -> InfoField:
     entry = f"ALLELE|SYMBOL|{'|'.join(COLUMNS)}"
     what = f"fastism-compiler {__version__}, {source.attributes['model']['name']}: {entry}"
-    return InfoField(SPLICE_KEY, "String", _VARIES, what, partial(_splice_texts, source))
+    columns = ("alt", "gene", *(f"scores/{name}" for name in COLUMNS))
+
+    def read(rows: slice) -> list[Any]:
+        return list(zip(*(source.read(name, rows) for name in columns), strict=True))
+
+    return InfoField(SPLICE_KEY, "String", _VARIES, what, read, _splice_text)
 
 
-def _splice_texts(source: Source, rows: slice) -> list[str]:
-    alleles, genes = (source.read(name, rows) for name in ("alt", "gene"))
-    scores = [source.read(f"scores/{name}", rows) for name in COLUMNS]
-    return [
-        "|".join([alt, gene, *_splice_numbers(row)]) for alt, gene, *row in zip(alleles, genes, *scores, strict=True)
-    ]
+def _splice_text(entry: Sequence[Any]) -> str:
+    alt, gene, *numbers = entry
+    return "|".join([alt, gene, *_splice_numbers(numbers)])
 
 
 def _splice_numbers(row: Sequence[float]) -> list[str]:

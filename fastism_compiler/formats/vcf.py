@@ -62,11 +62,15 @@ def _records(source: Source, fields: Sequence[InfoField], order: Array) -> Itera
     rows = slice(0, source.rows)
     columns = [source.read(name, rows) for name in ("chrom", "position", "id", "ref", "alt")]
     records = source.read("record", rows) if "record" in source.group else np.arange(source.rows)
-    texts = {field.key: field.texts(rows) for field in fields}
+    entries = {field.key: field.read(rows) for field in fields}
+
+    def values(row: int) -> dict[str, str]:
+        return {field.key: field.text(entries[field.key][row]) for field in fields}
+
     starts = np.flatnonzero(np.r_[True, np.diff(records[order]) != 0]) if len(order) else order
     for several in np.split(order, starts[1:]):
         chrom, position, name, ref, alt = (c[several[0]] for c in columns)
-        info = {key: text[several[0]] for key, text in texts.items()}
+        info = values(several[0])
         for row in several[1:]:
-            info = merged(fields, info, {key: text[row] for key, text in texts.items()})
+            info = merged(fields, info, values(row))
         yield [str(chrom), str(position + 1), str(name), str(ref), str(alt)], info

@@ -77,7 +77,6 @@ def read_alleles(
 
 
 def _in_genes(variant: Variant, windows: Windows, genes: Genes, refuse: Refusals) -> list[Alleles]:
-    _check_reference(variant, windows)
     names = (variant.chrom, windows.genome.own_name(variant.chrom))
     chrom = next((name for name in names if genes.has(name)), None)
     if chrom is None:
@@ -86,6 +85,7 @@ def _in_genes(variant: Variant, windows: Windows, genes: Genes, refuse: Refusals
         fault, got = "the variant lies in no gene", f"{variant.chrom}:{variant.position + 1}"
     over = [] if chrom is None else genes.at(chrom, variant.position)
     if not over:
+        _check_reference(variant, windows)
         refuse.leave_out(FileError(windows.path, fault, line=variant.line, got=got))
     return [place(variant, windows, gene) for gene in over]
 

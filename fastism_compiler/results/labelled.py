@@ -163,7 +163,10 @@ def _name_sequences(
 ) -> None:
     """Names of sequences, along their axis; of variants, the names of those that they change."""
     if "variant" in dims and sequences is not None:
-        coordinates["of"] = ("variant", [sequences[number] for number in coordinates["of"][1]])
+        of = coordinates["of"][1]
+        if max(of) >= len(sequences):
+            raise InputError("sequences= names each sequence", expected=f"{max(of) + 1} names", got=len(sequences))
+        coordinates["of"] = ("variant", [sequences[number] for number in of])
     if "sequence" not in dims:
         return
     if sequences is not None and len(sequences) != shape[0]:

@@ -18,7 +18,7 @@ from fastism_compiler.runs.tables import TABLES
 
 _MOST = 1024
 """Workers, or threads, of one run at most: more would not start."""
-_DISTANCE = 50
+DISTANCE = 50
 """Bases on both sides of a variant, by default: SpliceAI's."""
 REDUCTIONS = ("sum", "mean", "max")
 
@@ -191,7 +191,7 @@ class VariantSettings(Settings):
     """
 
     genes: str | None = None
-    distance: int = _DISTANCE
+    distance: int = DISTANCE
     mask: bool = False
 
     @classmethod
@@ -215,7 +215,7 @@ class VariantSettings(Settings):
         Settings.check(self)
         if (self.score == SPLICE) != (self.genes is not None):
             raise OptionError("score='splice' and genes= go together", got=f"{self.score!r} and genes={self.genes!r}")
-        if self.score != SPLICE and (self.mask or self.distance != _DISTANCE):
+        if self.score != SPLICE and (self.mask or self.distance != DISTANCE):
             raise OptionError("distance= and mask= belong to score='splice'", got=repr(self.score))
         if self.score == SPLICE and (self.rc or self.reduce is not None):
             raise OptionError("score='splice' reads every base of the gene's strand", expected="no rc= or reduce=")

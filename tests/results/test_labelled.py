@@ -123,6 +123,8 @@ def test_what_is_not_told_is_not_guessed(program: fc.Program, x: Any) -> None:
     assert fc.to_xarray(program, scored)["head"].dims[0] == "row"
     named = fc.to_xarray(program, scored, variants=listed, sequences=["a", "b"])
     assert named["alt"].values.tolist() == ["G", "GT", "A"] and named["of"].values.tolist() == ["a", "b", "b"]
+    with pytest.raises(InputError, match="names each sequence"):
+        fc.to_xarray(program, scored, variants=listed, sequences=["a"])
     with pytest.raises(InputError, match="were scored"):
         fc.to_xarray(program, program(x), x[:1])
     with pytest.raises(InputError, match="holds whole outputs"):
