@@ -40,7 +40,7 @@ class InfoField:
     kind: str
     size: int
     what: str
-    read: Callable[[slice], Sequence[Any]]
+    read: Callable[[slice], Sequence[Any] | Array]
     text: Callable[[Any], str]
 
     def header(self, single: str) -> str:
