@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -7,6 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest
+
+# a trace makes many objects that stay: collecting among them as often as by default is a twentieth of the time
+gc.set_threshold(100_000, 20, 50)
 
 GOLDEN = Path(__file__).parent / "golden"
 
