@@ -47,6 +47,7 @@ def compile(
     autotune: bool = False,
     devices: str | Sequence[str] | None = None,
     target: Target | None = None,
+    runtime: str = "tensorflow",
     verify: bool = True,
     pipeline: Pipeline | None = None,
     custom_objects: Mapping[str, Any] | None = None,
@@ -90,6 +91,8 @@ def compile(
             `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         target: what kernels and tiles are planned for: `"cpu"`, `"gpu"`, or a `passes.Machine` (default: where the
             program will run). Results are the same but for rounding; name it for artifacts that another machine runs.
+        runtime: what compiles and runs the program: `"tensorflow"`, or `"jax"` (extra `[jax]`) on JAX's first device,
+            a GPU that TensorFlow does not see, say. Whole mutants run where the model's framework runs them.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path: classes and functions, by the names that the file has for
@@ -125,6 +128,7 @@ def compile(
         autotune=autotune,
         devices=devices,
         target=target,
+        runtime=runtime,
         verify=verify,
         pipeline=pipeline,
         custom_objects=custom_objects,
@@ -147,7 +151,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     ranges = ChangeRanges.of(options.ranges, sequence_type(source.graph).extent(1))
     narrowed = selection.narrow(source, ranges.max_width)
     graph = narrowed.source.graph
-    budget, machine = Budget.of(options.memory_budget), options.machine
+    budget, machine = options.budget, options.machine
     lanes = 1 if machine.gpu else default_lanes()
     factory = EngineFactory(
         narrowed=narrowed,
@@ -160,6 +164,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
             most_rows=rows_within(selection, budget.bytes),
             tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
+            jax=options.jax,
             lanes=lanes,
             machine=machine,
         ),
@@ -184,7 +189,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
 
 _DECIDE = (
     "seq_input", "ranges", "stop_at", "outputs", "reduce", "length", "channels", "alphabet", "precision", "devices",
-    "target", "pipeline",
+    "target", "runtime", "pipeline",
 )  # fmt: skip
 """Options that decide which numbers a program gives, and where."""
 
@@ -293,6 +298,7 @@ def _notes(narrowed: Narrowed, options: CompileOptions) -> list[str]:
     """What users should know about this program, besides the table."""
     graph, notes = narrowed.source.graph, list(narrowed.source.notes)
     notes += ["kernels and tiles are planned for a GPU"] if options.machine.gpu else []
+    notes += [] if options.jax is None else [f"JAX runs the program, on {options.jax}; whole mutants run in the model"]
     if options.precision != "float32":
         notes.append(f"products of differences and weights are rounded to {options.precision}")
     notes += ["float64 runs without XLA, whose float64 code is wrong on CPU"] if has_float64(graph) else []

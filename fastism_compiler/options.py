@@ -13,16 +13,18 @@ from fastism_compiler.arguments import flag, or_none, whole
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.ensemble.models import Combine, check_combine
 from fastism_compiler.frontend.source import ReadOptions
+from fastism_compiler.host.jax_device import is_gpu, jax_device, memory_of
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import check_length
 from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.cost.machine import Machine
-from fastism_compiler.planning.memory import parse_budget
+from fastism_compiler.planning.memory import Budget, parse_budget
 from fastism_compiler.runtime.devices import check_devices
 from fastism_compiler.runtime.verification import EFFECT_SHARE
 
+RUNTIMES = ("tensorflow", "jax")
 _MOST_SEQUENCES = 32
 Outputs = str | int | Sequence[str | int] | Mapping[Any, Any]
 _LARGEST_BLOCK = 1 << 16
@@ -52,6 +54,7 @@ class CompileOptions:
     autotune: bool = False
     devices: str | Sequence[str] | None = None
     target: Target | None = None
+    runtime: str = "tensorflow"
     verify: bool = True
     pipeline: Pipeline | None = None
     custom_objects: Mapping[str, Any] | None = None
@@ -63,6 +66,7 @@ class CompileOptions:
             flag(name, getattr(self, name))
         if not isinstance(self.precision, str) or self.precision not in EFFECT_SHARE:
             raise OptionError("no such precision", expected=f"one of {list(EFFECT_SHARE)}", got=repr(self.precision))
+        self._check_runtime()
         or_none(partial(whole, least=1))("batch_size", self.batch_size)
         self._check_kinds()
         check_combine(self.combine)
@@ -70,6 +74,16 @@ class CompileOptions:
         if self.memory_budget is not None:
             parse_budget(self.memory_budget)
         _ = self.machine  # refuses devices that are not here, and targets that do not exist
+
+    def _check_runtime(self) -> None:
+        if not isinstance(self.runtime, str) or self.runtime not in RUNTIMES:
+            raise OptionError("no such runtime", expected=f"one of {list(RUNTIMES)}", got=repr(self.runtime))
+        given = {"devices": self.devices is not None, "autotune": self.autotune, "jit": not self.jit}
+        other = [name for name in given if given[name]]
+        if self.runtime == "jax" and other:
+            raise OptionError(
+                "JAX compiles by XLA for its first device", expected=f"no {other[0]}= with runtime='jax'", got=other
+            )
 
     def _check_kinds(self) -> None:
         """Refuse wrong values here, before they fail somewhere else."""
@@ -117,6 +131,11 @@ class CompileOptions:
                 expected='precision="float32" (the default)',
                 got=repr(self.precision),
             )
+        if self.runtime == "jax" and has_float64(graph):
+            raise UnsupportedError(
+                "a float64 model does not run on JAX, as XLA's float64 code is wrong on CPUs",
+                expected="a float32 model, or runtime='tensorflow'",
+            )
 
     @property
     def reading(self) -> ReadOptions:
@@ -147,7 +166,20 @@ class CompileOptions:
     @property
     def machine(self) -> Machine:
         """What kernels and tiles are planned for."""
-        return machine_for(self.target, self.local_devices, here=self.autotune)
+        devices = self.local_devices
+        if self.jax is not None:
+            devices = ("GPU",) if is_gpu(self.jax) else ("CPU",)
+        return machine_for(self.target, devices, here=self.autotune)
+
+    @property
+    def jax(self) -> Any:
+        """The device of JAX that programs run on; None: TensorFlow runs them."""
+        return jax_device() if self.runtime == "jax" else None
+
+    @property
+    def budget(self) -> Budget:
+        """Memory that a block may take."""
+        return Budget.of(self.memory_budget, [] if self.jax is None else memory_of(self.jax))
 
 
 def _names_outputs(outputs: Any) -> bool:

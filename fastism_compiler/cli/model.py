@@ -12,6 +12,7 @@ from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.frontend.ensemble.models import Ensemble
 from fastism_compiler.genomics.fields import index_number
+from fastism_compiler.runs.settings import MEAN_OF_SCORES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,10 @@ def model_options(command: Any) -> Any:
         ),
         click.option(
             "--combine",
-            type=click.Choice(["mean", "logits"]),
+            type=click.Choice(["mean", "logits", MEAN_OF_SCORES]),
             default="mean",
             show_default=True,
-            help="How: the mean, or of probabilities the mean of their log odds.",
+            help="How: the mean; for probabilities the mean of log odds; for variants the mean of each one's scores.",
         ),
         click.option(
             "--unsafe-load",

@@ -44,20 +44,24 @@ class Budget:
     given: bool
 
     @staticmethod
-    def of(option: float | str | None) -> Budget:
-        """From the option of `compile` (see `parse_budget`)."""
-        size = parse_budget(option)
+    def of(option: float | str | None, devices: Sequence[int] = ()) -> Budget:
+        """From the option of `compile`, and the memory of devices (see `parse_budget`)."""
+        size = parse_budget(option, devices)
         return Budget(size, size if option is not None else int(size / _SHARE_OF_FREE), option is not None)
 
 
-def parse_budget(budget: float | str | None) -> int:
+def parse_budget(budget: float | str | None, devices: Sequence[int] = ()) -> int:
     """Bytes from a number, a string such as `"2GiB"`, or None for half of what is free (of a GPU's, if that is less).
+
+    Args:
+        budget: the option of `compile`.
+        devices: bytes of each device that is no device of TensorFlow's.
 
     Raises:
         OptionError: a text that is no size, or a size that is not positive and finite.
     """
     if budget is None:
-        return int(_SHARE_OF_FREE * min([free_memory(), *gpu_memory()]))
+        return int(_SHARE_OF_FREE * min([free_memory(), *gpu_memory(), *devices]))
     if isinstance(budget, str):
         match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]*)\s*", budget)
         if not match or match[2].lower() not in _UNITS:

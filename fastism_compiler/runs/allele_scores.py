@@ -1,4 +1,8 @@
-"""What is stored of the outputs for both alleles of a variant: one score of each number, or a table of scores."""
+"""What is stored of the outputs for both alleles of a variant: one score of each number, or a table of scores.
+
+Of several models, such as folds, outputs are averaged before they are scored, or the scores of each are
+(`combine="scores"`, as variant-scorer summarises folds).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from fastism_compiler.runs.outputs import Output
 from fastism_compiler.runs.profile_scores import PROFILE, ProfileScores
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.scores import scored
-from fastism_compiler.runs.settings import Settings, VariantSettings
+from fastism_compiler.runs.settings import MEAN_OF_SCORES, Settings, VariantSettings
 from fastism_compiler.runs.splice_scores import SPLICE, SpliceScores
 
 
@@ -85,14 +89,58 @@ class OutputScores:
         return results
 
 
+@dataclass(frozen=True)
+class MeanOfScores:
+    """The mean over several models of what each one's outputs give.
+
+    Attributes:
+        one: the scores of one model.
+        models: how many there are; their outputs follow one another.
+    """
+
+    one: AlleleScores
+    models: int
+
+    @property
+    def results(self) -> Mapping[str, Column]:
+        """Those of one model."""
+        return self.one.results
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """Those of one model."""
+        return self.one.numbers
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """Those of one model."""
+        return self.one.columns
+
+    def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
+        """See `AlleleScores`; a score that does not exist for one of the models is NaN."""
+        tables = [self.one([self._of(alleles, number) for alleles in strands], rows) for number in range(self.models)]
+        return [np.mean(each, axis=0, dtype=np.float64).astype(np.float32) for each in zip(*tables, strict=True)]
+
+    def _of(self, alleles: Alleles, number: int) -> Alleles:
+        own = len(alleles.reference) // self.models
+        return Alleles(*(outputs[number * own : (number + 1) * own] for outputs in alleles))
+
+
 def allele_scores(programs: Programs, settings: Settings) -> AlleleScores:
     """What these settings store.
 
     Raises:
-        OptionError: a table of scores that needs other outputs than the model has, or models combined by log odds.
+        OptionError: a table of scores that needs other outputs than the model has, or models combined in another way.
     """
-    if settings.score in settings.tables() and settings.combine != "mean":
-        raise OptionError("outputs of several models are averaged", expected="combine='mean'", got=settings.combine)
+    combinations = {PROFILE: ("mean", MEAN_OF_SCORES), SPLICE: ("mean",)}.get(settings.score)
+    if combinations is not None and settings.combine not in combinations:
+        expected = " or ".join(f"combine={name!r}" for name in combinations)
+        raise OptionError(f"score={settings.score!r} averages models", expected=expected, got=settings.combine)
+    one = _of_one_model(programs, settings)
+    return MeanOfScores(one, settings.models) if settings.apart else one
+
+
+def _of_one_model(programs: Programs, settings: Settings) -> AlleleScores:
     if settings.score == PROFILE:
         return ProfileScores.of(programs.shapes, settings.reduce, programs.encoding.length)
     if settings.score == SPLICE:

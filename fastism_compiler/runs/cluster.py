@@ -24,10 +24,10 @@ from fastism_compiler.runs.threads import set_threads
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """How workers find a run: paths of its store and model, and as JSON what identifies it (`IDENTITY`, block size)."""
+    """How workers find a run: paths of its store and models, and as JSON what tells it apart (`IDENTITY`, block)."""
 
     store: str
-    model: str
+    models: tuple[str, ...]
     identity: str
 
 
@@ -36,13 +36,13 @@ _opening = threading.Lock()
 
 
 def work_on_cluster(
-    execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
+    execution: Execution, models: Sequence[Any], run: Run, tasks: Sequence[int], progress: Progress | None = None
 ) -> int:
     """Have a cluster compute `tasks`; return how many it computed.
 
     Args:
         execution: its client (a `distributed.Client`, or the address of a scheduler) and threads.
-        model: path of the model.
+        models: paths of the model, and of those that are combined with it.
         run: the prepared run.
         tasks: what to compute.
         progress: called with finished and all rows.
@@ -65,7 +65,7 @@ def work_on_cluster(
     waiting = [t for t in tasks if t not in finished]
     attributes = run.store.attributes
     identity = json.dumps({key: attributes[key] for key in (*IDENTITY, "block", "rows_per_task")}, sort_keys=True)
-    where = Where(str(run.store.path.resolve()), str(Path(model).resolve()), identity)
+    where = Where(str(run.store.path.resolve()), tuple(str(Path(model).resolve()) for model in models), identity)
     try:
         futures = mine.map(_compute, waiting, where=where, threads=execution.threads, pure=False)
         for future in distributed.as_completed(futures):
@@ -88,7 +88,7 @@ def _compute(task: int, where: Where, threads: int | None) -> int:
         if where not in _opened:
             if threads is not None:
                 set_threads(threads)
-            _opened[where] = reopen(Path(where.store), where.model)
+            _opened[where] = reopen(Path(where.store), where.models)
     run = _opened[where]
     if not run.store.journal.is_finished(task):  # a worker that the scheduler took for dead may have finished it
         run.do(task)

@@ -50,8 +50,9 @@ def execute(job: Job, output: Path, execution: Execution, progress: Progress | N
 
 def _work(job: Job, run: Run, execution: Execution, progress: Progress | None) -> int:
     tasks = execution.tasks(run.tasks)
+    models = (job.model, *job.settings.also)
     if execution.client is not None:
-        return work_on_cluster(execution, job.model, run, tasks, progress)
+        return work_on_cluster(execution, models, run, tasks, progress)
     if execution.workers > 1:
-        return work_on_processes(execution, job.model, run, tasks, progress)
+        return work_on_processes(execution, models, run, tasks, progress)
     return run.work(tasks, progress)

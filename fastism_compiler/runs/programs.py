@@ -46,7 +46,7 @@ class Programs:
         digest: what tells it apart (see `model_digest`).
         forward: the program for the forward strand.
         settings: of the run.
-        outputs: what is scored, in order.
+        outputs: what is scored, in order (of each model, where they are scored by themselves).
         keys: key of each of the model's outputs in the nest that it returns.
         ranges: the change ranges; None: every position.
     """
@@ -104,7 +104,8 @@ class Programs:
         """`*out` of each output, selected and reduced."""
         selection = self.forward.selection
         leaves = as_list(selection.pack(selection.samples), self.outputs, self.keys)
-        return {o.name: tuple(y.shape[1:]) for o, y in zip(self.outputs, leaves, strict=True)}
+        # of models that are scored by themselves, the first one's
+        return {o.name: tuple(y.shape[1:]) for o, y in zip(self.outputs, leaves, strict=False)}
 
     @property
     def numbers(self) -> dict[str, list[list[int] | None]]:
@@ -131,7 +132,7 @@ class Programs:
         return spec.pack([x if i == spec.sequence else others[name] for i, name in enumerate(spec.names)])
 
     def flat(self, result: Any) -> list[Array]:
-        """What a program returned, one array per output."""
+        """What a program returned, one array per output; of models that are scored by themselves, one after another."""
         return [np.asarray(y) for y in as_list(result, self.outputs, self.keys)]
 
     def by_letter(self, values: list[Array]) -> list[Array]:
@@ -163,20 +164,28 @@ def compile_programs(model: Any, settings: Settings, block: int | None = None, v
             than the model has channels.
     """
     check_backend()
-    # TensorFlow is imported late: the command line reads these modules, and starts without it. It brings Keras along
-    from fastism_compiler.frontend.nest import keys_of
-
     settings.check()
     source, digest = _read(model, settings)
-    keys = keys_of(source.nest)
-    outputs = choose_outputs(settings.outputs, source.output_names if keys is None else [str(k) for k in keys])
+    names, keys = _outputs_of_a_model(source, settings)
+    outputs = choose_outputs(settings.outputs, names)
     _check_channels(source, settings)
     ranges = settings.change_ranges(_sequence_type(source).extent(1))
     program = _compile(source, settings, outputs, ranges, block, verify)
-    shown = keys or list(range(len(source.output_names)))
-    programs = Programs(source, digest, program, settings, outputs, shown, ranges)
+    programs = Programs(source, digest, program, settings, outputs, keys, ranges)
     _check_letters(programs)
     return programs
+
+
+def _outputs_of_a_model(source: SourceModel, settings: Settings) -> tuple[list[str], list[Any]]:
+    """Names of the outputs, and their keys in the nest; of models that are scored by themselves, the first one's."""
+    # TensorFlow is imported late: the command line reads these modules, and starts without it. It brings Keras along
+    from fastism_compiler.frontend.nest import keys_of
+
+    nest, names = source.nest, list(source.output_names)
+    if settings.apart:
+        nest, names = nest[0], [name.removesuffix("_0") for name in names[: len(names) // settings.models]]
+    keys = keys_of(nest)
+    return (names, list(range(len(names)))) if keys is None else ([str(key) for key in keys], keys)
 
 
 def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
@@ -194,7 +203,8 @@ def _read(model: Any, settings: Settings) -> tuple[SourceModel, dict[str, str]]:
     path = os.fspath(model) if isinstance(model, os.PathLike) else model
     custom = load_custom(settings.imports, settings.custom)
     letters = len(find_alphabet(settings.alphabet).letters) if settings.channels is None else None
-    several = Ensemble((path, *settings.also), settings.combine) if settings.also else path
+    combine = None if settings.apart else settings.combine
+    several = Ensemble((path, *settings.also), combine) if settings.also else path
     source = read_model(several, ReadOptions(settings.seq_input, settings.length, custom, settings.safe_mode, letters))
     if source.sha256:
         return source, {"name": _name(model, source, settings), "sha256": source.sha256}
@@ -229,11 +239,13 @@ def _compile(
     if channels and not tokens:
         # the program has its letters in the order of the channels; `by_letter` puts its results in the alphabet's
         letters = "".join(letters[channels.index(i)] for i in range(len(channels)))
+    apart = settings.models if settings.apart else 1
+    own = len(source.output_names) // apart
     options = CompileOptions(
         ranges=ranges,
         stop_at=settings.stop_at,
         # chosen by number even where all are wanted: results then stay float32 in a model of narrower outputs
-        outputs={o.number: o.index for o in outputs},
+        outputs={number * own + o.number: o.index for number in range(apart) for o in outputs},
         reduce=None if settings.reduce is None else reduction(settings.reduce),
         channels=channels if channels and tokens else None,
         alphabet=letters,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -385,8 +385,13 @@ def _manifest(attributes: Mapping[str, Any], job: Job, refusals: Refusals) -> di
     return {**kept, "sources": job.sources, "first_refusals": dict(sorted(refusals.first.items()))}
 
 
-def reopen(path: Path, model: Any) -> Run:
+def reopen(path: Path, models: Sequence[str]) -> Run:
     """Open a prepared store in another process.
+
+    Args:
+        path: of the store.
+        models: paths of the model, and of those that are combined with it: not where the store's first command read
+            them, from which they may have been moved.
 
     Raises:
         StoreError: a store that is not prepared, or made with another model.
@@ -395,6 +400,7 @@ def reopen(path: Path, model: Any) -> Run:
     attributes = store.attributes
     if store.journal.plan is None:
         raise StoreError("the store is not prepared", got=str(path))
-    scorer = scorer_of(model, settings_of(attributes), attributes["block"])
+    settings = replace(settings_of(attributes), also=tuple(models[1:]))
+    scorer = scorer_of(models[0], settings, attributes["block"])
     _check_model(scorer, attributes)
     return Run(store, scorer)

@@ -21,6 +21,7 @@ _MOST = 1024
 DISTANCE = 50
 """Bases on both sides of a variant, by default: SpliceAI's."""
 REDUCTIONS = ("sum", "mean", "max")
+MEAN_OF_SCORES = "scores"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class Settings:
         custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
         safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
         also: paths of further models, such as folds, whose outputs are combined with those of the first.
-        combine: `mean` or `logits` (see `compile`).
+        combine: `mean` or `logits` (see `compile`); of variants also `scores`: every model is scored by itself, and
+            the scores are averaged.
     """
 
     alphabet: str = "dna"
@@ -85,6 +87,16 @@ class Settings:
         """Names of scores that are made of all outputs together."""
         return ()
 
+    @property
+    def models(self) -> int:
+        """How many models there are."""
+        return 1 + len(self.also)
+
+    @property
+    def apart(self) -> bool:
+        """Whether every model is scored by itself."""
+        return self.combine == MEAN_OF_SCORES
+
     def check(self) -> None:
         """Refuse values outside their domain.
 
@@ -94,7 +106,10 @@ class Settings:
         alphabet = find_alphabet(self.alphabet)
         if self.score not in self.tables():
             find_score(self.score)
-        check_combine(self.combine)
+        if self.apart and not self.tables():
+            raise OptionError("scores of several models are averaged for variants", expected="combine='mean'")
+        if not self.apart:
+            check_combine(self.combine)
         if self.combine != "mean" and not self.also:
             raise OptionError("combine= is for several models", expected="also=, the other models", got="one model")
         if self.rc:

@@ -1,6 +1,6 @@
 """Local worker processes: each joins the run on its own, so that one that dies costs only its current task.
 
-A worker is `python -m fastism_compiler.runs.workers STORE MODEL SHARD NUMBER THREADS`.
+A worker is `python -m fastism_compiler.runs.workers STORE SHARD NUMBER THREADS MODEL...`.
 It claims tasks like any run that joins, and ends with its parent.
 """
 
@@ -44,7 +44,7 @@ class _Worker:
 
 
 def work_on_processes(
-    execution: Execution, model: Any, run: Run, tasks: Sequence[int], progress: Progress | None = None
+    execution: Execution, models: Sequence[Any], run: Run, tasks: Sequence[int], progress: Progress | None = None
 ) -> int:
     """Have worker processes compute `tasks`; return how many were finished until no worker found one left.
 
@@ -54,7 +54,7 @@ def work_on_processes(
         RunError: workers that stop with an error, or keep dying.
     """
     before = run.store.journal.finished() & set(tasks)
-    with _pool(execution, model, run.store.path) as workers:
+    with _pool(execution, models, run.store.path) as workers:
         done, lives = len(before), _LIVES
         while True:
             idle = all(worker.process.poll() == 0 for worker in workers)
@@ -67,11 +67,11 @@ def work_on_processes(
                     progress(run.done(), run.rows)
             if idle or finished == len(tasks):
                 return finished - len(before)
-            lives -= _replace_dead(workers, lives, execution, model, run.store.path)
+            lives -= _replace_dead(workers, lives, execution, models, run.store.path)
             time.sleep(_POLL_S)
 
 
-def _replace_dead(workers: list[_Worker], lives: int, execution: Execution, model: Any, store: Path) -> int:
+def _replace_dead(workers: list[_Worker], lives: int, execution: Execution, models: Sequence[Any], store: Path) -> int:
     """Restart workers that were killed; return how many. Exit code 0: a worker found nothing left to do."""
     replaced = 0
     for number, worker in enumerate(workers):
@@ -84,15 +84,15 @@ def _replace_dead(workers: list[_Worker], lives: int, execution: Execution, mode
                 expected="exit code 0",
                 got=f"exit code {code}: {worker.last_words()}",
             )
-        workers[number] = _start(number, execution, model, store)
+        workers[number] = _start(number, execution, models, store)
         worker.errors.close()
         replaced += 1
     return replaced
 
 
 @contextmanager
-def _pool(execution: Execution, model: Any, store: Path) -> Iterator[list[_Worker]]:
-    workers = [_start(number, execution, model, store) for number in range(execution.workers)]
+def _pool(execution: Execution, models: Sequence[Any], store: Path) -> Iterator[list[_Worker]]:
+    workers = [_start(number, execution, models, store) for number in range(execution.workers)]
     try:
         yield workers
     finally:
@@ -105,7 +105,7 @@ def _pool(execution: Execution, model: Any, store: Path) -> Iterator[list[_Worke
                 worker.process.stdin.close()
 
 
-def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worker:
+def _start(number: int, execution: Execution, models: Sequence[Any], store: Path) -> _Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
     shard = "{}/{}".format(*execution.shard) if execution.shard else "1/1"
     threads = execution.threads or max(usable_cores() // execution.workers, 1)
@@ -115,10 +115,10 @@ def _start(number: int, execution: Execution, model: Any, store: Path) -> _Worke
             "-m",
             "fastism_compiler.runs.workers",
             str(store),
-            str(model),
             shard,
             str(number),
             str(threads),
+            *map(str, models),
         ],
         stdin=subprocess.PIPE,  # closed by the system when the parent dies, which ends the worker
         stdout=subprocess.DEVNULL,
@@ -149,13 +149,13 @@ def _devices(environment: dict[str, str]) -> list[str]:
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
 
 
-def main(store: str, model: str, shard: str, number: str, threads: str) -> int:
+def main(store: str, shard: str, number: str, threads: str, *models: str) -> int:
     """What a worker process does; its exit code."""
     end_with_parent()
     index, count = (int(n) for n in shard.split("/"))
     try:
         set_threads(int(threads))
-        run = reopen(Path(store), model)
+        run = reopen(Path(store), models)
         tasks = Execution(shard=(index, count)).tasks(run.tasks)
         # every worker begins elsewhere, so that few claims are tried in vain
         begin = int(number) % max(len(tasks), 1)

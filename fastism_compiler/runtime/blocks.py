@@ -111,7 +111,7 @@ def run_block(programs: BlockPrograms, inputs: Sequence[Array], jobs: Jobs, *, d
                 results.put(job[own], own, *loop.run(job, jobs, replacement))
 
         side_by_side(run, len(cuts) - 1)
-    block = Block(results.outputs, results.trusted, [y.numpy()[:count] for y in references])
+    block = Block(results.outputs, results.trusted, [np.array(y)[:count] for y in references])
     if delta:
         _subtract(block, jobs, programs.windows)
     return block
@@ -132,7 +132,7 @@ class _Loop:
         job = _fill(job, self.shape.tiles)
         tables = [tf.constant(t) for t in (jobs.sequence[job], jobs.change[job], replacement[job])]
         outputs, trusted = self.run_tiles(self.tables, *tables, tf.constant(active), tf.constant(self.delta))
-        return [y.numpy()[:active] for y in outputs], trusted.numpy()[:active]
+        return [np.asarray(y)[:active] for y in outputs], np.asarray(trusted)[:active]
 
 
 class _Results:

@@ -14,6 +14,7 @@ from fastism_compiler.arguments import several, text
 from fastism_compiler.emit.functions import traced
 from fastism_compiler.emit.reference import whole
 from fastism_compiler.emit.weights import weights_read, with_weights
+from fastism_compiler.frontend.source import Weight
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.position_map import Table
@@ -62,8 +63,7 @@ class ShardedEngine(Engine):
         self.devices = tuple(devices)
         self._by_device: dict[tuple[str, Hashable], Any] = {}
         self._guard = threading.Lock()
-        specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in self.graph.inputs]
-        self.weights = weights_read(self._reference, specs, self.source)
+        self.weights = weights_of(self)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences; every device gets neighbouring sequences."""
@@ -85,8 +85,19 @@ class ShardedEngine(Engine):
                 self._by_device[device, key] = traced(run, self.context.jit)
             return self._by_device[device, key]
 
-    def _reference(self, *inputs: Any) -> list[Any]:
-        return whole(self.graph, self.source.bindings, self.finish, inputs, tf.shape(inputs[0])[0])[1]
+
+def weights_of(engine: Engine) -> list[Weight]:
+    """The weights that an engine's programs read.
+
+    Raises:
+        UnsupportedError: a layer with weights outside Keras variables.
+    """
+
+    def reference(*inputs: Any) -> list[Any]:
+        return whole(engine.graph, engine.source.bindings, engine.finish, inputs, tf.shape(inputs[0])[0])[1]
+
+    specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in engine.graph.inputs]
+    return weights_read(reference, specs, engine.source)
 
 
 class _OnDevice:

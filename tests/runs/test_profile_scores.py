@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,33 @@ def test_every_column(rc: bool, model: keras.Model, files: Any, tmp_path: Path) 
     assert RANKED_BY[0] in page and "abs_logfc" not in page
 
 
+def test_scores_of_folds_are_averaged(model: keras.Model, files: Any, tmp_path: Path) -> None:
+    """Not outputs: as variant-scorer summarises its tables of folds."""
+    path, genome_path, vcf, windows = files
+    second = profile_model()
+    second.set_weights([1.5 * w for w in second.get_weights()])
+    also = save(second, tmp_path)
+    settings = fc.VariantSettings(score="profile", batch_size=4, also=(also,), combine="scores")
+    fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
+    store = zarr.open_group(str(tmp_path / "out"), mode="r")
+    tables = [by_hand(m, windows, False) for m in (model, second)]
+    for name in COLUMNS:
+        wanted = np.mean([table[name] for table in tables], axis=0)
+        np.testing.assert_allclose(store[f"scores/{name}"][:], wanted, rtol=2e-4, atol=2e-5, err_msg=name)
+    one = replace(settings, score="log2fc", outputs=("counts:0",), pseudocount=9.0)
+    fc.scan_variants(path, genome_path, vcf, tmp_path / "one", settings=one, execution=ALONE)
+    store = zarr.open_group(str(tmp_path / "one"), mode="r")
+    references, scores = [], []
+    for m in (model, second):
+        y1, y2 = (predict(m, [w[side] for w in windows])[0][:, 0].astype(np.float64) for side in (0, 1))
+        references.append(y1)
+        scores.append(np.log2((y2 + 9) / (y1 + 9)))
+    np.testing.assert_allclose(store["scores/counts"][:], np.mean(scores, axis=0), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(store["reference/counts"][:], np.mean(references, axis=0), rtol=1e-5)
+    with pytest.raises(fc.OptionError, match="averaged for variants"):
+        fc.ScanSettings(also=(also,), combine="scores").check()
+
+
 @pytest.mark.parametrize("longer", [2, 5, 6, 7, 11, 12, 40])
 def test_an_allele_that_is_longer_than_the_profile_behind_it(longer: int) -> None:
     """What is compared are the bases in front of the variant, its first one, and those behind it that are left."""
@@ -161,7 +189,7 @@ def test_what_does_not_go_together_is_refused(files: Any, tmp_path: Path) -> Non
     with pytest.raises(fc.OptionError, match="without reduce="):
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
     folds = fc.VariantSettings(score="profile", also=(path,), combine="logits")
-    with pytest.raises(fc.OptionError, match="are averaged"):
+    with pytest.raises(fc.OptionError, match="averages models"):
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=folds, execution=ALONE)
     with pytest.raises(fc.OptionError, match="no such score"):
         fc.ScanSettings(score="profile").check()

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.runs.run import reopen
 from tests.runs.models import save, small_model, write_fasta
 from tests.runs.test_resume import ROOT, digests
 
@@ -67,6 +68,21 @@ def test_two_processes_and_one_is_killed(inputs: tuple[str, Path], alone: dict[s
     assert (summary.complete, summary.computed) == (True, summary.tasks)
     assert digests(tmp_path / "out.zarr") == alone
     assert not [p for p in psutil.Process().children() if "fastism_compiler.runs.workers" in p.cmdline()]
+
+
+def test_models_are_read_where_they_lie_now(inputs: tuple[str, Path], tmp_path: Path) -> None:
+    """Not where they lay when the store was begun: all of an ensemble may have been moved since."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    models = [shutil.copy(inputs[0], before / f"fold{i}.keras") for i in range(2)]
+    settings = replace(SETTINGS, also=(str(models[1]),))
+    half = fc.Execution(shard=(1, 2), verify=False)
+    fc.scan(models[0], inputs[1], tmp_path / "out.zarr", settings=settings, execution=half)
+    before.rename(after)
+    run = reopen(tmp_path / "out.zarr", [str(after / "fold0.keras"), str(after / "fold1.keras")])
+    missing = sorted(set(run.tasks) - run.store.journal.finished())
+    run.do(missing[0])
+    assert run.store.journal.is_finished(missing[0])
 
 
 def test_workers_that_keep_dying_end_the_run(
@@ -139,7 +155,7 @@ def test_workers_stop_where_another_run_has_finished_the_store(tmp_path: Path, m
     monkeypatch.setattr(workers, "_start", start)
     journal = SimpleNamespace(finished=set)
     run: Any = SimpleNamespace(store=SimpleNamespace(path=tmp_path, complete=True, journal=journal))
-    assert workers.work_on_processes(fc.Execution(workers=2), "model.keras", run, range(3)) == 3
+    assert workers.work_on_processes(fc.Execution(workers=2), ["model.keras"], run, range(3)) == 3
 
 
 def test_a_cluster_worker_takes_a_new_run_for_a_new_run(inputs: tuple[str, Path], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastism_compiler.export.rounded_products import mark_rounded_products
+from fastism_compiler.emit.rounded_products import mark_rounded_products
 from tests.export.programs import compiled, tiny
 
 STRICT, FASTEST = "precision = [HIGHEST, HIGHEST]", "precision = [DEFAULT, DEFAULT]"

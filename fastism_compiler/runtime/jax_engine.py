@@ -1,0 +1,159 @@
+"""Programs that JAX runs: TensorFlow traces them, and hands them over as StableHLO.
+
+JAX has GPUs where TensorFlow often has none, as beside PyTorch. The tables of a
+block stay on its device, from the reference pass to the last loop over tiles.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastism_compiler.emit.precision import strict_float32
+from fastism_compiler.emit.stablehlo import stablehlo_text
+from fastism_compiler.emit.weights import with_weights
+from fastism_compiler.host.jax_device import jax_library
+from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.ir.position_map import Table
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.results.blocks import OutputWindow
+from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
+from fastism_compiler.runtime.devices import weights_of
+from fastism_compiler.runtime.engine import Engine
+
+Flat = Callable[..., list[Any]]
+
+
+class JaxEngine(Engine):
+    """An engine whose programs are compiled and run by JAX.
+
+    Weights are arguments, copied to the device for each block: they follow
+    training. Mutants scored whole by the model itself run where its framework runs them.
+
+    Args:
+        engine: the arguments of an `Engine`.
+        device: of JAX.
+
+    Raises:
+        UnsupportedError: a layer with weights outside Keras variables, or with an op that XLA does not know.
+    """
+
+    def __init__(self, *engine: Any, device: Any) -> None:
+        super().__init__(*engine)
+        self.device = device
+        self.weights = weights_of(self)
+        self._modules: dict[Hashable, _Module] = {}
+        self._guard = threading.Lock()
+
+    def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
+        """Score `jobs` on one block of sequences."""
+        return run_block(_OnJax(self), inputs, jobs, delta=delta)
+
+    def module(self, key: Hashable, part: Flat, specs: Sequence[tf.TensorSpec]) -> _Module:
+        """A part of the program, which takes the weights after its own arguments; compiled once."""
+        with self._guard:
+            if key not in self._modules:
+                run = with_weights(part, self.source, self.weights)
+                with strict_float32():
+                    text = stablehlo_text(run, specs, self.weights, self.source, "compile with runtime='tensorflow'")
+                self._modules[key] = _Module(text, self.device)
+            return self._modules[key]
+
+    def loop_specs(self, shape: LoopShape) -> list[tf.TensorSpec]:
+        """What a loop of these sizes takes, flat: tables, then jobs."""
+        tables = [tf.TensorSpec(t.shape, t.dtype) for t in self.reference_pass(shape.sequences).outputs[0]]
+        return [*tables, *self._jobs(shape)]
+
+    def flat_pass(self, *inputs: Any) -> list[Any]:
+        """The reference pass: tables, then outputs."""
+        tables, outputs = self.program.reference_pass(list(inputs))
+        return [tf.identity(y) for y in (*tables, *outputs)]
+
+    def flat_loop(self, *arguments: Any) -> list[Any]:
+        """The loop over tiles: outputs, then which rows are trusted."""
+        tables, jobs = arguments[:-_JOBS], arguments[-_JOBS:]
+        outputs, trusted = self.program.tile_loop(list(tables), *jobs)
+        return [tf.identity(y) for y in (*outputs, trusted)]
+
+
+_JOBS = 5
+"""Arguments of a loop behind the tables."""
+
+
+class _Module:
+    """A StableHLO module, compiled for a device."""
+
+    def __init__(self, text: str, device: Any) -> None:
+        self._device, self._compiled = device, device.client.compile_and_load(text, [device])
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """Results on the device, perhaps still being computed."""
+        results: list[Any] = self._compiled.execute([on_device(t, self._device) for t in tensors])
+        return results
+
+
+def on_device(tensor: Any, device: Any) -> Any:
+    """A tensor of any library as an array of JAX on its device, in its own dtype."""
+    jax = jax_library()
+    if isinstance(tensor, jax.Array):
+        return tensor
+    with jax.enable_x64(True):  # nothing is narrowed on the way
+        return jax.device_put(np.asarray(tensor), device)
+
+
+class _OnJax:
+    """The parts of an engine's program, with the weights as they are now."""
+
+    def __init__(self, engine: JaxEngine) -> None:
+        self._engine = engine
+        self._weights = [on_device(tf.convert_to_tensor(w.value).numpy(), engine.device) for w in engine.weights]
+
+    @property
+    def lanes(self) -> int:
+        return self._engine.lanes
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        return self._engine.ranges
+
+    @property
+    def groups(self) -> Table:
+        return self._engine.groups
+
+    @property
+    def length(self) -> int:
+        return self._engine.length
+
+    @property
+    def windows(self) -> Sequence[OutputWindow | None]:
+        return self._engine.windows
+
+    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
+        return self._engine.loop_shape(sequences, jobs)
+
+    def reference_pass(self, sequences: int) -> Callable[..., Any]:
+        engine = self._engine
+        count = len(engine.reference_pass(sequences).outputs[0])
+        specs = [tf.TensorSpec([sequences, *n.type.shape[1:]], n.type.dtype) for n in engine.graph.inputs]
+        module = engine.module(sequences, engine.flat_pass, specs)
+
+        def run(inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+            results = module(*inputs, *self._weights)
+            return results[:count], results[count:]
+
+        return run
+
+    def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
+        engine = self._engine
+        module = engine.module(shape, engine.flat_loop, engine.loop_specs(shape))
+
+        def run(tables: Sequence[Any], *jobs: Any) -> tuple[list[Any], Any]:
+            *outputs, trusted = module(*tables, *jobs, *self._weights)
+            return outputs, trusted
+
+        return run

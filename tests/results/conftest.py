@@ -1,0 +1,3 @@
+from tests.sharing import shared_programs
+
+__all__ = ["shared_programs"]
