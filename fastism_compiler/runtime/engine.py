@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Protocol
@@ -156,22 +156,26 @@ class Engine:
         return row, reference
 
     def _row_bytes(self, block: int) -> int:
-        """Bytes of the results of one row, by the reference pass of such a block."""
-        references = self.reference_pass(block).outputs[1]
-        return max(sum(int(np.prod(y.shape[1:])) * y.dtype.size for y in references), 1)
+        """Bytes of the results of one row; of results that are not the graph's outputs, by the reference pass."""
+        if self.finish is list:
+            results = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in self.graph.outputs]
+        else:
+            results = self.reference_pass(block).outputs[1]
+        return max(sum(int(np.prod(y.shape[1:])) * y.dtype.size for y in results), 1)
 
     def reference_pass(self, sequences: int) -> Traced:
         """The reference pass over this many sequences, traced once."""
         with self._lock:
             if sequences not in self._passes:
-                self._passes[sequences] = Traced(*self._traced_pass(sequences))
+                inputs = [tf.TensorSpec([sequences, *n.type.shape[1:]], n.type.dtype) for n in self.graph.inputs]
+                self._passes[sequences] = Traced(self.program.reference_pass, self.context.jit, lambda: (inputs,))
             return self._passes[sequences]
 
     def tile_loop(self, shape: LoopShape) -> Traced:
         """The loop over tiles of these sizes, traced once."""
         with self._lock:
             if shape not in self._loops:
-                self._loops[shape] = Traced(*self._traced_loop(shape))
+                self._loops[shape] = Traced(self.program.tile_loop, self.context.jit, lambda: self._loop(shape))
             return self._loops[shape]
 
     @cached_property
@@ -184,13 +188,10 @@ class Engine:
         """One label per range; a tile holds rows of one label."""
         return self.tiling.groups
 
-    def _traced_pass(self, sequences: int) -> tuple[Any, tuple[Any, ...]]:
-        inputs = [tf.TensorSpec([sequences, *n.type.shape[1:]], n.type.dtype) for n in self.graph.inputs]
-        return traced(self.program.reference_pass, self.context.jit), (inputs,)
-
-    def _traced_loop(self, shape: LoopShape) -> tuple[Any, tuple[Any, ...]]:
+    def _loop(self, shape: LoopShape) -> tuple[Any, ...]:
+        """What a loop of these sizes takes."""
         tables = [tf.TensorSpec(t.shape, t.dtype) for t in self.reference_pass(shape.sequences).outputs[0]]
-        return traced(self.program.tile_loop, self.context.jit), (tables, *self._jobs(shape))
+        return tables, *self._jobs(shape)
 
     def _jobs(self, shape: LoopShape) -> tuple[tf.TensorSpec, ...]:
         """What a loop takes besides tables (see `BlockProgram.tile_loop`)."""
@@ -207,14 +208,24 @@ class Engine:
 class Traced:
     """A traced function, which is compiled by its first call: no two calls do so at once.
 
+    Where TensorFlow runs functions op by op (`tf.config.run_functions_eagerly`), it is called as it is.
+
     Args:
-        function: a `tf.function`.
-        signature: what it is traced for. The trace is called directly, not looked up (0.1 ms instead of 0.25 ms).
+        run: the function.
+        jit: compile with XLA.
+        signature: returns what it is traced for. The trace is called directly, not looked up (0.1 ms instead of 0.25).
     """
 
-    def __init__(self, function: Any, signature: tuple[Any, ...]) -> None:
-        self.function, self.concrete = function, function.get_concrete_function(*signature)
+    def __init__(self, run: Callable[..., Any], jit: bool, signature: Callable[[], tuple[Any, ...]]) -> None:
+        self.function, self._signature = traced(run, jit), signature
         self._first, self._compiled = threading.Lock(), False
+        if not tf.config.functions_run_eagerly():
+            _ = self.concrete  # traced here, before several threads call it
+
+    @cached_property
+    def concrete(self) -> Any:
+        """The trace."""
+        return self.function.get_concrete_function(*self._signature())
 
     @property
     def outputs(self) -> Any:
@@ -223,6 +234,8 @@ class Traced:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it."""
+        if tf.config.functions_run_eagerly():
+            return self.function(*arguments)
         with nullcontext() if self._compiled else self._first:
             results = self.concrete(*arguments)
             self._compiled = True

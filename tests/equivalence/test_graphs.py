@@ -12,7 +12,7 @@ from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
-from tests.programs import compile_tiles
+from tests.programs import compile_tiles, op_by_op
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,8 @@ def test_the_documentation_counts_the_graphs() -> None:
 def test_float64(name: str) -> None:
     model = float64_clone(randomize(GRAPHS[name]()))
     program = compile_tiles(model, seq_input=_sequence_of(model), jit=False, verify=False)
-    _compare(model, program, "float64", rtol=1e-9, atol=1e-12)
+    with op_by_op():
+        _compare(model, program, "float64", rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(GRAPHS))
@@ -60,4 +61,5 @@ def test_early_stop_at_every_layer(name: str) -> None:
     for layer in layers[:: 3 if len(layers) > 9 else 1]:
         options = {"seq_input": _sequence_of(model), "jit": False, "verify": False}
         program = compile_tiles(model, ranges=ranges, stop_at=layer.name, **options)
-        assert_close(program(as_model_takes(model, inputs)), naive, atol=1e-12, rtol=1e-9)
+        with op_by_op():
+            assert_close(program(as_model_takes(model, inputs)), naive, atol=1e-12, rtol=1e-9)

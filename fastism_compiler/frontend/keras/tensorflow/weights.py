@@ -53,4 +53,7 @@ def _run(op: Any, tensors: Sequence[Any]) -> list[Any]:
         inputs = {f"{name}:0": tensor for name, tensor in zip(names, given, strict=True)}
         return tf.graph_util.import_graph_def(graph, inputs, results, name="weights")
 
-    return list(tf.function(imported, autograph=False)(*tensors) if tf.executing_eagerly() else imported(*tensors))
+    if not tf.executing_eagerly():
+        return list(imported(*tensors))
+    # traced even where functions run op by op: an operation is imported into a graph
+    return list(tf.function(imported, autograph=False).get_concrete_function(*tensors)(*tensors))
