@@ -30,7 +30,7 @@ def page() -> str:
     """The page's text."""
     tried = defaultdict(list)
     for name, case in CASES.items():
-        for kind in {node.op_type for node in built(case).graph.node} & {name.partition(" ")[0], *_of_case(name)}:
+        for kind in {node.op_type for node in built(case).graph.node} & {name.partition(" ")[0].rstrip(","), *_of_case(name)}:
             tried[kind].append((name, case.window))
     rows = []
     for kind in sorted(OPERATORS):

@@ -315,19 +315,51 @@ _REPEATS = {
 
 
 def _resize(call: Call) -> View:
-    """Nearest-neighbour Resize and Upsample, by whole factors."""
-    view = call.view(0)
+    """Resize and Upsample, by whole factors: the nearest neighbour, or between two neighbours."""
+    view, mode = call.view(0), call.get("mode", "nearest")
     how = call.get("coordinate_transformation_mode", "half_pixel"), call.get("nearest_mode", "round_prefer_floor")
     if call.kind == "Upsample":
         how = "asymmetric", "floor"
-    if call.get("mode", "nearest") != "nearest" or how not in _REPEATS:
-        raise Decline(f"interpolation ({call.get('mode', 'nearest')}, {', '.join(how)})")
+    known = how in _REPEATS if mode == "nearest" else mode == "linear" and how[0] in _CENTRED
+    if not known:
+        raise Decline(f"interpolation ({mode}, {', '.join(how)})")
     for axis, factor in enumerate(_factors(call, view)):
         if factor == 1:
             continue
         view, inner = _one_axis(call, view, axis)
-        view = view.over(call.builder.add("upsample", view.node, axis=inner, size=factor))
+        if mode == "nearest":
+            view = view.over(call.builder.add("upsample", view.node, axis=inner, size=factor))
+        else:
+            view = view.over(_interpolated(call, view.node, inner, factor, _CENTRED[how[0]]))
     return view
+
+
+_CENTRED = {"half_pixel": True, "pytorch_half_pixel": True, "half_pixel_symmetric": True, "asymmetric": False}
+"""Coordinates of linear interpolation by whole factors: whether a position stands in the middle of its copies."""
+
+
+def _interpolated(call: Call, node: Node, axis: int, factor: int, centred: bool) -> Node:
+    """Linear interpolation: every position repeated, then the mean over `factor` neighbours.
+
+    The ends are repeated once more. The neighbours lie around each copy, or begin at it; of an even number of
+    them around it, the first and the last count half.
+    """
+    length = node.type.extent(axis)
+    count = factor + 1 - factor % 2 if centred else factor
+    weights = [1 / factor] * count
+    if count > factor:
+        weights[0] = weights[-1] = 0.5 / factor
+    begin = factor - (count // 2 if centred else 0)
+    widths = [(1, 1) if a == axis else (0, 0) for a in range(node.type.rank)]
+
+    def mean(t: Any) -> Any:
+        copies = ops.repeat(ops.pad(t, widths, mode="edge"), factor, axis=axis)
+        before = [slice(None)] * axis
+        parts = [copies[(*before, slice(begin + k, begin + k + length * factor))] for k in range(count)]
+        return sum(part * weight for part, weight in zip(parts, weights, strict=True))
+
+    made: Node = call.follow(mean, node)
+    return made
 
 
 def _factors(call: Call, view: View) -> list[int]:

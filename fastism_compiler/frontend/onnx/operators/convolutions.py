@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
+from keras import ops
 
 from fastism_compiler.frontend.builder import Decline
 from fastism_compiler.frontend.onnx.call import Call, Rule
@@ -160,8 +163,6 @@ def _pooled(call: Call) -> tuple[_Along, int, int, tuple[int, int], int]:
     sizes = call.get("kernel_shape")
     along = _along(call, sizes)
     size, stride = along.pick(sizes), along.pick(call.get("strides"))
-    if along.pick(call.get("dilations")) != 1:
-        raise Decline("a pool of positions that lie apart")
     left, right = along.pads(call, size, stride)
     rest = along.node.type.extent(1) + left + right - size
     if not call.get("ceil_mode", 0) or rest % stride == 0:
@@ -172,16 +173,42 @@ def _pooled(call: Call) -> tuple[_Along, int, int, tuple[int, int], int]:
     return along, size, stride, (left, right), (blocks - 1) * stride - rest
 
 
+def _dilated_pool(call: Call, combine: Callable[[Sequence[Any]], Any]) -> View | None:
+    """A pool of positions that lie apart, as its taps combined; None: of neighbours.
+
+    Raises:
+        Decline: one with padding.
+    """
+    sizes = call.get("kernel_shape")
+    along = _along(call, sizes)
+    size, stride = along.pick(sizes), along.pick(call.get("strides"))
+    dilation = along.pick(call.get("dilations"))
+    if dilation == 1:
+        return None
+    reach, length = (size - 1) * dilation + 1, along.node.type.extent(1)
+    if along.pads(call, reach, stride) != (0, 0) or (call.get("ceil_mode", 0) and (length - reach) % stride):
+        raise Decline("a padded pool of positions that lie apart")
+    last = length - reach + 1
+    taps = [slice(t * dilation, t * dilation + last, stride) for t in range(size)]
+    return along.back(call.follow(lambda t: combine([t[:, tap] for tap in taps]), along.node))
+
+
 def max_pool(call: Call) -> View:
     """MaxPool."""
     if call.results > 1:
         raise Decline("the places of the largest elements as a second result")
+    dilated = _dilated_pool(call, lambda taps: reduce(ops.maximum, taps))
+    if dilated is not None:
+        return dilated
     along, size, stride, (left, right), more = _pooled(call)
     return along.back(call.builder.add("max_pool", along.node, size=size, stride=stride, pad=(left, right + more)))
 
 
 def average_pool(call: Call) -> View:
     """AveragePool."""
+    dilated = _dilated_pool(call, lambda taps: sum(taps) / len(taps))
+    if dilated is not None:
+        return dilated
     along, size, stride, (left, right), more = _pooled(call)
     node = along.node
     if call.get("count_include_pad", 0) and (left or right):
