@@ -30,14 +30,15 @@ def page() -> str:
     """The page's text."""
     tried = defaultdict(list)
     for name, case in CASES.items():
-        for kind in {node.op_type for node in built(case).graph.node} & {name.partition(" ")[0].rstrip(","), *_of_case(name)}:
+        meant = {name.partition(" ")[0].rstrip(","), *_of_case(name)}
+        for kind in {node.op_type for node in built(case).graph.node} & meant:
             tried[kind].append((name, case.window))
     rows = []
     for kind in sorted(OPERATORS):
         cases = tried.get(kind, [])
         windows = {window for _, window in cases}
         becomes = "windowed" if windows == {True} else "whole" if windows == {False} else "windowed, or whole"
-        names = ", ".join(name for name, _ in cases if name != kind) or "itself"
+        names = "; ".join(name for name, _ in cases if name != kind) or "itself"
         rows.append(f"| `{kind}` | {names} | {becomes if cases else 'windowed'} |\n")
     return _HEAD + "".join(rows)
 
