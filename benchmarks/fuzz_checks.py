@@ -26,6 +26,7 @@ from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
+from benchmarks.eager import op_by_op
 from benchmarks.fuzz_layers import TOKENS, build
 
 Array = np.ndarray[Any, Any]
@@ -54,13 +55,8 @@ class Checked:
 
 def check_case(case: dict[str, Any]) -> Checked:
     """Check a case in its mode (see `_check`), op by op unless the mode asks for a graph."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(case["mode"] not in ("traced", "jitted", "special"))
-    try:
+    with op_by_op(case["mode"] not in ("traced", "jitted", "special")):
         return _check(case)
-    finally:
-        tf.config.run_functions_eagerly(False)
 
 
 def _check(case: dict[str, Any]) -> Checked:

@@ -26,6 +26,7 @@ import onnxruntime
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
+from benchmarks.eager import op_by_op
 from benchmarks.onnx_nets import Net
 
 LETTERS = 4
@@ -103,8 +104,10 @@ def _pool(d: Draft) -> None:
         return
     stride, ceil = d.pick(size, 1), d.pick(0, 1)
     kind = d.pick("MaxPool", "AveragePool")
-    d.name = d.add(kind, kernel_shape=[size], strides=[stride], ceil_mode=ceil)
-    rest = d.length - size
+    apart = d.pick(1, 2) if kind == "MaxPool" and not ceil and d.length >= 2 * size else 1
+    dilated = {"dilations": [apart]} if apart > 1 else {}
+    d.name = d.add(kind, kernel_shape=[size], strides=[stride], ceil_mode=ceil, **dilated)
+    rest = d.length - (size - 1) * apart - 1
     d.length = (-(-rest // stride) if ceil else rest // stride) + 1
 
 
@@ -198,10 +201,12 @@ def _attention_pool(d: Draft) -> None:
 def _upsample(d: Draft) -> None:
     if d.length > 40:
         return
-    scales = np.array([1, 1, 2], "f4")
-    d.name = d.add("Resize", None, scales, mode="nearest", nearest_mode="floor",
-                   coordinate_transformation_mode="asymmetric")  # fmt: skip
-    d.length *= 2
+    factor, where = d.pick(2, 3), d.pick("asymmetric", "half_pixel")
+    scales = np.array([1, 1, factor], "f4")
+    how = d.pick({"mode": "linear"}, {"mode": "nearest", "nearest_mode": "floor"})
+    where = where if how["mode"] == "linear" else "asymmetric"
+    d.name = d.add("Resize", None, scales, coordinate_transformation_mode=where, **how)
+    d.length *= factor
 
 
 def _recurrence(d: Draft) -> None:
@@ -275,7 +280,8 @@ def check(seed: int) -> str:
     rng = np.random.default_rng(seed + 1)
     x = np.eye(LETTERS, dtype="f4")[rng.integers(0, LETTERS, (2, length))].transpose(0, 2, 1)
     program = fc.compile(model, jit=False, verify=False, pipeline=TILES)
-    ours = program(x)
+    with op_by_op():
+        ours = program(x)
     ours = ours if isinstance(ours, list) else [ours]
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

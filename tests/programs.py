@@ -5,11 +5,8 @@ The default pipeline leaves a model that gains nothing to Keras, and most models
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import tensorflow as tf
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 
@@ -30,13 +27,3 @@ WHOLE = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_
 def compile_tiles(*args: Any, **options: Any) -> fc.CompiledISM:
     """`fc.compile`, always with the tile section."""
     return fc.compile(*args, pipeline=TILES, **options)
-
-
-@contextmanager
-def op_by_op() -> Iterator[None]:
-    """Inside, programs without XLA are not traced, which is most of their first call."""
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)

@@ -17,6 +17,7 @@ from fastism_compiler.passes.cost.model import FITTED
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
+from benchmarks.eager import op_by_op
 from fastism_compiler.emit.kernels import table
 from fastism_compiler.emit.kernels.kernel_rows import product_with_slice
 from fastism_compiler.emit.precision import arithmetic_of
@@ -25,7 +26,7 @@ from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime.engine_factory import Resources
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
-from tests.programs import TILES, compile_tiles, op_by_op
+from tests.programs import TILES, compile_tiles
 
 GRAPHS_WITH_CONVOLUTIONS = [
     *(name for name in GRAPHS if name.startswith("conv")),

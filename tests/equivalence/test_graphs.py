@@ -8,11 +8,12 @@ import keras
 import pytest
 
 import fastism_compiler as fc
+from benchmarks.eager import op_by_op
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
-from tests.programs import compile_tiles, op_by_op
+from tests.programs import compile_tiles
 
 ROOT = Path(__file__).parents[2]
 
