@@ -8,7 +8,7 @@ GRAPHS := tests/equivalence/test_graphs.py
 FOUR_GRAPHS := $(foreach name,residual_tower u_net recurrent attention,'$(GRAPHS)::test_float32_jitted[$(name)]')
 # LLVM's optimizations and XLA's fusions through MLIR are half of the time of tests that compile, and none of ours:
 # models, graphs of four kinds and NaN are compiled with them, as users do
-FULL_MODELS := tests/equivalence/test_models.py::test_float32
+FULL_MODELS := tests/equivalence/test_models.py::test_full_models_in_float32
 FULLY_COMPILED := $(foreach name,non_finite hidden_nan,tests/equivalence/test_$(name).py)
 FAST_TO_COMPILE := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false $(XLA_FLAGS)"
 # most likely to catch a mistake: every pass on every small graph, every op in float64, every bug that was found,
@@ -26,7 +26,7 @@ test: $(VENV)/installed  ## the test suite; the compiler's own tests run every b
 	$(BIN)/python -m pytest $(EVERY_CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(COMPILER)
 	$(BIN)/python -m pytest $(EVERY_CORE) $(FULLY_COMPILED) $(FULL_MODELS) $(FOUR_GRAPHS)
 	$(FAST_TO_COMPILE) $(BIN)/python -m pytest $(EVERY_CORE) $(addprefix --ignore=,$(COMPILER) $(FULLY_COMPILED)) \
-		--deselect $(FULL_MODELS)
+		$(addprefix --deselect ,$(FULL_MODELS) $(FOUR_GRAPHS))
 
 check: $(VENV)/installed  ## the tests most likely to catch a mistake, in under three minutes on two cores
 	$(BIN)/python -m pytest $(EVERY_CORE) -x $(COMPILER) $(CHECK)

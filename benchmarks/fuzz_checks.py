@@ -26,8 +26,8 @@ from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
 from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
-from benchmarks.eager import op_by_op
 from benchmarks.fuzz_layers import TOKENS, build
+from fastism_compiler.runtime.traced import op_by_op
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-9

@@ -26,8 +26,8 @@ import onnxruntime
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 
 import fastism_compiler as fc
-from benchmarks.eager import op_by_op
 from benchmarks.onnx_nets import Net
+from fastism_compiler.runtime.traced import op_by_op
 
 LETTERS = 4
 TOLERANCE = 1e-5

@@ -24,8 +24,10 @@ from fastism_compiler.passes import Pipeline
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.planning.buckets import split_by_width
 from fastism_compiler.planning.memory import Budget, naive_rows, rows_within, tile_bytes
+from fastism_compiler.runtime.devices import weights_of
 from fastism_compiler.runtime.engine import Engine, sequence_type
 from fastism_compiler.runtime.engine_factory import EngineFactory, Resources
+from fastism_compiler.runtime.jax_engine import JaxTarget
 from fastism_compiler.runtime.scoring import Parts
 from fastism_compiler.runtime.verification import check_independence, random_inputs, random_replacement
 
@@ -164,7 +166,9 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
             most_rows=rows_within(selection, budget.bytes),
             tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
-            jax=options.jax,
+            jax=None
+            if options.jax is None
+            else JaxTarget(options.jax, weights_of(graph, narrowed.source, narrowed.left)),
             lanes=lanes,
             machine=machine,
         ),
@@ -298,7 +302,6 @@ def _notes(narrowed: Narrowed, options: CompileOptions) -> list[str]:
     """What users should know about this program, besides the table."""
     graph, notes = narrowed.source.graph, list(narrowed.source.notes)
     notes += ["kernels and tiles are planned for a GPU"] if options.machine.gpu else []
-    notes += [] if options.jax is None else [f"JAX runs the program, on {options.jax}; whole mutants run in the model"]
     if options.precision != "float32":
         notes.append(f"products of differences and weights are rounded to {options.precision}")
     notes += ["float64 runs without XLA, whose float64 code is wrong on CPU"] if has_float64(graph) else []

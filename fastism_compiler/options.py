@@ -82,7 +82,9 @@ class CompileOptions:
         other = [name for name in given if given[name]]
         if self.runtime == "jax" and other:
             raise OptionError(
-                "JAX compiles by XLA for its first device", expected=f"no {other[0]}= with runtime='jax'", got=other
+                "runtime='jax' compiles with XLA, for JAX's first device, by the cost model",
+                expected="no devices=, autotune= or jit=False beside it",
+                got=", ".join(f"{name}=" for name in other),
             )
 
     def _check_kinds(self) -> None:

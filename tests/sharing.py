@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -22,14 +23,21 @@ def compile_once(model: Any, settings: Settings, block: int | None = None, verif
     alone = isinstance(model, str | os.PathLike) and os.path.isfile(model) and not (settings.imports or settings.custom)
     if not alone or verify or not all(map(os.path.isfile, settings.also)):
         return compile_programs(model, settings, block, verify)
-    key = json.dumps([[model_digest(path) for path in (model, *settings.also)], settings.to_json(), block])
+    settings.check()
+    files = [model_digest(path) for path in (model, *settings.also)]
+    key = json.dumps([files, type(settings).__name__, asdict(settings), block])
     if key not in _made:
         _made[key] = compile_programs(model, settings, block, verify)
     return _made[key]
 
 
-@pytest.fixture(scope="package", autouse=True)
-def shared_programs() -> Iterator[None]:
+ALONE = ("tests.runs.test_resume", "tests.runs.test_workers")
+"""Modules that compare the bits of two runs: each of them compiles."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_programs(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "compile_programs", compile_once)
+        if request.module.__name__ not in ALONE:
+            patch.setattr(jobs, "compile_programs", compile_once)
         yield

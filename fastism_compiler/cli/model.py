@@ -12,6 +12,7 @@ from fastism_compiler.frontend.backend import check_backend
 from fastism_compiler.frontend.custom_code import load_custom
 from fastism_compiler.frontend.ensemble.models import Ensemble
 from fastism_compiler.genomics.fields import index_number
+from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.settings import MEAN_OF_SCORES
 
 
@@ -44,6 +45,12 @@ class ModelOptions:
     @property
     def source(self) -> Any:
         """What `compile` takes: the path, or several models as one."""
+        if self.combine == MEAN_OF_SCORES:
+            raise OptionError(
+                "only `variants` scores models one by one", expected="--combine mean or logits", got="scores"
+            )
+        if self.combine != "mean" and not self.also:
+            raise OptionError("--combine is for several models", expected="--also, the other models", got="one model")
         return Ensemble((self.path, *self.also), self.combine) if self.also else self.path
 
     @property

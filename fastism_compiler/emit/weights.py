@@ -49,7 +49,7 @@ def opaque_layers(source: SourceModel) -> list[str]:
 def _foreign(source: SourceModel, got: str) -> UnsupportedError:
     return UnsupportedError(
         "weights outside Keras variables cannot be passed as arguments, which other devices and formats need; make "
-        "them with add_weight, or run on one device and export as savedmodel",
+        "them with add_weight, or run on one device of TensorFlow and export as savedmodel",
         expected=f"Keras variables only, in layers {opaque_layers(source)}",
         got=got,
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None
     engines = engines or program.engines
     inputs = program.inputs
     names = input_names(program)
+    plan = replace(program.plan, notes=tuple(program.notes))  # without what runs the program here
     tokens = isinstance(program.letters, Tokens)
     return Manifest(
         kind=kind,
@@ -56,8 +57,8 @@ def describe(program: EngineProgram, kind: str, engines: Sequence[Engine] | None
         model_dtypes=program.output_dtypes,
         batch_size=program.batch_size,
         naive_rows=program.naive.rows,
-        plan=json.loads(json.dumps(asdict(program.plan))),
-        plan_text=str(program.plan),
+        plan=json.loads(json.dumps(asdict(plan))),
+        plan_text=str(plan),
         graph_text="\n".join(to_text(e.graph) for e in engines),
         notes=tuple(program.notes),
         functions=function_names(program),

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.formats.importance import importance_by_chromosome
 from fastism_compiler.formats.source import Source
-from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.host.files import check_ending, not_whole, write_text
 
 _END = bytes.fromhex("26fc8f88")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.formats.source import Array, Source
-from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.host.files import not_whole
 from fastism_compiler.ir.errors import OptionError
 

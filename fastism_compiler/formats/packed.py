@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.host.files import partial_of, put_in_place, sync
 from fastism_compiler.runs.errors import RunError
 

@@ -28,6 +28,7 @@ from fastism_compiler.genomics.sources import opened
 from fastism_compiler.genomics.text import read_lines
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.profile_scores import PROFILE
+from fastism_compiler.runs.settings import MEAN_OF_SCORES
 
 _SCORE = "peak_score"
 _WEIGHED = ("logfc", "abs_logfc", "jsd", "logfc_x_jsd", "abs_logfc_x_jsd")
@@ -98,6 +99,12 @@ def check_peaks(source: Source, track: str | None) -> None:
             "quantiles among peaks belong to all columns of score='profile'",
             expected="variants scored with --score profile, and no track",
             got=f"score={source.attributes['score']!r}, track={track!r}",
+        )
+    if source.attributes["settings"].get("combine") == MEAN_OF_SCORES:
+        raise OptionError(
+            "quantiles are of the counts of one model, and this store holds the mean of several models' scores",
+            expected="variants scored with each fold by itself, or with --combine mean",
+            got=f"combine={MEAN_OF_SCORES!r}",
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.arguments import path as path_argument
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.runs.damage import readable
 from fastism_compiler.runs.errors import StoreError
 from fastism_compiler.runs.record import SEAL, damaged

@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.genomics.aliases import aliases_of
 from fastism_compiler.genomics.errors import FileError
-from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.genomics.genome_index import NO_INDEX, check_index
 from fastism_compiler.genomics.genome_lines import check_lines
 from fastism_compiler.genomics.sources import GZIP, opened

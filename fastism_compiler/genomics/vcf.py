@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.genomics.errors import FileError, Refusals
-from fastism_compiler.genomics.extras import missing_extra
 from fastism_compiler.genomics.fields import check_name, index_number
 from fastism_compiler.genomics.sources import Source, opened
 from fastism_compiler.genomics.text import read_lines

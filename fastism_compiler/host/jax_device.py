@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
+from fastism_compiler.ir.errors import OptionError
 
 
 def jax_library() -> Any:
@@ -24,17 +25,27 @@ def jax_device() -> Any:
     """The device that JAX takes first.
 
     Raises:
-        OptionError: JAX is not installed.
+        OptionError: JAX is not installed, or has no CPU or GPU.
     """
-    return jax_library().devices()[0]
+    try:
+        device = jax_library().devices()[0]
+    except RuntimeError as error:
+        raise OptionError("JAX finds no device", expected=_ELSE, got=str(error).partition("\n")[0]) from error
+    if device.platform not in ("cpu", *_GPUS):
+        raise OptionError("programs run on CPUs and GPUs", expected=_ELSE, got=str(device))
+    return device
+
+
+_GPUS = ("gpu", "cuda", "rocm")
+_ELSE = "JAX_PLATFORMS=cpu or cuda, or runtime='tensorflow'"
 
 
 def is_gpu(device: Any) -> bool:
     """Whether a device of JAX is a GPU."""
-    return bool(device.platform != "cpu")
+    return device.platform in _GPUS
 
 
 def memory_of(device: Any) -> list[int]:
-    """What JAX takes of the memory of its device, in bytes; nothing where it does not say, as of a CPU."""
-    limit = (device.memory_stats() or {}).get("bytes_limit")
-    return [] if limit is None else [int(limit)]
+    """What JAX has left of the memory of its device, in bytes; nothing where it does not say, as of a CPU."""
+    stats = device.memory_stats() or {}
+    return [int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))] if "bytes_limit" in stats else []

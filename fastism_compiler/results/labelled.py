@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastism_compiler.errors import InputError
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.spelling import UNKNOWN

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastism_compiler.arguments import instance
-from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.layout import Array, Column, output_dims
 from fastism_compiler.runs.outputs import Output
 from fastism_compiler.runs.profile_scores import PROFILE, ProfileScores
 from fastism_compiler.runs.programs import Programs
 from fastism_compiler.runs.scores import scored
-from fastism_compiler.runs.settings import MEAN_OF_SCORES, Settings, VariantSettings
+from fastism_compiler.runs.settings import Settings, VariantSettings
 from fastism_compiler.runs.splice_scores import SPLICE, SpliceScores
 
 
@@ -130,12 +129,8 @@ def allele_scores(programs: Programs, settings: Settings) -> AlleleScores:
     """What these settings store.
 
     Raises:
-        OptionError: a table of scores that needs other outputs than the model has, or models combined in another way.
+        OptionError: a table of scores that needs other outputs than the model has.
     """
-    combinations = {PROFILE: ("mean", MEAN_OF_SCORES), SPLICE: ("mean",)}.get(settings.score)
-    if combinations is not None and settings.combine not in combinations:
-        expected = " or ".join(f"combine={name!r}" for name in combinations)
-        raise OptionError(f"score={settings.score!r} averages models", expected=expected, got=settings.combine)
     one = _of_one_model(programs, settings)
     return MeanOfScores(one, settings.models) if settings.apart else one
 

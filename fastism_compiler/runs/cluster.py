@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.runs.errors import RunError
 from fastism_compiler.runs.run import IDENTITY, Progress, Run, reopen
 from fastism_compiler.runs.settings import Execution

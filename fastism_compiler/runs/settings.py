@@ -12,6 +12,7 @@ from fastism_compiler.arguments import flag, number, or_none, pair, path, positi
 from fastism_compiler.frontend.ensemble.models import check_combine
 from fastism_compiler.genomics.alphabet import find_alphabet
 from fastism_compiler.ir.errors import OptionError
+from fastism_compiler.runs.profile_scores import PROFILE
 from fastism_compiler.runs.scores import find_score
 from fastism_compiler.runs.splice_scores import SPLICE
 from fastism_compiler.runs.tables import TABLES
@@ -22,6 +23,7 @@ DISTANCE = 50
 """Bases on both sides of a variant, by default: SpliceAI's."""
 REDUCTIONS = ("sum", "mean", "max")
 MEAN_OF_SCORES = "scores"
+_COMBINATIONS = {PROFILE: ("mean", MEAN_OF_SCORES), SPLICE: ("mean",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,11 @@ class Settings:
         if self.score not in self.tables():
             find_score(self.score)
         if self.apart and not self.tables():
-            raise OptionError("scores of several models are averaged for variants", expected="combine='mean'")
+            raise OptionError(
+                "scores are averaged for variants; a scan combines outputs",
+                expected="combine='mean' or 'logits'",
+                got=f"combine={self.combine!r}",
+            )
         if not self.apart:
             check_combine(self.combine)
         if self.combine != "mean" and not self.also:
@@ -224,14 +230,19 @@ class VariantSettings(Settings):
         """Refuse values outside their domain.
 
         Raises:
-            OptionError: see `Settings.check`; `splice` without genes, with `rc` or `reduce`; what belongs to it
-                for another score.
+            OptionError: see `Settings.check`; a table of models combined in another way; `splice` without genes, with
+                `rc` or `reduce`; what belongs to it for another score.
         """
         Settings.check(self)
         if (self.score == SPLICE) != (self.genes is not None):
             raise OptionError("score='splice' and genes= go together", got=f"{self.score!r} and genes={self.genes!r}")
         if self.score != SPLICE and (self.mask or self.distance != DISTANCE):
             raise OptionError("distance= and mask= belong to score='splice'", got=repr(self.score))
+        if self.score in self.tables() and self.combine not in (fits := _COMBINATIONS[self.score]):
+            expected = " or ".join(f"combine={name!r}" for name in fits)
+            raise OptionError(
+                f"score={self.score!r} is of the mean of models", expected=expected, got=repr(self.combine)
+            )
         if self.score == SPLICE and (self.rc or self.reduce is not None):
             raise OptionError("score='splice' reads every base of the gene's strand", expected="no rc= or reduce=")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from fastism_compiler.genomics.extras import missing_extra
+from fastism_compiler.extras import missing_extra
 from fastism_compiler.host.files import sync, sync_tree
 from fastism_compiler.runs.digest import Digest
 from fastism_compiler.runs.errors import StoreError

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from fastism_compiler.arguments import several, text
 from fastism_compiler.emit.functions import traced
-from fastism_compiler.emit.reference import whole
+from fastism_compiler.emit.reference import Finish, whole
 from fastism_compiler.emit.weights import weights_read, with_weights
-from fastism_compiler.frontend.source import Weight
-from fastism_compiler.ir import ChangeRanges
+from fastism_compiler.frontend.source import SourceModel, Weight
+from fastism_compiler.ir import ChangeRanges, Graph
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
@@ -63,7 +63,7 @@ class ShardedEngine(Engine):
         self.devices = tuple(devices)
         self._by_device: dict[tuple[str, Hashable], Any] = {}
         self._guard = threading.Lock()
-        self.weights = weights_of(self)
+        self.weights = weights_of(self.graph, self.source, self.finish)
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences; every device gets neighbouring sequences."""
@@ -86,18 +86,18 @@ class ShardedEngine(Engine):
             return self._by_device[device, key]
 
 
-def weights_of(engine: Engine) -> list[Weight]:
-    """The weights that an engine's programs read.
+def weights_of(graph: Graph, source: SourceModel, finish: Finish) -> list[Weight]:
+    """The weights that the programs of a graph read.
 
     Raises:
         UnsupportedError: a layer with weights outside Keras variables.
     """
 
     def reference(*inputs: Any) -> list[Any]:
-        return whole(engine.graph, engine.source.bindings, engine.finish, inputs, tf.shape(inputs[0])[0])[1]
+        return whole(graph, source.bindings, finish, inputs, tf.shape(inputs[0])[0])[1]
 
-    specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in engine.graph.inputs]
-    return weights_read(reference, specs, engine.source)
+    specs = [tf.TensorSpec(n.type.shape, n.type.dtype) for n in graph.inputs]
+    return weights_read(reference, specs, source)
 
 
 class _OnDevice:

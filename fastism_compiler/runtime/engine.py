@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from fastism_compiler.passes import Context, Pipeline
 from fastism_compiler.passes.cost.programs import reference_cost, row_cost
 from fastism_compiler.results.blocks import OutputWindow
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
+from fastism_compiler.runtime.traced import Traced
 
 
 class AnyEngine(Protocol):
@@ -117,6 +117,11 @@ class Engine:
         ]
 
     @property
+    def notes(self) -> list[str]:
+        """What users should know of how it runs."""
+        return []
+
+    @property
     def functions(self) -> list[Traced]:
         """All functions traced so far."""
         return [*self._passes.values(), *self._loops.values()]
@@ -203,43 +208,6 @@ class Engine:
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences (flat inputs `[b, ...]`)."""
         return run_block(self, inputs, jobs, delta=delta)
-
-
-class Traced:
-    """A traced function, which is compiled by its first call: no two calls do so at once.
-
-    Where TensorFlow runs functions op by op (`tf.config.run_functions_eagerly`), it is called as it is.
-
-    Args:
-        run: the function.
-        jit: compile with XLA.
-        signature: returns what it is traced for. The trace is called directly, not looked up (0.1 ms instead of 0.25).
-    """
-
-    def __init__(self, run: Callable[..., Any], jit: bool, signature: Callable[[], tuple[Any, ...]]) -> None:
-        self.function, self._signature = traced(run, jit), signature
-        self._first, self._compiled = threading.Lock(), False
-        if not tf.config.functions_run_eagerly():
-            _ = self.concrete  # traced here, before several threads call it
-
-    @cached_property
-    def concrete(self) -> Any:
-        """The trace."""
-        return self.function.get_concrete_function(*self._signature())
-
-    @property
-    def outputs(self) -> Any:
-        """The nest of its results, as symbolic tensors."""
-        return self.concrete.structured_outputs
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call it."""
-        if tf.config.functions_run_eagerly():
-            return self.function(*arguments)
-        with nullcontext() if self._compiled else self._first:
-            results = self.concrete(*arguments)
-            self._compiled = True
-            return results
 
 
 def sequence_type(graph: Graph) -> TensorType:

@@ -16,7 +16,7 @@ from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 from fastism_compiler.passes.cost.model import FITTED, CostModel
 from fastism_compiler.runtime.devices import ShardedEngine
 from fastism_compiler.runtime.engine import Engine
-from fastism_compiler.runtime.jax_engine import JaxEngine
+from fastism_compiler.runtime.jax_engine import JaxEngine, JaxTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Resources:
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
-        jax: the device of JAX that runs programs instead; None: TensorFlow runs them.
+        jax: where JAX runs programs instead; None: TensorFlow runs them.
         lanes: parts of a block's tiles that run side by side where there are no `devices`.
         machine: what programs are planned for.
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
@@ -39,7 +39,7 @@ class Resources:
     most_rows: int
     tile_bytes: int
     devices: tuple[str, ...] = ()
-    jax: Any = None
+    jax: JaxTarget | None = None
     lanes: int = 1
     machine: Machine = TWO_CORES
     shared_cache: int | None = FITTED.shared_cache
@@ -112,5 +112,5 @@ class EngineFactory:
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)
         if has.jax is not None:
-            return JaxEngine(*parts, has.lanes, device=has.jax)
+            return JaxEngine(*parts, has.lanes, target=has.jax)
         return Engine(*parts, has.lanes)

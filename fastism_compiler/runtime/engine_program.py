@@ -27,14 +27,16 @@ class EngineProgram(Program):
     def function(self) -> Any:
         """The `tf.function` of a block: `(inputs, sequence, change, replacement, active)` to scores.
 
-        See `emit.program.BlockProgram.scan`. Calls of the program run its two parts, which are compiled apart.
+        See `emit.program.BlockProgram.scan`. Calls of the program run its two parts, which are compiled apart (by JAX,
+        with `runtime="jax"`; this function stays TensorFlow's).
         """
         return self.engines[0].scan_function
 
     @property
     def plan(self) -> Plan:
         """What will run: layers, windows, kernels, arithmetic, memory. `str()` prints a table."""
-        return make_plan(self.engines, self.selection, self.batch_size, self.naive.rows, self.notes)
+        notes = [*self.notes, *dict.fromkeys(note for engine in self.engines for note in engine.notes)]
+        return make_plan(self.engines, self.selection, self.batch_size, self.naive.rows, notes)
 
     def text(self) -> str:
         """The canonical text of the annotated graph."""

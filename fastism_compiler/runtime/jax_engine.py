@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import tensorflow as tf
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.emit.stablehlo import stablehlo_text
 from fastism_compiler.emit.weights import with_weights
+from fastism_compiler.errors import UnsupportedError
+from fastism_compiler.frontend.source import Weight
 from fastism_compiler.host.jax_device import jax_library
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
@@ -23,36 +26,52 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.results.blocks import OutputWindow
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
-from fastism_compiler.runtime.devices import weights_of
 from fastism_compiler.runtime.engine import Engine
 
 Flat = Callable[..., list[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class JaxTarget:
+    """Where JAX runs the programs of a model.
+
+    Attributes:
+        device: of JAX.
+        weights: what they read.
+    """
+
+    device: Any
+    weights: Sequence[Weight]
+
+
 class JaxEngine(Engine):
     """An engine whose programs are compiled and run by JAX.
 
-    Weights are arguments, copied to the device for each block: they follow
-    training. Mutants scored whole by the model itself run where its framework runs them.
+    Keras variables are arguments, copied to the device for each block: they
+    follow training. Other weights, such as those of ONNX models, are constants of the compiled modules. Mutants
+    scored whole by the model itself run where its framework runs them.
 
     Args:
         engine: the arguments of an `Engine`.
-        device: of JAX.
+        target: where they run.
 
-    Raises:
-        UnsupportedError: a layer with weights outside Keras variables, or with an op that XLA does not know.
+    When it runs first, an op that XLA does not know, or a program that JAX cannot compile, is an `UnsupportedError`.
     """
 
-    def __init__(self, *engine: Any, device: Any) -> None:
+    def __init__(self, *engine: Any, target: JaxTarget) -> None:
         super().__init__(*engine)
-        self.device = device
-        self.weights = weights_of(self)
+        self.device, self.weights = target.device, target.weights
         self._modules: dict[Hashable, _Module] = {}
         self._guard = threading.Lock()
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs` on one block of sequences."""
         return run_block(_OnJax(self), inputs, jobs, delta=delta)
+
+    @property
+    def notes(self) -> list[str]:
+        """That JAX runs it."""
+        return [] if self.naive else [f"JAX runs the program, on {self.device}; whole mutants run in the model"]
 
     def module(self, key: Hashable, part: Flat, specs: Sequence[tf.TensorSpec]) -> _Module:
         """A part of the program, which takes the weights after its own arguments; compiled once."""
@@ -89,7 +108,15 @@ class _Module:
     """A StableHLO module, compiled for a device."""
 
     def __init__(self, text: str, device: Any) -> None:
-        self._device, self._compiled = device, device.client.compile_and_load(text, [device])
+        self._device = device
+        try:
+            self._compiled = device.client.compile_and_load(text, [device])
+        except RuntimeError as error:
+            raise UnsupportedError(
+                "JAX cannot compile the program",
+                expected="another version of JAX or TensorFlow, or runtime='tensorflow'",
+                got=str(error).partition("\n")[0],
+            ) from error
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Results on the device, perhaps still being computed."""

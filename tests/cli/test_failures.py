@@ -140,3 +140,12 @@ def test_names_in_pictures_are_no_formulas(name: str, tmp_path: Path) -> None:
     with mpl.rc_context({"svg.fonttype": "none"}):
         save(figure, tmp_path / "text.svg")
     assert f">{name}</text>" in (tmp_path / "text.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [(["--also", "MODEL", "--combine", "scores"], "only `variants`"), (["--combine", "logits"], "for several models")],
+)
+def test_models_are_combined_only_where_that_is_done(options: list[str], fault: str, model: str) -> None:
+    done = run("explain", model, *[model if option == "MODEL" else option for option in options])
+    assert done.exit_code == 2 and fault in done.output

@@ -8,9 +8,9 @@ import keras
 import pytest
 
 import fastism_compiler as fc
-from benchmarks.eager import op_by_op
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.runtime.traced import op_by_op
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
 from tests.programs import compile_tiles
@@ -51,7 +51,7 @@ def test_float32_jitted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["dense_block", "nested_models", "cropped_residuals", "other_input_per_position"])
-def test_early_stop_at_every_layer(name: str) -> None:
+def test_early_stop_at_layers(name: str) -> None:
     """At both ends and in between; one program a layer is traced, of one bucket of ranges (every third of many)."""
     model = float64_clone(randomize(GRAPHS[name]()))
     inputs = make_inputs(model, batch=2, dtype="float64")

@@ -55,7 +55,7 @@ def exact_at(model: Any, inputs: list[Any], positions: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_float32(name: str) -> None:
+def test_full_models_in_float32(name: str) -> None:
     options = {"scale": 0.25} if name == "beluga" else {}  # `benchmarks.compare` has it at its full size
     model = getattr(fc.models, name)(**options)
     inputs = sequences_for(model)

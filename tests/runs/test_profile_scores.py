@@ -143,7 +143,7 @@ def test_scores_of_folds_are_averaged(model: keras.Model, files: Any, tmp_path: 
         scores.append(np.log2((y2 + 9) / (y1 + 9)))
     np.testing.assert_allclose(store["scores/counts"][:], np.mean(scores, axis=0), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(store["reference/counts"][:], np.mean(references, axis=0), rtol=1e-5)
-    with pytest.raises(fc.OptionError, match="averaged for variants"):
+    with pytest.raises(fc.OptionError, match="a scan combines outputs"):
         fc.ScanSettings(also=(also,), combine="scores").check()
 
 
@@ -189,7 +189,7 @@ def test_what_does_not_go_together_is_refused(files: Any, tmp_path: Path) -> Non
     with pytest.raises(fc.OptionError, match="without reduce="):
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=settings, execution=ALONE)
     folds = fc.VariantSettings(score="profile", also=(path,), combine="logits")
-    with pytest.raises(fc.OptionError, match="averages models"):
+    with pytest.raises(fc.OptionError, match="is of the mean of models"):
         fc.scan_variants(path, genome_path, vcf, tmp_path / "out", settings=folds, execution=ALONE)
     with pytest.raises(fc.OptionError, match="no such score"):
         fc.ScanSettings(score="profile").check()

@@ -184,6 +184,7 @@ def run(made: dict[str, Any], folder: Path, vcf: Path | None = None, **settings:
         ({"score": "delta"}, "go together"),
         ({"score": "delta", "genes": None}, "belong to score='splice'"),
         ({"rc": True}, "gene's strand"),
+        ({"also": ("b.keras",), "combine": "scores"}, "is of the mean of models"),
         ({"reduce": "sum"}, "gene's strand"),
         ({"distance": 11}, "does not reach 11 bases"),
         ({"outputs": ("sites:*:0",)}, "takes one output"),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+import tf2onnx
 
 import fastism_compiler as fc
 from fastism_compiler.host import jax_device
 from fastism_compiler.models.randomize import randomize
+from fastism_compiler.runtime import jax_engine
 from fastism_compiler.runtime.jax_engine import JaxEngine
 from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, assert_close, make_inputs, naive_scan
@@ -98,14 +103,74 @@ def test_windows_around_the_change_and_rounded_products() -> None:
     [
         ({"runtime": "torch"}, "no such runtime"),
         ({"runtime": None}, "no such runtime"),
-        ({"runtime": "jax", "jit": False}, "no jit= with runtime='jax'"),
-        ({"runtime": "jax", "devices": "CPU:0"}, "no devices= with"),
-        ({"runtime": "jax", "autotune": True}, "no autotune= with"),
+        ({"runtime": "jax", "jit": False}, "got: +jit="),
+        ({"runtime": "jax", "devices": "CPU:0"}, "got: +devices="),
+        ({"runtime": "jax", "autotune": True}, "got: +autotune="),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(fc.OptionError, match=rule):
         fc.compile(GRAPHS["residual_tower"](), **options)
+
+
+def test_models_whose_weights_are_constants_and_several_models() -> None:
+    x = inputs = keras.Input((40, 4))
+    x = keras.layers.Conv1D(6, 5, activation="relu", padding="same")(x)
+    first = randomize(keras.Model(inputs, keras.layers.GlobalMaxPooling1D()(x)))
+    models = [first, randomize(keras.models.clone_model(first), seed=2)]
+    letters = make_inputs(first, batch=2)["seq"]
+    ranges = [(i, i + 1) for i in range(40)]
+    naive = [naive_scan(model, {"seq": letters}, ranges, lambda r: 0)[0] for model in models]
+    both = compile_tiles(models, runtime="jax", verify=False)
+    assert_close(both(letters), [np.mean(naive, axis=0)])
+    spec = [tf.TensorSpec((None, 40, 4), tf.float32, name="x")]
+    proto, _ = tf2onnx.convert.from_function(tf.function(first.__call__), spec)
+    constant = compile_tiles(proto, runtime="jax", verify=False)
+    assert not constant.engines[0].weights
+    assert_close(constant(letters), naive[:1])
+
+
+def test_an_exported_program_runs_in_tensorflow(both: Any, tmp_path: Path) -> None:
+    model, ours, _ = both
+    ours.export(tmp_path / "a.ism", "ism")
+    loaded = fc.load(tmp_path / "a.ism")
+    assert not [note for note in (*loaded.notes, *loaded.plan.notes) if "JAX" in note]
+    letters = make_inputs(model, batch=2)["seq"]
+    assert_close(loaded(letters), list(ours(letters)))
+
+
+def test_operations_that_xla_does_not_know_are_refused_by_layer() -> None:
+    @keras.saving.register_keras_serializable()
+    class Outside(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.ensure_shape(tf.numpy_function(np.tanh, [x], tf.float32), x.shape)
+
+    x = keras.Input((12, 4))
+    model = keras.Model(x, Outside(name="outside")(keras.layers.Conv1D(2, 3)(x)))
+    program = compile_tiles(model, runtime="jax", verify=False)
+    with pytest.raises(fc.UnsupportedError, match=r"runtime='tensorflow'(.|\n)*outside"):
+        program(np.zeros((1, 12, 4), "float32"))
+
+
+def test_what_jax_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        def compile_and_load(self, text: str, devices: Any) -> Any:
+            raise RuntimeError("INTERNAL: no such call\nmore")
+
+    with pytest.raises(fc.UnsupportedError, match="JAX cannot compile the program"):
+        jax_engine._Module("", SimpleNamespace(client=Client()))
+    monkeypatch.setattr(
+        jax_device, "jax_library", lambda: SimpleNamespace(devices=lambda: [SimpleNamespace(platform="tpu")])
+    )
+    with pytest.raises(fc.OptionError, match="CPUs and GPUs"):
+        jax_device.jax_device()
+
+    def none() -> Any:
+        raise RuntimeError("Unable to initialize backend")
+
+    monkeypatch.setattr(jax_device, "jax_library", lambda: SimpleNamespace(devices=none))
+    with pytest.raises(fc.OptionError, match=r"finds no device(.|\n)*JAX_PLATFORMS"):
+        jax_device.jax_device()
 
 
 def test_float64_is_refused() -> None:
@@ -131,7 +196,7 @@ def test_a_gpu_of_jax_is_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
         platform = "gpu"
 
         def memory_stats(self) -> dict[str, int]:
-            return {"bytes_limit": 2 << 20}
+            return {"bytes_limit": 3 << 20, "bytes_in_use": 1 << 20}
 
     device = Gpu()
     from fastism_compiler import options
