@@ -195,6 +195,12 @@ def _top(n: Net, **attributes: Any) -> Any:
     return n.add("TopK", n.x, _ints(2), results=2, axis=1, **attributes)
 
 
+def _in_parts(n: Net) -> str:
+    """The sequence, its channels as two pairs of which each holds one of either."""
+    pairs = n.add("Reshape", n.x, _ints(0, 2, CHANNELS // 2, LENGTH))
+    return n.add("Reshape", n.add("Transpose", pairs, perm=[0, 2, 1, 3]), _ints(0, CHANNELS, LENGTH))
+
+
 CASES: dict[str, Case] = {
     **{kind: Case(_op(kind)) for kind in UNARY},
     **{kind: Case(_positive(kind)) for kind in ("Log", "Reciprocal", "Sqrt", "Acosh")},
@@ -241,6 +247,8 @@ CASES: dict[str, Case] = {
     "MatMul": Case(lambda n: n.add("MatMul", n.add("Transpose", n.x, perm=[0, 2, 1]), (CHANNELS, 5))),
     "MatMul from the left": Case(lambda n: n.add("MatMul", n.weight(_weights(5, CHANNELS)), n.x)),
     "MatMul of positions": Case(_op("MatMul", (LENGTH, 5)), window=False),
+    "MatMul of channels in two parts": Case(lambda n: n.add("MatMul", n.weight(_weights(5, CHANNELS)), _in_parts(n))),
+    "Einsum of channels in other parts": Case(lambda n: n.add("Einsum", _in_parts(n), n.x, equation="bcl,bcl->bl")),
     "MatMul of several": Case(
         lambda n: n.add("MatMul", n.add("Transpose", n.x, perm=[0, 2, 1]), n.weight(_weights(1, CHANNELS, 5)))
     ),

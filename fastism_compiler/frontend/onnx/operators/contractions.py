@@ -11,7 +11,7 @@ from keras import ops
 
 from fastism_compiler.frontend.builder import Decline
 from fastism_compiler.frontend.onnx.call import Call, Rule
-from fastism_compiler.frontend.onnx.views import View, permuted_node, reshaped_node
+from fastism_compiler.frontend.onnx.views import View, permuted_node, reshaped_node, single
 from fastism_compiler.mutations.inputs import Array
 
 
@@ -33,6 +33,7 @@ def dense(call: Call, view: View, kernel: Array) -> View:
 
 def einsum(call: Call, terms: Sequence[str], result: str, operands: Sequence[Any]) -> View:
     """`einsum`, one letter per axis of the tensors; axes of one element broadcast."""
+    operands = _in_equal_parts(call, terms, operands)
     parts = _parts_of_letters(terms, operands)
     free = iter(ascii_letters)
     names = {letter: [next(free) for _ in sizes] for letter, sizes in parts.items()}
@@ -62,10 +63,24 @@ def _extents(view: View, axis: int) -> tuple[int, ...]:
     return tuple(0 if a == 0 else view.node.type.extent(a) for a in view.axes[axis])
 
 
+def _in_equal_parts(call: Call, terms: Sequence[str], operands: Sequence[Any]) -> list[Any]:
+    """The operands; an axis that is made up of different parts in two of them is a single one in both."""
+    given = list(operands)
+    for letter in dict.fromkeys("".join(terms)):
+        places = [(i, term.index(letter)) for i, term in enumerate(terms) if letter in term]
+        long = [(i, a) for i, a in places if isinstance(given[i], View) and given[i].extent(a) != 1]
+        found = {_extents(given[i], axis) for i, axis in long}
+        if len(found) > 1 and not any(0 in extents for extents in found):
+            for i, axis in long:
+                given[i], _ = single(call.builder, given[i], axis)
+    return given
+
+
 def _parts_of_letters(terms: Sequence[str], operands: Sequence[Any]) -> dict[str, tuple[int, ...]]:
     """Elements along the parts of each letter's axis, the same in every operand; 0 for the sequences."""
     parts: dict[str, tuple[int, ...]] = {}
-    for term, operand in zip(terms, operands, strict=True):
+    # constants take the parts of what has a value for each sequence
+    for term, operand in sorted(zip(terms, operands, strict=True), key=lambda pair: isinstance(pair[1], np.ndarray)):
         for axis, letter in enumerate(term):
             extent = operand.extent(axis) if isinstance(operand, View) else operand.shape[axis]
             own = _extents(operand, axis) if isinstance(operand, View) else (extent,)
