@@ -118,7 +118,7 @@ class MeanOfScores:
     def __call__(self, strands: Sequence[Alleles], rows: Mapping[str, Array]) -> list[Array]:
         """See `AlleleScores`; a score that does not exist for one of the models is NaN."""
         tables = [self.one([self._of(alleles, number) for alleles in strands], rows) for number in range(self.models)]
-        return [np.mean(each, axis=0, dtype=np.float64).astype(np.float32) for each in zip(*tables, strict=True)]
+        return [np.asarray(np.mean(each, axis=0, dtype=np.float64), np.float32) for each in zip(*tables, strict=True)]
 
     def _of(self, alleles: Alleles, number: int) -> Alleles:
         own = len(alleles.reference) // self.models
