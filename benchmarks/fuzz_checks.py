@@ -1,7 +1,7 @@
 """What the fuzzer demands of one case: the oracle, the verdicts, and relations that must hold of any program.
 
 - float64, traced: within 1e-9 relative of naive ISM in float64, so that any logic error shows. The program runs
-  op by op (which takes a fifth of the time), or as a traced graph.
+  op by op (which takes less than half of the time), or as a traced graph.
 - float32, jitted (by XLA, which is not used in float64): no worse than naive float32 is, measured against float64
   (the verdict of `verify`). Naive is `model.predict` for every third case, `model(x)` for the others.
 - integers: whole-number weights and inputs; float32 is exact, and every bit must agree.

@@ -155,6 +155,8 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     graph = narrowed.source.graph
     budget, machine = options.budget, options.machine
     lanes = 1 if machine.gpu else default_lanes()
+    device = options.jax
+    jax = None if device is None else JaxTarget(device, weights_of(graph, narrowed.source, narrowed.left))
     factory = EngineFactory(
         narrowed=narrowed,
         letters=letters_of(graph, options.channels, source.inputs.vocabulary),
@@ -166,9 +168,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
             most_rows=rows_within(selection, budget.bytes),
             tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
-            jax=None
-            if options.jax is None
-            else JaxTarget(options.jax, weights_of(graph, narrowed.source, narrowed.left)),
+            jax=jax,
             lanes=lanes,
             machine=machine,
         ),

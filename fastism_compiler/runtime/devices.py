@@ -100,10 +100,37 @@ def weights_of(graph: Graph, source: SourceModel, finish: Finish) -> list[Weight
     return weights_read(reference, specs, source)
 
 
-class _OnDevice:
+class Elsewhere:
+    """What an engine's program is planned as, for its parts that run where others keep the weights."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._planned = engine
+
+    @property
+    def ranges(self) -> ChangeRanges:
+        return self._planned.ranges
+
+    @property
+    def groups(self) -> Table:
+        return self._planned.groups
+
+    @property
+    def length(self) -> int:
+        return self._planned.length
+
+    @property
+    def windows(self) -> Sequence[OutputWindow | None]:
+        return self._planned.windows
+
+    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
+        return self._planned.loop_shape(sequences, jobs)
+
+
+class _OnDevice(Elsewhere):
     """The parts of a sharded engine's program on one device, with the weights as they are now."""
 
     def __init__(self, engine: ShardedEngine, device: str) -> None:
+        super().__init__(engine)
         self._engine, self._device = engine, device
         with tf.device(device):
             self._weights = [tf.identity(w.value) for w in engine.weights]
@@ -111,25 +138,6 @@ class _OnDevice:
     @property
     def lanes(self) -> int:
         return 1
-
-    @property
-    def ranges(self) -> ChangeRanges:
-        return self._engine.ranges
-
-    @property
-    def groups(self) -> Table:
-        return self._engine.groups
-
-    @property
-    def length(self) -> int:
-        return self._engine.length
-
-    @property
-    def windows(self) -> Sequence[OutputWindow | None]:
-        return self._engine.windows
-
-    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
-        return self._engine.loop_shape(sequences, jobs)
 
     def reference_pass(self, sequences: int) -> Callable[..., Any]:
         return self._here(sequences, self._engine.program.reference_pass)

@@ -20,12 +20,10 @@ from fastism_compiler.emit.weights import with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.source import Weight
 from fastism_compiler.host.jax_device import jax_library
-from fastism_compiler.ir import ChangeRanges
-from fastism_compiler.ir.position_map import Table
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
-from fastism_compiler.results.blocks import OutputWindow
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
+from fastism_compiler.runtime.devices import Elsewhere
 from fastism_compiler.runtime.engine import Engine
 
 Flat = Callable[..., list[Any]]
@@ -133,35 +131,17 @@ def on_device(tensor: Any, device: Any) -> Any:
         return jax.device_put(np.asarray(tensor), device)
 
 
-class _OnJax:
+class _OnJax(Elsewhere):
     """The parts of an engine's program, with the weights as they are now."""
 
     def __init__(self, engine: JaxEngine) -> None:
+        super().__init__(engine)
         self._engine = engine
         self._weights = [on_device(tf.convert_to_tensor(w.value).numpy(), engine.device) for w in engine.weights]
 
     @property
     def lanes(self) -> int:
         return self._engine.lanes
-
-    @property
-    def ranges(self) -> ChangeRanges:
-        return self._engine.ranges
-
-    @property
-    def groups(self) -> Table:
-        return self._engine.groups
-
-    @property
-    def length(self) -> int:
-        return self._engine.length
-
-    @property
-    def windows(self) -> Sequence[OutputWindow | None]:
-        return self._engine.windows
-
-    def loop_shape(self, sequences: int, jobs: Table) -> LoopShape:
-        return self._engine.loop_shape(sequences, jobs)
 
     def reference_pass(self, sequences: int) -> Callable[..., Any]:
         engine = self._engine

@@ -158,33 +158,27 @@ def transposed(call: Call) -> View:
     return along.back(_biased(call, parts[0] if groups == 1 else call.builder.add("concat", *parts, axis=2)))
 
 
-def _pooled(call: Call) -> tuple[_Along, int, int, tuple[int, int], int]:
-    """The axis, size, stride and pads of a pool, and the additional right pad of `ceil_mode`."""
-    sizes = call.get("kernel_shape")
-    along = _along(call, sizes)
-    size, stride = along.pick(sizes), along.pick(call.get("strides"))
+def _pooled(call: Call, along: _Along) -> tuple[int, int, tuple[int, int], int]:
+    """The size, stride and pads of a pool, and the additional right pad of `ceil_mode`."""
+    size, stride = along.pick(call.get("kernel_shape")), along.pick(call.get("strides"))
     left, right = along.pads(call, size, stride)
     rest = along.node.type.extent(1) + left + right - size
     if not call.get("ceil_mode", 0) or rest % stride == 0:
-        return along, size, stride, (left, right), 0
+        return size, stride, (left, right), 0
     blocks = ceil_div(rest, stride) + 1
     if (blocks - 1) * stride >= along.node.type.extent(1) + left:  # a block has to begin inside
-        return along, size, stride, (left, right), 0
-    return along, size, stride, (left, right), (blocks - 1) * stride - rest
+        return size, stride, (left, right), 0
+    return size, stride, (left, right), (blocks - 1) * stride - rest
 
 
-def _dilated_pool(call: Call, combine: Callable[[Sequence[Any]], Any]) -> View | None:
-    """A pool of positions that lie apart, as its taps combined; None: of neighbours.
+def _dilated_pool(call: Call, along: _Along, combine: Callable[[Sequence[Any]], Any]) -> View:
+    """A pool of positions that lie apart, as its taps combined.
 
     Raises:
         Decline: one with padding.
     """
-    sizes = call.get("kernel_shape")
-    along = _along(call, sizes)
-    size, stride = along.pick(sizes), along.pick(call.get("strides"))
+    size, stride = along.pick(call.get("kernel_shape")), along.pick(call.get("strides"))
     dilation = along.pick(call.get("dilations"))
-    if dilation == 1:
-        return None
     reach, length = (size - 1) * dilation + 1, along.node.type.extent(1)
     if along.pads(call, reach, stride) != (0, 0) or (call.get("ceil_mode", 0) and (length - reach) % stride):
         raise Decline("a padded pool of positions that lie apart")
@@ -197,19 +191,19 @@ def max_pool(call: Call) -> View:
     """MaxPool."""
     if call.results > 1:
         raise Decline("the places of the largest elements as a second result")
-    dilated = _dilated_pool(call, lambda taps: reduce(ops.maximum, taps))
-    if dilated is not None:
-        return dilated
-    along, size, stride, (left, right), more = _pooled(call)
+    along = _along(call, call.get("kernel_shape"))
+    if along.pick(call.get("dilations")) != 1:
+        return _dilated_pool(call, along, lambda taps: reduce(ops.maximum, taps))
+    size, stride, (left, right), more = _pooled(call, along)
     return along.back(call.builder.add("max_pool", along.node, size=size, stride=stride, pad=(left, right + more)))
 
 
 def average_pool(call: Call) -> View:
     """AveragePool."""
-    dilated = _dilated_pool(call, lambda taps: sum(taps) / len(taps))
-    if dilated is not None:
-        return dilated
-    along, size, stride, (left, right), more = _pooled(call)
+    along = _along(call, call.get("kernel_shape"))
+    if along.pick(call.get("dilations")) != 1:
+        return _dilated_pool(call, along, lambda taps: sum(taps) / len(taps))
+    size, stride, (left, right), more = _pooled(call, along)
     node = along.node
     if call.get("count_include_pad", 0) and (left or right):
         node, left, right = call.builder.add("pad", node, axis=1, left=left, right=right), 0, 0
