@@ -57,6 +57,7 @@ class Portable:
     ) -> None:
         self.engines, self.letters, self.sequence = list(engines), letters, sequence
         self.jit, self.shortcut = jit, shortcut
+        self._scores: Callable[[Sequence[Tensor], Tensor], list[Tensor]] = self._of_all_buckets
         self._place = np.argsort(np.concatenate(list(buckets)))
         self._schedules = [
             Schedule.of(
@@ -64,6 +65,11 @@ class Portable:
             )
             for e in engines
         ]
+
+    def trace_once(self, inputs: Sequence[tf.TensorSpec], replacements: tf.TensorSpec) -> None:
+        """From here on `scan` and `saturate` call one function, which is traced for these arguments of `_scores`."""
+        signature = [list(inputs), replacements]
+        self._scores = tf.function(self._of_all_buckets, input_signature=signature, autograph=False)
 
     def scan(self, inputs: Sequence[Tensor], replacement: Tensor) -> list[Tensor]:
         """One replacement `[w, C]` (tokens: `[w]`) in every range: `[B, R, *out]` per output."""
@@ -80,7 +86,7 @@ class Portable:
         engine = self.engines[0]
         return whole(engine.graph, engine.source.bindings, engine.finish, inputs, tf.shape(inputs[0])[0])[1]
 
-    def _scores(self, inputs: Sequence[Tensor], replacements: Tensor) -> list[Tensor]:
+    def _of_all_buckets(self, inputs: Sequence[Tensor], replacements: Tensor) -> list[Tensor]:
         """`[B, R, K, *out]` per output, for `replacements [K, w, columns]`."""
         parts = [self._bucket(e, s, inputs, replacements) for e, s in zip(self.engines, self._schedules, strict=True)]
         if len(parts) == 1:
@@ -90,7 +96,7 @@ class Portable:
     def _bucket(
         self, engine: Engine, schedule: Schedule, inputs: Sequence[Tensor], replacements: Tensor
     ) -> list[Tensor]:
-        sequences, letters = tf.shape(inputs[self.sequence])[0], replacements.shape[0]
+        sequences, letters = tf.shape(inputs[self.sequence])[0], _count(replacements)
         cut = schedule.begin(sequences * letters)
         arithmetic = arithmetic_of(engine.context.precision, self.jit)
         reference = Reference.of(engine.graph, engine.source.bindings, engine.finish, inputs, sequences, arithmetic)
@@ -120,7 +126,7 @@ class Portable:
         )]  # fmt: skip
 
     @staticmethod
-    def _in_order(y: Tensor, reference: Tensor, slots: Tensor, letters: int, sequences: Tensor) -> Tensor:
+    def _in_order(y: Tensor, reference: Tensor, slots: Tensor, letters: Tensor, sequences: Tensor) -> Tensor:
         """Tiles `[N, T, *out]` as `[B, R, K, *out]`."""
         y = tf.gather(tf.reshape(y, [-1, letters, sequences, *reference.shape[1:]]), slots)
         return tf.transpose(y, [2, 0, 1, *range(3, len(y.shape))])
@@ -164,7 +170,7 @@ class Spread:
 
     def __init__(self, engine: Engine, replacements: Tensor, sequences: Tensor, per_tile: Tensor) -> None:
         self._width, self._columns = engine.ranges.max_width, replacements.shape[2]
-        self._letters, self._sequences, self._per_tile = replacements.shape[0], sequences, per_tile
+        self._letters, self._sequences, self._per_tile = _count(replacements), sequences, per_tile
         self._replacements = replacements[:, : self._width]
         rows = carrier_rows(engine.ranges, engine.length)
         self._rows: Table | None = None if (rows == np.arange(self._width)).all() else rows
@@ -206,6 +212,11 @@ def mutated(x: Tensor, rows: Rows, replacement: Tensor, engine: Engine) -> Tenso
         source = [numbers.index(c) if c in numbers else len(numbers) + c for c in range(channels)]
         there = tf.gather(tf.concat([there, x], axis=2), source, axis=2)
     return tf.where(inside[..., None], there, x)
+
+
+def _count(replacements: Tensor) -> Tensor | int:
+    """How many: a number where it is known while tracing, for a converter that follows no shapes."""
+    return tf.shape(replacements)[0] if replacements.shape[0] is None else replacements.shape[0]
 
 
 def _or_nan(stands: Tensor, y: Tensor) -> Tensor:

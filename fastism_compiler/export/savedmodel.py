@@ -76,11 +76,19 @@ def named_functions(program: EngineProgram, manifest: Manifest) -> dict[str, Any
     functions = {}
     for compiled, suffix in ((jit, ""), (False, "_plain")):
         portable = portable_of(program, jit=compiled)
+        specs = list(signature("scan", manifest).values())
+        portable.trace_once(specs[:-1], _several(specs[-1]))
         for name in manifest.functions:
             run = keyword_function(portable, name, manifest)
             traced = tf.function(run, jit_compile=compiled, autograph=False)
             functions[name + suffix] = traced.get_concrete_function(**signature(name, manifest))
     return functions
+
+
+def _several(replacement: tf.TensorSpec) -> tf.TensorSpec:
+    """Any number of replacements, tokens as a column."""
+    width, *columns = replacement.shape
+    return tf.TensorSpec([None, width, *(columns or [1])], replacement.dtype)
 
 
 def positional_function(portable: Portable, name: str, manifest: Manifest) -> Callable[..., list[Tensor]]:
