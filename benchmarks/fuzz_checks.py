@@ -231,12 +231,15 @@ def _kinds(y: Array) -> Array:
 
 
 def _judge(ours: list[Array], naive: list[Array], exact: list[Array]) -> None:
-    """The float32 verdict, on predictions and on effects against the first range."""
+    """The float32 verdict, on predictions and on effects against the first range.
+
+    Whether a sum near the largest float32 overflows depends on its order: a NaN that float64 has too is none of ours.
+    """
     for y, z, e in zip(ours, naive, exact, strict=True):
-        if y.shape != z.shape or not np.array_equal(_kinds(y), _kinds(z)):
+        if y.shape != z.shape or ((_kinds(y) != _kinds(z)) & ~(np.isnan(y) & np.isnan(e))).any():
             raise MismatchError("another shape, or non-finite values in other places")
         for part in (lambda a: a, lambda a: a - a[:, :1]):
-            finite = np.isfinite(z) & np.isfinite(e)
+            finite = np.isfinite(y) & np.isfinite(z) & np.isfinite(e)
             a, b, c = (np.where(finite, part(np.where(finite, v, 0).astype(np.float64)), 0) for v in (y, z, e))
             error, naive_error = (float(np.sqrt(np.mean((v - c) ** 2))) for v in (a, b))
             effect = float(np.sqrt(np.mean((c - c.mean(axis=1, keepdims=True)) ** 2)))

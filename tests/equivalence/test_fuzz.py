@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import fuzz, fuzz_grid
 from benchmarks.faults import FAULTS
-from benchmarks.fuzz_checks import Checked
+from benchmarks.fuzz_checks import Checked, MismatchError, _judge
 from benchmarks.fuzz_specs import MODES
 
 MODELS = 15
@@ -80,3 +82,19 @@ def test_small_layers_of_one_letter() -> None:
 def test_pairs_of_layers_in_exact_integers() -> None:
     first = ("Conv1D", {"filters": 2, "kernel_size": 4, "strides": 2, "padding": "same", "activation": "relu"})
     assert fuzz_grid.check(13, first, slice(0, None, 4)) > 20
+
+
+@pytest.mark.parametrize(
+    ("ours", "naive", "exact", "passes"),
+    [
+        (np.nan, -1.0, np.nan, True),  # a sum near the largest float32 overflowed in one order, not in another
+        (np.nan, -1.0, -1.0, False),
+        (-1.0, np.nan, np.nan, False),
+        (-1.0, np.nan, -1.0, False),
+        (np.inf, -np.inf, np.nan, False),
+    ],
+)
+def test_a_nan_is_judged_by_float64(ours: float, naive: float, exact: float, passes: bool) -> None:
+    values = [[np.array([[0.5, y]])] for y in (ours, naive, exact)]
+    with nullcontext() if passes else pytest.raises(MismatchError):
+        _judge(*values)
