@@ -113,8 +113,7 @@ def run_in_processes(models: int, first: int, jobs: int) -> tuple[Counter[str], 
     """Check many models in fresh processes; counts, and the smallest failing case of every chunk that failed."""
     outcomes: Counter[str] = Counter()
     failures = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+    with _fresh_processes(jobs) as pool:
         futures = [pool.submit(_chunk, *chunk) for chunk in _chunks(models, first)]
         for done, future in enumerate(as_completed(futures), 1):
             counts, failure = future.result()
@@ -126,6 +125,11 @@ def run_in_processes(models: int, first: int, jobs: int) -> tuple[Counter[str], 
     return outcomes, failures
 
 
+def _fresh_processes(jobs: int) -> ProcessPoolExecutor:
+    """So many at once, a new one for each task: XLA never gives back the memory of what it compiled."""
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1)
+
+
 def _chunk(models: int, first: int) -> tuple[Counter[str], dict[str, Any] | None]:
     try:
         return run(models, first), None
@@ -133,26 +137,34 @@ def _chunk(models: int, first: int) -> tuple[Counter[str], dict[str, Any] | None
         return Counter(), {"seed": first, "case": found.case, "error": str(found)}
 
 
-def check_faults(models: int, first: int) -> dict[str, bool]:
-    """Which of the injected faults a run of `models` models notices.
+def check_faults(models: int, first: int, jobs: int) -> dict[str, bool]:
+    """Which of the injected faults a run of `models` models notices, each in a fresh process.
 
     The same models run without a fault first, so that any later failure, a
     crash included, is due to the fault.
     """
     from benchmarks.faults import FAULTS, MODES_OF
 
-    for modes in {MODES, *MODES_OF.values()}:
-        run(models, first, shrink=False, modes=modes)
     caught = {}
-    for name, inject in FAULTS.items():
-        with inject():
-            try:
-                run(models, first, shrink=False, modes=MODES_OF.get(name, MODES))
-                caught[name] = False
-            except Found:
-                caught[name] = True
-        print(f"  {name}: {'caught' if caught[name] else 'MISSED'}", flush=True)
+    with _fresh_processes(jobs) as pool:
+        for future in [pool.submit(run, models, first, shrink=False, modes=m) for m in {MODES, *MODES_OF.values()}]:
+            future.result()
+        futures = {name: pool.submit(_is_caught, name, models, first) for name in FAULTS}
+        for name, future in futures.items():
+            caught[name] = future.result()
+            print(f"  {name}: {'caught' if caught[name] else 'MISSED'}", flush=True)
     return caught
+
+
+def _is_caught(fault: str, models: int, first: int) -> bool:
+    from benchmarks.faults import FAULTS, MODES_OF
+
+    with FAULTS[fault]():
+        try:
+            run(models, first, shrink=False, modes=MODES_OF.get(fault, MODES))
+        except Found:
+            return True
+    return False
 
 
 def summarise(outcomes: Counter[str], failures: list[dict[str, Any]]) -> dict[str, Any]:
@@ -187,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     if options.faults:
-        caught = check_faults(options.models, options.seed)
+        caught = check_faults(options.models, options.seed, options.jobs)
         summary: dict[str, Any] = {"models_per_fault": options.models, "faults": caught}
         failed = not all(caught.values())
     elif options.grid:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from fastism_compiler.errors import MemoryBudgetError
+from fastism_compiler.halving import Halving
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.passes.compose_convolutions import cut_pairs
@@ -48,7 +50,13 @@ class Assembly:
     def scorer(self, sparse: bool) -> Scorer:
         """A scorer that runs these engines."""
         engines = [self._bucket(b, self.batch_size, sparse) for b in self.buckets]
-        return Scorer(self._parts, self.buckets, engines, self._specialised, self.batch_size)
+        return Scorer(self._parts, self.buckets, engines, self._specialised, self.batch_size, self._halving)
+
+    @cached_property
+    def _halving(self) -> Halving:
+        sequence = self._parts.inputs.sequence
+        length = self._parts.inputs.types[sequence].extent(1)
+        return Halving(self._factory, length, sequence, self._shares)
 
     def _by_cost(self, sequences: int) -> list[Array]:
         ranges, inputs = self._parts.ranges, self._parts.inputs
@@ -107,10 +115,17 @@ class Assembly:
 
     def _specialised(self, ranges: ChangeRanges) -> list[Share]:
         """Engines for other ranges, in groups that fit the budget."""
+        return self._shares(ranges, lambda some: self._engine(some, self.batch_size))
 
-        def engine(members: Array) -> Engine:
-            return self._engine(ranges.subset(members), self.batch_size)
+    def _shares(self, ranges: ChangeRanges, engine: Callable[[ChangeRanges], Engine]) -> list[Share]:
+        made: dict[bytes, Engine] = {}
+
+        def of(members: Array) -> Engine:
+            key = members.tobytes()
+            if key not in made:
+                made[key] = engine(ranges.subset(members))
+            return made[key]
 
         every = [np.arange(ranges.count)]
-        groups = split_by_memory(ranges, every, lambda b: self._bytes(engine(b)), self._budget.bytes)
-        return [(members, engine(members)) for members in groups]
+        groups = split_by_memory(ranges, every, lambda b: self._bytes(of(b)), self._budget.bytes)
+        return [(members, of(members)) for members in groups]

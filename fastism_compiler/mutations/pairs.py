@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,10 +18,8 @@ from fastism_compiler.results.frames import Changes
 
 _WIDTHS = tuple(sorted({1 << k for k in range(28)} | {3 << k for k in range(27)}))
 """Widths that programs are made for: of a pair, the next one; the sequence itself fills it up."""
-_CELLS = 1 << 24
-"""Most numbers in the replacements of one call of an engine; rows, widths and letters multiply to them."""
-_RESULT_BYTES = 1 << 26
-"""Most bytes of its results."""
+_BYTES = 1 << 26
+"""Most bytes of the replacements, or of the results, of one call of an engine."""
 _MOST_PAIRS = 1 << 23
 
 
@@ -59,55 +56,55 @@ def read_positions(positions: Any, within: Any, length: int) -> npt.NDArray[np.i
     return np.stack([places[one], places[other]], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedPairs:
-    """Some jobs of one width.
-
-    Attributes:
-        width: of the change range of each.
-        jobs: as an engine takes them, whose range number `i` is `[i, i + width)`.
-        changes: where they lie.
-        at: `[b, n, a, c]`: sequence, pair and the two letters of each job.
-    """
-
-    width: int
-    jobs: Jobs
-    changes: Changes
-    at: tuple[Array, Array, Array, Array]
+Cells = tuple[Array, Array, Array, Array]
+"""`(b, n, a, c)`, one each per mutant: its sequence, pair, and letters at the first and at the second position."""
 
 
-def place_pairs(pairs: Array, x: Array, letters: Letters, row_bytes: int) -> Iterator[PlacedPairs]:
-    """Jobs for every pair of letters that are not there already, in pieces of one width.
-
-    Args:
-        pairs: `[N, 2]`, the first position before the second.
-        x: the sequences of one block, `[b, L, ...]`.
-        letters: of the model.
-        row_bytes: of the results of one mutant.
-    """
-    length, alone, current = x.shape[1], letters.alone(x.dtype), letters.read(x)
+def by_width(pairs: Array, length: int) -> Iterator[tuple[int, Array]]:
+    """A width that programs are made for, and the numbers of the pairs `[N, 2]` that fit no narrower one."""
     spans = pairs[:, 1] - pairs[:, 0] + 1
     widths = np.minimum(np.array(_WIDTHS)[np.searchsorted(_WIDTHS, spans)], length)
     for width in np.unique(widths):
-        numbers = np.flatnonzero(widths == width)
-        rows = min(_CELLS // (int(width) * letters.columns), _RESULT_BYTES // max(row_bytes, 1))
-        step = max(rows // (len(x) * letters.count**2), 1)
-        for begin in range(0, len(numbers), step):
-            yield _placed(pairs, numbers[begin : begin + step], int(width), current, alone)
+        yield int(width), np.flatnonzero(widths == width)
 
 
-def _placed(pairs: Array, numbers: Array, width: int, current: Array, alone: Array) -> PlacedPairs:
-    first, second = pairs[numbers].T
-    new_first = (current[:, first, None] != alone).any(-1)  # [b, n, C]
-    new_second = (current[:, second, None] != alone).any(-1)
-    b, n, a, c = np.nonzero(new_first[:, :, :, None] & new_second[:, :, None, :])
-    start = np.minimum(first[n], current.shape[1] - width)
+def least_distance(width: int) -> int:
+    """Between the positions of pairs of this width."""
+    return max(w for w in _WIDTHS if w < width)
+
+
+def new_pairs(pairs: Array, numbers: Array, x: Array, letters: Letters, mutant_bytes: int) -> Iterator[Cells]:
+    """Mutants with two letters that are not there already, in pieces.
+
+    Args:
+        pairs: `[N, 2]`, the first position before the second.
+        numbers: which of them.
+        x: the sequences of one block, `[b, L, ...]`.
+        letters: of the model.
+        mutant_bytes: of what is kept for one mutant.
+    """
+    alone, current = letters.alone(x.dtype), letters.read(x)
+    step = max(_BYTES // (max(mutant_bytes, 1) * len(x) * letters.count**2), 1)
+    for begin in range(0, len(numbers), step):
+        some = numbers[begin : begin + step]
+        first, second = pairs[some].T
+        new_first = (current[:, first, None] != alone).any(-1)  # [b, n, C]
+        new_second = (current[:, second, None] != alone).any(-1)
+        b, n, a, c = np.nonzero(new_first[:, :, :, None] & new_second[:, :, None, :])
+        yield b, some[n], a, c
+
+
+def place_pairs(pairs: Array, cells: Cells, width: int, x: Array, letters: Letters) -> tuple[Jobs, Changes]:
+    """Mutants as jobs of an engine whose range number `i` is `[i, i + width)`, and where they lie."""
+    alone, current, (b, n, a, c) = letters.alone(x.dtype), letters.read(x), cells
+    first, second = pairs[n].T
+    start = np.minimum(first, current.shape[1] - width)
     replacement = current[b[:, None], start[:, None] + np.arange(width)]
     rows = np.arange(len(b))
-    replacement[rows, first[n] - start] = alone[a]
-    replacement[rows, second[n] - start] = alone[c]
+    replacement[rows, first - start] = alone[a]
+    replacement[rows, second - start] = alone[c]
     jobs = Jobs(b.astype(np.int32), start.astype(np.int32), replacement)
-    return PlacedPairs(width, jobs, Changes(first[n], second[n] + 1, width), (b, numbers[n], a, c))
+    return jobs, Changes(first, second + 1, width)
 
 
 def place_singles(positions: Array, x: Array, letters: Letters) -> tuple[Jobs, Changes, tuple[Array, Array, Array]]:

@@ -79,20 +79,11 @@ class EngineFactory:
         whole = ChooseProgramPass(break_even=float("inf"))
         return replace(self, pipeline=self.pipeline.replace(whole.name, whole))
 
-    def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
-        """An engine for blocks of this many sequences.
-
-        Raises:
-            OptionError: sparse results of outputs picked by lists or integers, or reduced outside Keras operations.
-        """
-        if sparse and not self.narrowed.left.nothing:
-            raise OptionError(
-                "sparse results are of whole outputs, or of slices of them",
-                expected="no lists and no integers in outputs=, a reduce= of Keras operations or none",
-            )
+    def context(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Context:
+        """What passes may know where they specialise the model to these ranges, for blocks of so many sequences."""
         has = self.resources
         own = -(-sequences // max(len(has.devices), 1))
-        context = Context(
+        return Context(
             ranges=ranges,
             stop_at=self.stop_at,
             jit=self.jit,
@@ -107,6 +98,19 @@ class EngineFactory:
             cost=has.cost,
             measure=has.measure,
         )
+
+    def __call__(self, ranges: ChangeRanges, sequences: int, sparse: bool = False) -> Engine:
+        """An engine for blocks of this many sequences.
+
+        Raises:
+            OptionError: sparse results of outputs picked by lists or integers, or reduced outside Keras operations.
+        """
+        if sparse and not self.narrowed.left.nothing:
+            raise OptionError(
+                "sparse results are of whole outputs, or of slices of them",
+                expected="no lists and no integers in outputs=, a reduce= of Keras operations or none",
+            )
+        has, context = self.resources, self.context(ranges, sequences, sparse)
         finish = list if sparse or self.narrowed.left.nothing else self.narrowed.left
         parts = self.narrowed.source, self.pipeline, context, self.letters, finish, has.most_rows
         if has.devices:

@@ -195,6 +195,8 @@ class Program:
         A pair is scored in the window of both positions and what lies between
         them: near pairs cost little more than single substitutions, pairs as
         far apart as the sequence is long cost as much as the model itself.
+        Where many pairs are so far apart that their windows meet late, each
+        substitution runs once, alone, down to the last layer before that.
 
         Args:
             x: the model's inputs.

@@ -21,7 +21,9 @@ from fastism_compiler.results.effects import effect, no_effect
 from fastism_compiler.results.frames import Changes
 from fastism_compiler.runtime.blocks import Block
 from fastism_compiler.runtime.engine import AnyEngine
+from fastism_compiler.runtime.halves import Halves
 from fastism_compiler.runtime.naive import WholeScorer, mutated
+from fastism_compiler.runtime.shares import Share, shared_out
 
 _MUTANTS = 512
 """Whole mutants that exist at once."""
@@ -29,10 +31,6 @@ _MUTANTS = 512
 
 Whole = Callable[[Sequence[Array]], list[Array]]
 """Flat outputs `[n, *out]` of whole sequences, flat `[n, ...]`."""
-
-
-Share = tuple[Array, AnyEngine]
-"""Indices of change ranges, and the engine that scores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,8 @@ class Scorer:
         engines: one per bucket.
         specialise: makes engines for other ranges.
         batch_size: most sequences per block.
+        halve: makes a program in two parts for pairs of one width, given the engine of that width and how many mutants
+            there are; None: it does not pay.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Scorer:
         engines: Sequence[AnyEngine],
         specialise: Callable[[ChangeRanges], Sequence[Share]],
         batch_size: int,
+        halve: Callable[[int, AnyEngine, int], Halves | None] = lambda width, whole, mutants: None,
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
         self.ranges, self.letters = parts.ranges, parts.letters
@@ -93,7 +94,7 @@ class Scorer:
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
         self.engines = list(engines)
-        self._specialise, self._batch_size = specialise, batch_size
+        self._specialise, self._halve, self._batch_size = specialise, halve, batch_size
         self._of_width: dict[int, Sequence[Share]] = {}
         self._lock = threading.Lock()
 
@@ -296,7 +297,7 @@ class Scorer:
         self, width: int, block: list[Array], jobs: Jobs, delta: bool, changes: Changes
     ) -> Iterator[tuple[Array, list[Array]]]:
         """Score jobs whose change range `i` is `[i, i + width)`: indices of jobs, and their flat results."""
-        for engine, rows, change in _shared_out(self._shares_of_width(width), jobs.change):
+        for engine, rows, change in shared_out(self._shares_of_width(width), jobs.change):
             chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows])
             there = Changes(changes.lo[rows], changes.hi[rows], changes.cover)
             yield rows, self.score(engine, block, chosen, delta, there).outputs
@@ -312,6 +313,11 @@ class Scorer:
                 self._of_width[width] = same or self._specialise(everywhere)
             return self._of_width[width]
 
+    def halves(self, width: int, mutants: int) -> Halves | None:
+        """A program in two parts for so many pairs of this width; None where there is none, or it does not pay."""
+        (_, whole), *_ = self._shares_of_width(width)
+        return self._halve(width, whole, mutants)
+
     def score_jobs(self, arrays: list[Array], jobs: Jobs) -> list[Array]:
         """Score `jobs` over the program's ranges, block by block: flat `[n, *out]`."""
         results: list[Array] | None = None
@@ -319,7 +325,7 @@ class Scorer:
         for first in range(0, len(arrays[0]), self._batch_size):
             block = [x[first : first + self._batch_size] for x in arrays]
             own = np.flatnonzero((jobs.sequence >= first) & (jobs.sequence < first + len(block[0])))
-            for engine, some, change in _shared_out(shares, jobs.change[own]):
+            for engine, some, change in shared_out(shares, jobs.change[own]):
                 rows = own[some]
                 replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
                 chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
@@ -343,16 +349,6 @@ class Scorer:
 
     def _changes(self, jobs: Jobs) -> Changes:
         return Changes(self.ranges.lo[jobs.change], self.ranges.hi[jobs.change], self.ranges.max_width)
-
-
-def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
-    """Engines with jobs of these ranges: the engine, the indices of its jobs, and of their ranges in the engine."""
-    for members, engine in shares:
-        place = np.full(max(members.max(), change.max(initial=0)) + 1, -1)
-        place[members] = np.arange(len(members))
-        rows = np.flatnonzero(place[change] >= 0)
-        if len(rows):
-            yield engine, rows, place[change[rows]].astype(np.int32)
 
 
 def _slices(count: int) -> Iterator[Array]:

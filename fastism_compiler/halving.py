@@ -1,0 +1,154 @@
+"""Programs in two parts, for pairs of substitutions far enough apart (see `runtime.halves`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from fastism_compiler.frontend.selection import Narrowed, Remainder
+from fastism_compiler.ir import ChangeRanges, Graph, Node
+from fastism_compiler.ir.cut import back, front
+from fastism_compiler.ir.position_map import Table
+from fastism_compiler.ir.queries import rule_of
+from fastism_compiler.mutations.letters import Channels
+from fastism_compiler.mutations.pairs import least_distance
+from fastism_compiler.passes import Pipeline
+from fastism_compiler.passes.cost.programs import reference_cost, row_cost
+from fastism_compiler.passes.propagate_ranges import PropagateRangesPass
+from fastism_compiler.planning.necks import last_apart
+from fastism_compiler.runtime.engine import AnyEngine, Engine
+from fastism_compiler.runtime.engine_factory import EngineFactory
+from fastism_compiler.runtime.halves import Halves
+from fastism_compiler.runtime.shares import Share
+
+_COPIES = 4
+"""How often the window of a pair at the neck is written or read before the part behind has it."""
+_COMPILE_SECONDS = 20.0
+"""What a call must be predicted to save: two more programs are compiled, which took 8 to 25 s on two slow cores."""
+_SINGLES = 2 / 3
+"""Most single substitutions per pair of them: six where a pair, of nine mutants, shares its positions with no other."""
+
+
+class Halving:
+    """Cuts one model, where that is predicted to pay.
+
+    Args:
+        factory: makes engines of the whole model.
+        length: letters of the sequence.
+        sequence: its position among the flat inputs.
+        shares: engines for other ranges in groups that fit the budget: of the ranges, and a function that makes an
+            engine for some of them.
+    """
+
+    def __init__(
+        self,
+        factory: EngineFactory,
+        length: int,
+        sequence: int,
+        shares: Callable[[ChangeRanges, Callable[[ChangeRanges], Engine]], list[Share]],
+    ) -> None:
+        self._factory, self._sequence, self._shares = factory, sequence, shares
+        self._singles = every_window(length, 1)
+        self._made: dict[int, Halves | None] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, width: int, whole: AnyEngine, mutants: int) -> Halves | None:
+        """The program for so many pairs of this width; None where it would save less than it takes to compile.
+
+        It depends on its arguments alone: results do not depend on earlier calls.
+
+        Args:
+            width: of pairs, first and last letter included.
+            whole: the engine that scores them in one window.
+            mutants: how many there are.
+        """
+        resources = self._factory.resources
+        if resources.devices or resources.jax is not None or not isinstance(whole, Engine):
+            return None
+        worth = _COMPILE_SECONDS * resources.machine.multiply_adds / max(mutants, 1)
+        usual = min(row_cost(whole.graph, whole.context), reference_cost(whole.graph, whole.context))
+        if usual < worth:
+            return None
+        halves = self._of_width(width)
+        return halves if halves is not None and _cost(halves) + worth <= usual else None
+
+    def _of_width(self, width: int) -> Halves | None:
+        """The program for pairs of this width, made once; None where their windows meet at once."""
+        with self._lock:
+            if width not in self._made:
+                graph = self._annotated
+                neck = None if graph is None else last_apart(graph, least_distance(width))
+                self._made[width] = None if graph is None or neck is None else self._at(graph, neck, width)
+            return self._made[width]
+
+    @cached_property
+    def _annotated(self) -> Graph | None:
+        """The model with the window of one letter at every position; None without the passes that find it."""
+        pipeline, source = self._factory.pipeline, self._factory.narrowed.source
+        if PropagateRangesPass.name not in pipeline.names():
+            return None
+        last = pipeline.names().index(PropagateRangesPass.name)
+        passes = Pipeline(pipeline.passes[: last + 1])
+        return passes.run(source.graph.copy(), self._factory.context(self._singles, 1))
+
+    def _at(self, graph: Graph, neck: Node, width: int) -> Halves | None:
+        """The program cut at a node of the annotated graph."""
+        whole, letters = self._factory, self._factory.letters
+        in_front = front(graph, neck.name)
+        if any(rule_of(n).ill_conditioned for n in in_front):
+            return None  # a value at the neck may be far smaller than its reference, and is made of a difference here
+        source = whole.narrowed.source
+        first = replace(whole, narrowed=Narrowed(replace(source, graph=in_front), Remainder((None,))))
+        engine = first(self._singles, 1, sparse=True)
+        (window,) = engine.windows
+        if engine.naive or window is None or not _in_order(window.start):
+            return None
+        positions, channels = neck.type.extent(1), neck.type.extent(2)
+        at_neck = min(_hull(window.start, width - 1) + window.width, positions)
+        behind = replace(
+            whole,
+            narrowed=replace(whole.narrowed, source=replace(source, graph=back(graph, neck.name))),
+            letters=Channels(tuple(range(channels))),
+        )
+        engines = self._shares(every_window(positions, at_neck), lambda ranges: behind(ranges, 1))
+        if any(isinstance(e, Engine) and e.naive for _, e in engines):
+            return None
+        return Halves(
+            front=engine,
+            back=engines,
+            window=window,
+            width=at_neck,
+            position_bytes=channels * np.dtype(neck.type.dtype).itemsize,
+            sequence=self._sequence,
+            letters=letters,
+        )
+
+
+def every_window(length: int, width: int) -> ChangeRanges:
+    """`[i, i + width)` for every `i` that lets it lie inside."""
+    lo = np.arange(length - width + 1, dtype=np.int64)
+    return ChangeRanges(lo, lo + width)
+
+
+def _in_order(start: Table) -> bool:
+    """Whether windows move in one direction only."""
+    steps = np.diff(start)
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _hull(start: Table, distance: int) -> int:
+    """How far apart two windows begin at most whose numbers differ by no more than `distance`."""
+    last = np.minimum(np.arange(len(start)) + distance, len(start) - 1)
+    return int(np.abs(start[last] - start).max())
+
+
+def _cost(halves: Halves) -> float:
+    """Of one mutant, in multiply-adds, with its share of the part in front."""
+    engines = [e for e in (halves.front, *(e for _, e in halves.back)) if isinstance(e, Engine)]
+    first, *behind = [row_cost(e.graph, e.context) for e in engines]
+    moved = _COPIES * halves.width * halves.position_bytes
+    return _SINGLES * first + max(behind) + moved * engines[0].context.machine.per_byte

@@ -1,0 +1,102 @@
+"""Pairs of substitutions whose windows meet late: each runs alone down to a neck of the model, both together behind it.
+
+At the neck, the windows of two changes share no position. So the value there
+is the reference, and in each window what its own substitution alone makes of
+it: the part in front is run once for each substitution, not for each pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastism_compiler.mutations.inputs import Array
+from fastism_compiler.mutations.jobs import Jobs
+from fastism_compiler.mutations.letters import Letters
+from fastism_compiler.mutations.pairs import place_singles
+from fastism_compiler.results.blocks import OutputWindow
+from fastism_compiler.runtime.engine import AnyEngine
+from fastism_compiler.runtime.shares import Share, shared_out
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What single substitutions of one sequence change at the neck.
+
+    Attributes:
+        inputs: of the part behind the neck, for this sequence: flat, `[1, ...]` each.
+        windows: `[P, C, w, channels]`, mutant - reference; 0 for a letter that is there already.
+        start: `[P]`, the first position of each.
+        trusted: `[P, C]` bool.
+    """
+
+    inputs: list[Array]
+    windows: Array
+    start: Array
+    trusted: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A program in two parts.
+
+    Attributes:
+        front: gives windows of changes at the neck, for one letter at every position.
+        back: engines whose change range `i` is `[i, i + width)` at the neck, and the numbers of their ranges.
+        window: where the windows of single substitutions are, at the neck.
+        width: of the windows of both changes and what lies between, at the neck.
+        position_bytes: of one position there.
+        sequence: position of the sequence among the flat inputs, of both parts.
+        letters: of the sequence.
+    """
+
+    front: AnyEngine
+    back: Sequence[Share]
+    window: OutputWindow
+    width: int
+    position_bytes: int
+    sequence: int
+    letters: Letters
+
+    def bytes_of(self, positions: int) -> int:
+        """Of the windows of every letter at so many positions."""
+        return positions * self.letters.count * self.window.width * self.position_bytes
+
+    def alone(self, inputs: Sequence[Array], positions: Array) -> Alone:
+        """Run the part in front for every letter at some positions of one sequence (flat inputs `[1, ...]`)."""
+        jobs, _, (_, place, letter) = place_singles(positions, inputs[self.sequence], self.letters)
+        found = self.front.run(inputs, jobs, delta=True)
+        shape = len(positions), self.letters.count
+        windows = np.zeros((*shape, *found.outputs[0].shape[1:]), found.outputs[0].dtype)
+        trusted = np.ones(shape, bool)
+        windows[place, letter], trusted[place, letter] = found.outputs[0], found.trusted
+        behind = [found.references[0] if k == self.sequence else x for k, x in enumerate(inputs)]
+        return Alone(behind, windows, self.window.start[positions], trusted)
+
+    def together(self, alone: Alone, one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[list[Array], Array]:
+        """Effects of pairs, `[n, *out]` each, and which of them to trust, `[n]`.
+
+        Args:
+            alone: what each changes at the neck.
+            one: numbers of positions and of letters, `[n]` each.
+            other: the same of the second substitutions.
+        """
+        table = alone.inputs[self.sequence][0]
+        begins = [alone.start[place] for place, _ in (one, other)]
+        start = np.minimum(np.minimum(*begins), len(table) - self.width)
+        replacement = table[start[:, None] + np.arange(self.width)]
+        rows, within = np.arange(len(start))[:, None], np.arange(alone.windows.shape[2])
+        for begin, cells in zip(begins, (one, other), strict=True):
+            replacement[rows, (begin - start)[:, None] + within] += alone.windows[cells]
+        outputs: list[Array] = []
+        trusted = alone.trusted[one] & alone.trusted[other]
+        for engine, own, change in shared_out(self.back, start):
+            jobs = Jobs(np.zeros(len(own), np.int32), change, replacement[own])
+            found = engine.run(alone.inputs, jobs, delta=True)
+            outputs = outputs or [np.empty((len(start), *y.shape[1:]), y.dtype) for y in found.outputs]
+            for result, y in zip(outputs, found.outputs, strict=True):
+                result[own] = y
+            trusted[own] &= found.trusted
+        return outputs, trusted
