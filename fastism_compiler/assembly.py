@@ -16,7 +16,8 @@ from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by
 from fastism_compiler.planning.memory import Budget, bytes_within, choose_batch_size
 from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.scoring import Parts, Scorer, Share
+from fastism_compiler.runtime.scoring import Parts, Scorer
+from fastism_compiler.runtime.shares import Share
 
 
 class Assembly:
