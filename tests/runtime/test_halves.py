@@ -20,6 +20,7 @@ from tests.graphs import GRAPHS
 from tests.oracle import as_model_takes, make_inputs
 
 L = keras.layers
+FOUR = np.eye(4)
 ALWAYS_WINDOWS = fc.default_pipeline().remove("choose-program")
 
 
@@ -67,15 +68,15 @@ def tower(length: int = 60) -> Any:
     return randomize(keras.Model(x, {"profile": L.Conv1D(2, 5)(y), "count": L.Dense(1)(L.GlobalAveragePooling1D()(y))}))
 
 
-def naive(model: Any, inputs: dict[str, Any], pairs: Any) -> list[Any]:
-    """Mutant - reference for every pair of letters, `[B, N, 4, 4, *out]`: a plain loop."""
+def naive(model: Any, inputs: dict[str, Any], pairs: Any, letters: Any = FOUR) -> list[Any]:
+    """Mutant - reference for every pair of letters, `[B, N, C, C, *out]`: a plain loop."""
     x = inputs["seq"]
     rows = np.repeat(x[:, None, None, None], len(pairs), axis=1)
-    rows = np.repeat(np.repeat(rows, 4, axis=2), 4, axis=3)
+    rows = np.repeat(np.repeat(rows, len(letters), axis=2), len(letters), axis=3)
     for n, (i, j) in enumerate(pairs):
-        for a in range(4):
-            for c in range(4):
-                rows[:, n, a, c, i], rows[:, n, a, c, j] = np.eye(4)[a], np.eye(4)[c]
+        for a, one in enumerate(letters):
+            for c, other in enumerate(letters):
+                rows[:, n, a, c, i], rows[:, n, a, c, j] = one, other
     lead = rows.shape[:4]
     mutants = {k: np.repeat(v, lead[1] * lead[2] * lead[3], axis=0) for k, v in inputs.items()}
     mutants["seq"] = rows.reshape(-1, *x.shape[1:])
@@ -110,6 +111,17 @@ def test_every_small_graph(name: str, always: list[Halves]) -> None:
     assert bool(always) == (name not in MEET_AT_ONCE)
     for y, exact in zip(keras.tree.flatten(found.joint), naive(model, inputs, found.positions), strict=True):
         np.testing.assert_allclose(y, exact, atol=1e-11, rtol=1e-8)
+
+
+def test_tokens(always: list[Halves]) -> None:
+    model = float64_clone(randomize(GRAPHS["tokens_embedded"]()))
+    program = fc.compile(model, ranges=[(0, 1)], jit=False, verify=False, pipeline=ALWAYS_WINDOWS)
+    inputs = make_inputs(model, 2)
+    found = program.pairs(inputs["seq"], [0, 7, 14])
+    assert always
+    exact = naive(model, inputs, found.positions, range(program.letters.count))
+    for y, wanted in zip(keras.tree.flatten(found.joint), exact, strict=True):
+        np.testing.assert_allclose(y, wanted, atol=1e-12, rtol=1e-9)
 
 
 def test_few_pairs_are_not_worth_two_more_programs(monkeypatch: pytest.MonkeyPatch) -> None:
