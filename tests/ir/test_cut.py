@@ -56,3 +56,9 @@ def test_a_graph_without_a_sequence_is_refused() -> None:
     graph.sequence = None
     with pytest.raises(IRError, match="no sequence"):
         necks(graph)
+
+
+def test_outputs_that_do_not_depend_on_the_sequence_have_no_neck() -> None:
+    graph = residual()
+    graph.outputs = [graph.add("relu", (graph.inputs[1],))]
+    assert necks(graph) == []
