@@ -13,8 +13,9 @@ import json
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,27 @@ def check_faults(models: int, first: int, jobs: int) -> dict[str, bool]:
     from benchmarks.faults import FAULTS, MODES_OF
 
     caught = {}
-    with _fresh_processes(jobs) as pool:
-        for future in [pool.submit(run, models, first, shrink=False, modes=m) for m in {MODES, *MODES_OF.values()}]:
-            future.result()
-        futures = {name: pool.submit(_is_caught, name, models, first) for name in FAULTS}
-        for name, future in futures.items():
-            caught[name] = future.result()
+    with ThreadPoolExecutor(jobs) as threads:
+        every = {MODES, *MODES_OF.values()}
+        for task in [threads.submit(_in_fresh_process, _without_fault, models, first, modes) for modes in every]:
+            task.result()
+        tasks = {name: threads.submit(_in_fresh_process, _is_caught, name, models, first) for name in FAULTS}
+        for name, task in tasks.items():
+            try:
+                caught[name] = task.result()
+            except BrokenProcessPool:  # the fault crashed it
+                caught[name] = True
             print(f"  {name}: {'caught' if caught[name] else 'MISSED'}", flush=True)
     return caught
+
+
+def _in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    with _fresh_processes(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _without_fault(models: int, first: int, modes: Sequence[str]) -> None:
+    run(models, first, shrink=False, modes=modes)
 
 
 def _is_caught(fault: str, models: int, first: int) -> bool:

@@ -13,7 +13,6 @@ from fastism_compiler.frontend.selection import Narrowed, Remainder
 from fastism_compiler.ir import ChangeRanges, Graph, Node
 from fastism_compiler.ir.cut import back, front
 from fastism_compiler.ir.position_map import Table
-from fastism_compiler.ir.queries import rule_of
 from fastism_compiler.mutations.letters import Channels
 from fastism_compiler.mutations.pairs import least_distance
 from fastism_compiler.passes import Pipeline
@@ -29,8 +28,6 @@ _COPIES = 4
 """How often the window of a pair at the neck is written or read before the part behind has it."""
 _COMPILE_SECONDS = 20.0
 """What a call must be predicted to save: two more programs are compiled, which took 8 to 25 s on two slow cores."""
-_SINGLES = 2 / 3
-"""Most single substitutions per pair of them: six where a pair, of nine mutants, shares its positions with no other."""
 
 
 class Halving:
@@ -98,34 +95,33 @@ class Halving:
     def _at(self, graph: Graph, neck: Node, width: int) -> Halves | None:
         """The program cut at a node of the annotated graph."""
         whole, letters = self._factory, self._factory.letters
-        in_front = front(graph, neck.name)
-        if any(rule_of(n).ill_conditioned for n in in_front):
-            return None  # a value at the neck may be far smaller than its reference, and is made of a difference here
-        source = whole.narrowed.source
-        first = replace(whole, narrowed=Narrowed(replace(source, graph=in_front), Remainder((None,))))
-        engine = first(self._singles, 1, sparse=True)
-        (window,) = engine.windows
-        if engine.naive or window is None or not _in_order(window.start):
+        source, positions, channels = whole.narrowed.source, neck.type.extent(1), neck.type.extent(2)
+        part = Narrowed(replace(source, graph=front(graph, neck.name)), Remainder((None,)))
+        first = self._one_engine(replace(whole, narrowed=part), self._singles, sparse=True)
+        window = None if first is None else first.windows[0]
+        if first is None or window is None or not _in_order(window.start):
             return None
-        positions, channels = neck.type.extent(1), neck.type.extent(2)
         at_neck = min(_hull(window.start, width - 1) + window.width, positions)
-        behind = replace(
-            whole,
-            narrowed=replace(whole.narrowed, source=replace(source, graph=back(graph, neck.name))),
-            letters=Channels(tuple(range(channels))),
-        )
-        engines = self._shares(every_window(positions, at_neck), lambda ranges: behind(ranges, 1))
-        if any(isinstance(e, Engine) and e.naive for _, e in engines):
+        rest = replace(whole.narrowed, source=replace(source, graph=back(graph, neck.name)))
+        behind = replace(whole, narrowed=rest, letters=Channels(tuple(range(channels))))
+        second = self._one_engine(behind, every_window(positions, at_neck))
+        if second is None:
             return None
         return Halves(
-            front=engine,
-            back=engines,
+            front=first,
+            back=second,
             window=window,
             width=at_neck,
             position_bytes=channels * np.dtype(neck.type.dtype).itemsize,
             sequence=self._sequence,
             letters=letters,
         )
+
+    def _one_engine(self, factory: EngineFactory, ranges: ChangeRanges, sparse: bool = False) -> Engine | None:
+        """The engine of one part; None if its ranges do not fit the budget together, or whole mutants are faster."""
+        shares = self._shares(ranges, lambda some: factory(some, 1, sparse))
+        engine = shares[0][1]
+        return engine if len(shares) == 1 and isinstance(engine, Engine) and not engine.naive else None
 
 
 def every_window(length: int, width: int) -> ChangeRanges:
@@ -148,7 +144,8 @@ def _hull(start: Table, distance: int) -> int:
 
 def _cost(halves: Halves) -> float:
     """Of one mutant, in multiply-adds, with its share of the part in front."""
-    engines = [e for e in (halves.front, *(e for _, e in halves.back)) if isinstance(e, Engine)]
-    first, *behind = [row_cost(e.graph, e.context) for e in engines]
+    first, second = (row_cost(e.graph, e.context) for e in (halves.front, halves.back))
     moved = _COPIES * halves.width * halves.position_bytes
-    return _SINGLES * first + max(behind) + moved * engines[0].context.machine.per_byte
+    # where no two pairs share a position: two new letters at each position, for the square of one of them
+    singles = 2 / max(halves.letters.count - 1, 1)
+    return singles * first + second + moved * halves.front.context.machine.per_byte

@@ -17,8 +17,7 @@ from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
 from fastism_compiler.mutations.pairs import place_singles
 from fastism_compiler.results.blocks import OutputWindow
-from fastism_compiler.runtime.engine import AnyEngine
-from fastism_compiler.runtime.shares import Share, shared_out
+from fastism_compiler.runtime.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Halves:
 
     Attributes:
         front: gives windows of changes at the neck, for one letter at every position.
-        back: engines whose change range `i` is `[i, i + width)` at the neck, and the numbers of their ranges.
+        back: its change range number `i` is `[i, i + width)` at the neck.
         window: where the windows of single substitutions are, at the neck.
         width: of the windows of both changes and what lies between, at the neck.
         position_bytes: of one position there.
@@ -52,8 +51,8 @@ class Halves:
         letters: of the sequence.
     """
 
-    front: AnyEngine
-    back: Sequence[Share]
+    front: Engine
+    back: Engine
     window: OutputWindow
     width: int
     position_bytes: int
@@ -90,13 +89,6 @@ class Halves:
         rows, within = np.arange(len(start))[:, None], np.arange(alone.windows.shape[2])
         for begin, cells in zip(begins, (one, other), strict=True):
             replacement[rows, (begin - start)[:, None] + within] += alone.windows[cells]
-        outputs: list[Array] = []
-        trusted = alone.trusted[one] & alone.trusted[other]
-        for engine, own, change in shared_out(self.back, start):
-            jobs = Jobs(np.zeros(len(own), np.int32), change, replacement[own])
-            found = engine.run(alone.inputs, jobs, delta=True)
-            outputs = outputs or [np.empty((len(start), *y.shape[1:]), y.dtype) for y in found.outputs]
-            for result, y in zip(outputs, found.outputs, strict=True):
-                result[own] = y
-            trusted[own] &= found.trusted
-        return outputs, trusted
+        jobs = Jobs(np.zeros(len(start), np.int32), start.astype(np.int32), replacement)
+        found = self.back.run(alone.inputs, jobs, delta=True)
+        return found.outputs, found.trusted & alone.trusted[one] & alone.trusted[other]

@@ -20,13 +20,16 @@ Scored = Iterator[tuple[Cells, list[Array]]]
 """Mutants, and their effects: flat, `[n, *out]` each."""
 
 
-def score_pairs(scorer: Scorer, block: list[Array], pairs: Array) -> tuple[list[Array], list[Array], list[Array]]:
+def score_pairs(
+    scorer: Scorer, block: list[Array], pairs: Array, sequences: int
+) -> tuple[list[Array], list[Array], list[Array]]:
     """Effects of pairs of substitutions in one block of sequences.
 
     Args:
         scorer: of the program.
         block: the inputs, `[b, ...]` each.
         pairs: `[N, 2]` positions.
+        sequences: of all blocks of the call.
 
     Returns:
         Flat `single` `[b, P, C, *out]`, `joint` and `interaction` `[b, N, C, C, *out]` (see `PairEffects`).
@@ -46,7 +49,7 @@ def score_pairs(scorer: Scorer, block: list[Array], pairs: Array) -> tuple[list[
     joint = [together(y[:, one], y[:, other]) for y in single]
     interaction = [np.zeros_like(y) for y in joint]
     row_bytes = sum(y[:1, 0, 0].nbytes for y in single)
-    for cells, effects in _PairScorer(scorer, block, pairs, row_bytes).scored():
+    for cells, effects in _PairScorer(scorer, block, pairs, sequences, row_bytes).scored():
         for both, more, y in zip(joint, interaction, effects, strict=True):
             more[cells] = effect(y, both[cells])
             both[cells] = y
@@ -57,18 +60,19 @@ class _PairScorer:
     """The pairs of one block.
 
     Args:
-        scorer, block, pairs: as in `score_pairs`.
+        scorer, block, pairs, sequences: as in `score_pairs`.
         row_bytes: of the results of one mutant.
     """
 
-    def __init__(self, scorer: Scorer, block: list[Array], pairs: Array, row_bytes: int) -> None:
+    def __init__(self, scorer: Scorer, block: list[Array], pairs: Array, sequences: int, row_bytes: int) -> None:
         self._scorer, self._block, self._pairs, self._row_bytes = scorer, block, pairs, row_bytes
+        self._sequences = sequences
         self._x, self._letters = block[scorer.inputs.sequence], scorer.letters
 
     def scored(self) -> Scored:
         """All of them."""
         for width, numbers in by_width(self._pairs, self._x.shape[1]):
-            mutants = len(self._x) * len(numbers) * (self._letters.count - 1) ** 2
+            mutants = self._sequences * len(numbers) * (self._letters.count - 1) ** 2
             halves = self._scorer.halves(width, mutants)
             if halves is not None and halves.bytes_of(2) <= _ALONE_BYTES:
                 for sequence in range(len(self._x)):
@@ -90,22 +94,28 @@ class _PairScorer:
         """Each alone until their windows meet; results that cannot be trusted, in one window."""
         positions, place = np.unique(self._pairs[numbers], return_inverse=True)
         if len(numbers) > 1 and halves.bytes_of(len(positions)) > _ALONE_BYTES:
-            for half in np.array_split(numbers, 2):
+            for half in self._in_two(numbers):
                 yield from self._apart(halves, sequence, width, half)
             return
         inputs = [x[sequence : sequence + 1] for x in self._block]
         alone = halves.alone(inputs, positions)
-        places = np.zeros((len(self._pairs), 2), np.intp)
-        places[numbers] = place.reshape(-1, 2)
+        places = place.reshape(-1, 2)
         mutant_bytes = max(halves.width * halves.position_bytes, self._row_bytes)
         x = self._x[sequence : sequence + 1]
         for _, n, a, c in new_pairs(self._pairs, numbers, x, self._letters, mutant_bytes):
-            one, other = places[n].T
+            one, other = places[np.searchsorted(numbers, n)].T
             effects, trusted = halves.together(alone, (one, a), (other, c))
             cells = np.full(len(n), sequence), n, a, c
             yield _some(cells, trusted), [y[trusted] for y in effects]
             if not trusted.all():
                 yield from self._as_one(_some(cells, ~trusted), width)
+
+    def _in_two(self, numbers: Array) -> list[Array]:
+        """Some pairs in two parts that have few positions in common: cut where there are more of them."""
+        pairs = self._pairs[numbers]
+        axis = int(len(np.unique(pairs[:, 1])) > len(np.unique(pairs[:, 0])))
+        parts = np.array_split(numbers[np.argsort(pairs[:, axis], kind="stable")], 2)
+        return [np.sort(part) for part in parts]
 
 
 def _some(cells: Cells, rows: Array) -> Cells:

@@ -224,7 +224,7 @@ class Program:
             copies * len(sequences) * len(chosen) * self.letters.count**2,
             "fewer sequences or positions, a smaller within=, outputs= or reduce= make it smaller",
         )
-        blocks = [score_pairs(self.scorer, block, chosen) for _, block in self._blocks(arrays)]
+        blocks = [score_pairs(self.scorer, block, chosen, len(sequences)) for _, block in self._blocks(arrays)]
         single, joint, interaction = (self._joined([block[k] for block in blocks]) for k in range(3))
         return PairEffects(chosen, joint, single, np.unique(chosen), interaction)
 

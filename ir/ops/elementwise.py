@@ -32,6 +32,12 @@ ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
 
+PIECEWISE_LINEAR = (
+    "relu", "leaky_relu", "relu6", "abs", "clip", "hard_sigmoid", "hard_tanh", "soft_shrink", "maximum", "minimum",
+    "prelu",
+)  # fmt: skip
+"""Functions made of pieces of straight lines that meet."""
+
 NON_FINITE = ("exp", "expm1", "exponential", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "divide", "power")
 """Functions that may turn finite numbers into NaN or infinity."""
 
@@ -80,6 +86,7 @@ def _flags(kind: str) -> dict[str, Any]:
     return {
         "rematerialize": kind in REMATERIALIZED,
         "ill_conditioned": kind in ILL_CONDITIONED,
+        "piecewise_linear": kind in PIECEWISE_LINEAR,
         "makes_non_finite": kind in NON_FINITE,
     }
 

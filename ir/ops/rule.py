@@ -116,6 +116,8 @@ class OpRule:
         elementwise: each result element depends on the operand elements at its own place only.
         rematerialize: costs no more than reading a reference window from memory, so it is recomputed instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
+        piecewise_linear: not linear, but linear between kinks: it makes no more of the rounding of an operand than
+            a linear op does.
         makes_non_finite: may turn finite numbers into NaN or infinity.
         drops_nan: on a CPU, XLA drops NaN from its result, or turns it into another number than the model does; only
             the operand shows whether there was one.
@@ -160,6 +162,7 @@ class OpRule:
     elementwise: bool = False
     rematerialize: bool = False
     ill_conditioned: bool = False
+    piecewise_linear: bool = False
     makes_non_finite: bool = False
     drops_nan: bool = False
     whole_range: bool = False
