@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def check_faults(models: int, first: int, jobs: int) -> dict[str, bool]:
     caught = {}
     with ThreadPoolExecutor(jobs) as threads:
         every = {MODES, *MODES_OF.values()}
-        for task in [threads.submit(_in_fresh_process, _without_fault, models, first, modes) for modes in every]:
+        runs = [partial(run, models, first, shrink=False, modes=modes) for modes in every]
+        for task in [threads.submit(_in_fresh_process, plain) for plain in runs]:
             task.result()
         tasks = {name: threads.submit(_in_fresh_process, _is_caught, name, models, first) for name in FAULTS}
         for name, task in tasks.items():
@@ -164,10 +166,6 @@ def check_faults(models: int, first: int, jobs: int) -> dict[str, bool]:
 def _in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     with _fresh_processes(1) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def _without_fault(models: int, first: int, modes: Sequence[str]) -> None:
-    run(models, first, shrink=False, modes=modes)
 
 
 def _is_caught(fault: str, models: int, first: int) -> bool:

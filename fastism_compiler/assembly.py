@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +16,7 @@ from fastism_compiler.planning.buckets import scan_cost, split_by_edge, split_by
 from fastism_compiler.planning.memory import Budget, bytes_within, choose_batch_size
 from fastism_compiler.runtime.engine import Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
-from fastism_compiler.runtime.scoring import Parts, Scorer
-from fastism_compiler.runtime.shares import Share
+from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
 class Assembly:
@@ -57,7 +56,7 @@ class Assembly:
     def _halving(self) -> Halving:
         sequence = self._parts.inputs.sequence
         length = self._parts.inputs.types[sequence].extent(1)
-        return Halving(self._factory, length, sequence, self._shares)
+        return Halving(self._factory, length, sequence, lambda engine: self._bytes(engine) <= self._budget.bytes)
 
     def _by_cost(self, sequences: int) -> list[Array]:
         ranges, inputs = self._parts.ranges, self._parts.inputs
@@ -116,17 +115,10 @@ class Assembly:
 
     def _specialised(self, ranges: ChangeRanges) -> list[Share]:
         """Engines for other ranges, in groups that fit the budget."""
-        return self._shares(ranges, lambda some: self._engine(some, self.batch_size))
 
-    def _shares(self, ranges: ChangeRanges, engine: Callable[[ChangeRanges], Engine]) -> list[Share]:
-        made: dict[bytes, Engine] = {}
-
-        def of(members: Array) -> Engine:
-            key = members.tobytes()
-            if key not in made:
-                made[key] = engine(ranges.subset(members))
-            return made[key]
+        def engine(members: Array) -> Engine:
+            return self._engine(ranges.subset(members), self.batch_size)
 
         every = [np.arange(ranges.count)]
-        groups = split_by_memory(ranges, every, lambda b: self._bytes(of(b)), self._budget.bytes)
-        return [(members, of(members)) for members in groups]
+        groups = split_by_memory(ranges, every, lambda b: self._bytes(engine(b)), self._budget.bytes)
+        return [(members, engine(members)) for members in groups]

@@ -22,7 +22,6 @@ from fastism_compiler.planning.necks import last_apart
 from fastism_compiler.runtime.engine import AnyEngine, Engine
 from fastism_compiler.runtime.engine_factory import EngineFactory
 from fastism_compiler.runtime.halves import Halves
-from fastism_compiler.runtime.shares import Share
 
 _COPIES = 4
 """How often the window of a pair at the neck is written or read before the part behind has it."""
@@ -37,19 +36,12 @@ class Halving:
         factory: makes engines of the whole model.
         length: letters of the sequence.
         sequence: its position among the flat inputs.
-        shares: engines for other ranges in groups that fit the budget: of the ranges, and a function that makes an
-            engine for some of them.
+        fits: whether an engine keeps within the memory budget.
     """
 
-    def __init__(
-        self,
-        factory: EngineFactory,
-        length: int,
-        sequence: int,
-        shares: Callable[[ChangeRanges, Callable[[ChangeRanges], Engine]], list[Share]],
-    ) -> None:
-        self._factory, self._sequence, self._shares = factory, sequence, shares
-        self._singles = every_window(length, 1)
+    def __init__(self, factory: EngineFactory, length: int, sequence: int, fits: Callable[[Engine], bool]) -> None:
+        self._factory, self._sequence, self._fits = factory, sequence, fits
+        self._singles = ChangeRanges.everywhere(length, 1)
         self._made: dict[int, Halves | None] = {}
         self._lock = threading.Lock()
 
@@ -97,14 +89,14 @@ class Halving:
         whole, letters = self._factory, self._factory.letters
         source, positions, channels = whole.narrowed.source, neck.type.extent(1), neck.type.extent(2)
         part = Narrowed(replace(source, graph=front(graph, neck.name)), Remainder((None,)))
-        first = self._one_engine(replace(whole, narrowed=part), self._singles, sparse=True)
+        first = self._part(replace(whole, narrowed=part), self._singles, sparse=True)
         window = None if first is None else first.windows[0]
         if first is None or window is None or not _in_order(window.start):
             return None
         at_neck = min(_hull(window.start, width - 1) + window.width, positions)
         rest = replace(whole.narrowed, source=replace(source, graph=back(graph, neck.name)))
         behind = replace(whole, narrowed=rest, letters=Channels(tuple(range(channels))))
-        second = self._one_engine(behind, every_window(positions, at_neck))
+        second = self._part(behind, ChangeRanges.everywhere(positions, at_neck))
         if second is None:
             return None
         return Halves(
@@ -117,17 +109,10 @@ class Halving:
             letters=letters,
         )
 
-    def _one_engine(self, factory: EngineFactory, ranges: ChangeRanges, sparse: bool = False) -> Engine | None:
-        """The engine of one part; None if its ranges do not fit the budget together, or whole mutants are faster."""
-        shares = self._shares(ranges, lambda some: factory(some, 1, sparse))
-        engine = shares[0][1]
-        return engine if len(shares) == 1 and isinstance(engine, Engine) and not engine.naive else None
-
-
-def every_window(length: int, width: int) -> ChangeRanges:
-    """`[i, i + width)` for every `i` that lets it lie inside."""
-    lo = np.arange(length - width + 1, dtype=np.int64)
-    return ChangeRanges(lo, lo + width)
+    def _part(self, factory: EngineFactory, ranges: ChangeRanges, sparse: bool = False) -> Engine | None:
+        """The engine of one part; None if it does not fit the budget, or whole mutants are faster."""
+        engine = factory(ranges, 1, sparse)
+        return engine if self._fits(engine) and not engine.naive else None
 
 
 def _in_order(start: Table) -> bool:

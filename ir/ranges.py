@@ -80,6 +80,12 @@ class ChangeRanges:
         return bool(np.all(inside | (other.hi <= other.lo)))
 
     @staticmethod
+    def everywhere(length: int, width: int) -> ChangeRanges:
+        """`[i, i + width)` for every `i` that lets it lie inside a sequence of this length."""
+        lo = np.arange(length - width + 1, dtype=np.int64)
+        return ChangeRanges(lo, lo + width)
+
+    @staticmethod
     def of(ranges: Sequence[tuple[int, int]] | None, length: int) -> ChangeRanges:
         """Check user ranges against a sequence of `length`; None means every position.
 
@@ -88,8 +94,7 @@ class ChangeRanges:
                 or empty range, or one that overhangs the sequence.
         """
         if ranges is None:
-            lo = np.arange(length, dtype=np.int64)
-            return ChangeRanges(lo, lo + 1)
+            return ChangeRanges.everywhere(length, 1)
         try:
             table = np.asarray(list(ranges))
         except (TypeError, ValueError) as error:  # not iterable, or rows of unequal length

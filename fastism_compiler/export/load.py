@@ -29,8 +29,7 @@ from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
 from fastism_compiler.runtime.program import Program
-from fastism_compiler.runtime.scoring import Parts, Scorer
-from fastism_compiler.runtime.shares import Share
+from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
 def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:

@@ -196,7 +196,7 @@ class Program:
         them: near pairs cost little more than single substitutions, pairs as
         far apart as the sequence is long cost as much as the model itself.
         Where many pairs are so far apart that their windows meet late, each
-        substitution runs once, alone, down to the last layer before that.
+        substitution runs once, alone, in front of that (see `planning.necks`).
 
         Args:
             x: the model's inputs.

@@ -23,7 +23,6 @@ from fastism_compiler.runtime.blocks import Block
 from fastism_compiler.runtime.engine import AnyEngine
 from fastism_compiler.runtime.halves import Halves
 from fastism_compiler.runtime.naive import WholeScorer, mutated
-from fastism_compiler.runtime.shares import Share, shared_out
 
 _MUTANTS = 512
 """Whole mutants that exist at once."""
@@ -31,6 +30,10 @@ _MUTANTS = 512
 
 Whole = Callable[[Sequence[Array]], list[Array]]
 """Flat outputs `[n, *out]` of whole sequences, flat `[n, ...]`."""
+
+
+Share = tuple[Array, AnyEngine]
+"""Indices of change ranges, and the engine that scores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +300,7 @@ class Scorer:
         self, width: int, block: list[Array], jobs: Jobs, delta: bool, changes: Changes
     ) -> Iterator[tuple[Array, list[Array]]]:
         """Score jobs whose change range `i` is `[i, i + width)`: indices of jobs, and their flat results."""
-        for engine, rows, change in shared_out(self._shares_of_width(width), jobs.change):
+        for engine, rows, change in _shared_out(self._shares_of_width(width), jobs.change):
             chosen = Jobs(jobs.sequence[rows], change, jobs.replacement[rows])
             there = Changes(changes.lo[rows], changes.hi[rows], changes.cover)
             yield rows, self.score(engine, block, chosen, delta, there).outputs
@@ -307,9 +310,8 @@ class Scorer:
         with self._lock:
             if width not in self._of_width:
                 length = self.inputs.types[self.inputs.sequence].extent(1)
-                lo = np.arange(length - width + 1, dtype=np.int64)
-                everywhere = ChangeRanges(lo, lo + width)
-                same = [(lo, e) for e in self.engines if e.ranges.equals(everywhere)]
+                everywhere = ChangeRanges.everywhere(length, width)
+                same = [(np.arange(everywhere.count), e) for e in self.engines if e.ranges.equals(everywhere)]
                 self._of_width[width] = same or self._specialise(everywhere)
             return self._of_width[width]
 
@@ -325,7 +327,7 @@ class Scorer:
         for first in range(0, len(arrays[0]), self._batch_size):
             block = [x[first : first + self._batch_size] for x in arrays]
             own = np.flatnonzero((jobs.sequence >= first) & (jobs.sequence < first + len(block[0])))
-            for engine, some, change in shared_out(shares, jobs.change[own]):
+            for engine, some, change in _shared_out(shares, jobs.change[own]):
                 rows = own[some]
                 replacement = jobs.replacement[rows][:, : engine.ranges.max_width]
                 chosen = Jobs(jobs.sequence[rows] - np.int32(first), change, replacement)
@@ -349,6 +351,16 @@ class Scorer:
 
     def _changes(self, jobs: Jobs) -> Changes:
         return Changes(self.ranges.lo[jobs.change], self.ranges.hi[jobs.change], self.ranges.max_width)
+
+
+def _shared_out(shares: Sequence[Share], change: Array) -> Iterator[tuple[AnyEngine, Array, Array]]:
+    """Engines with jobs of these ranges: the engine, the indices of its jobs, and of their ranges in the engine."""
+    for members, engine in shares:
+        place = np.full(max(members.max(), change.max(initial=0)) + 1, -1)
+        place[members] = np.arange(len(members))
+        rows = np.flatnonzero(place[change] >= 0)
+        if len(rows):
+            yield engine, rows, place[change[rows]].astype(np.int32)
 
 
 def _slices(count: int) -> Iterator[Array]:

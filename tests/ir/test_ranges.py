@@ -17,6 +17,11 @@ def test_default_is_every_position() -> None:
     assert r.widths.tolist() == [1, 1, 1, 1]
 
 
+def test_every_place_of_one_width() -> None:
+    ranges = ChangeRanges.everywhere(5, 3)
+    assert (ranges.lo.tolist(), ranges.hi.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
 def test_user_ranges_may_overlap_be_unsorted_and_differ_in_width() -> None:
     r = ChangeRanges.of([(5, 9), (0, 2), (1, 3)], 9)
     assert (r.count, r.max_width) == (3, 4)
