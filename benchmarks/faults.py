@@ -12,8 +12,8 @@ from fastism_compiler.ir import Carrier, checks
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.passes import compose_convolutions, demand
 
-from fastism_compiler.emit import composition, rows, tile
-from fastism_compiler.emit.kernels import overlap_add, scatter_gemm, table, winograd
+from fastism_compiler.emit import composition, rows, tables, tile
+from fastism_compiler.emit.kernels import kernel_rows, overlap_add, scatter_gemm, table, winograd
 from fastism_compiler.frontend.keras import convolutions
 from fastism_compiler.runtime import blocks
 
@@ -144,8 +144,8 @@ def _nothing_behind(right: Any, *args: Any) -> Any:
     return before, after * 0 - 1e9
 
 
-def _rolled_kernel(right: Any, step: Any, node: Any, x: Any, kernel: Any) -> Any:
-    return right(step, node, x, tf.roll(kernel, 1, axis=0))
+def _one_row_off(right: Any, kernel: Any, *rest: Any) -> Any:
+    return right(tf.roll(kernel, 1, axis=0), *rest)
 
 
 def _last_position_forgotten(right: Any, *args: Any) -> Any:
@@ -180,9 +180,9 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the last of many terms is added one position early": partial(_broken, overlap_add, "_updated", _last_term_early),
     "a replacement is off its carrier": partial(_broken, blocks, "_on_carrier", _as_given),
     "a recurrence resumes from the wrong state": partial(_broken, tile.TILE, "resume", _rolled_states),
-    "an aggregate forgets what is behind the window": partial(_broken, tile, "running_tables", _nothing_behind),
-    "a kernel is read one row off": partial(_broken, tile.TILE, "dense", _rolled_kernel),
-    "the outputs demand one position too few": partial(_broken, demand, "_needed", _last_position_forgotten),
+    "an aggregate forgets what is behind the window": partial(_broken, tables, "running_tables", _nothing_behind),
+    "a kernel is read one row off": partial(_broken, kernel_rows, "_rows", _one_row_off),
+    "the outputs demand one position too few": partial(_broken, demand, "needed_positions", _last_position_forgotten),
     "a whole value is not overlaid": partial(_broken, rows.Rows, "overlay", _not_overlaid),
     "half of each letter is replaced": partial(_broken, tile.Step, "_replaced", _half_alternates),
     "a mean is a little off": partial(_broken, tile.TILE, "reduce_mean", _too_much),

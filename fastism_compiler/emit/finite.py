@@ -11,14 +11,11 @@ from fastism_compiler.emit.functions import Tensor
 
 def all_finite(tensors: Sequence[Tensor]) -> Tensor:
     """Which leading entries of all tensors hold only finite numbers: `[n]` bool."""
-    result = None
-    for x in tensors:
-        if not x.dtype.is_floating:
-            continue
-        # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
-        finite = tf.math.is_finite(tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))))
-        result = finite if result is None else result & finite
-    return tf.ones(tf.shape(tensors[0])[:1], tf.bool) if result is None else result
+    # x * 0 is 0 for finite numbers and NaN for the rest: one sum instead of a mask
+    faults = [tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))) for x in tensors if x.dtype.is_floating]
+    if not faults:
+        return tf.ones(tf.shape(tensors[0])[:1], tf.bool)
+    return tf.math.is_finite(tf.add_n([tf.cast(fault, tf.float32) for fault in faults]))
 
 
 def shows_all(x: Tensor, dtype: str) -> Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from fastism_compiler.emit.composition import compose_kernels
 from fastism_compiler.emit.functions import Tensor, function_named
 from fastism_compiler.emit.kernels.scatter_gemm import arrange_taps, spread_taps
-from fastism_compiler.emit.positions import pad_positions, taps_of
+from fastism_compiler.emit.positions import between, pad_positions, taps_of
 from fastism_compiler.emit.recurrent import recurrence, recurrent_states
 from fastism_compiler.ir import Node, same_padding
 from fastism_compiler.ir.kernels.scatter_gemm import Banding
@@ -82,20 +82,18 @@ def grouped_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
     """A `valid` grouped convolution, one batched product per tap."""
     taps, per_group, filters = kernel.shape
     groups = attrs["groups"]
-    weights = tf.reshape(kernel, [taps, per_group, groups, filters // groups])
-    total: Tensor = 0
-    for tap, seen in enumerate(taps_of(x, taps, attrs["stride"], attrs["dilation"])):
-        split = tf.reshape(seen, [-1, seen.shape[1], groups, per_group])
-        total = total + tf.einsum("blgi,igo->blgo", split, weights[tap])
+    weights = tf.unstack(tf.reshape(kernel, [taps, per_group, groups, filters // groups]))
+    split = tf.reshape(x, [-1, x.shape[1], groups, per_group])
+    seen = taps_of(split, taps, attrs["stride"], attrs["dilation"])
+    total = tf.add_n([tf.einsum("blgi,igo->blgo", y, w) for y, w in zip(seen, weights, strict=True)])
     return tf.reshape(total, [-1, total.shape[1], filters])
 
 
 def depthwise_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
     """A `valid` depthwise convolution, one element-wise product per tap."""
     taps, channels, multiplier = kernel.shape
-    total: Tensor = 0
-    for tap, seen in enumerate(taps_of(x, taps, attrs["stride"], attrs["dilation"])):
-        total = total + seen[..., None] * kernel[tap]
+    seen = taps_of(tf.expand_dims(x, -1), taps, attrs["stride"], attrs["dilation"])
+    total = tf.add_n([y * w for y, w in zip(seen, tf.unstack(kernel), strict=True)])
     return tf.reshape(total, [-1, total.shape[1], channels * multiplier])
 
 
@@ -129,7 +127,8 @@ def max_pool(x: Tensor, size: int, stride: int) -> Tensor:
     """A `valid` maximum over positions."""
     if size == stride:
         length = x.shape[1] // size
-        return tf.reduce_max(tf.reshape(x[:, : length * size], [-1, length, size, *x.shape[2:]]), axis=2)
+        blocks = tf.reshape(between(x, 0, length * size), [-1, length, size, *x.shape[2:]])
+        return tf.reduce_max(blocks, axis=2)
     result, *others = taps_of(x, size, stride, 1)
     for other in others:
         result = tf.maximum(result, other)
@@ -204,8 +203,7 @@ def _attention(node: Node, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _slice(node: Node, x: Tensor) -> Tensor:
-    axis, begin, end = node.attrs["axis"], node.attrs["begin"], node.attrs["end"]
-    return x[(*[slice(None)] * axis, slice(begin, end))]
+    return between(x, node.attrs["begin"], node.attrs["end"], node.attrs["axis"])
 
 
 def _pad(node: Node, x: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Positions of `[rows, positions, ...]`: padded, spread out, or as each tap of a window sees them."""
+"""Positions of `[rows, positions, ...]`: some of them, padded, spread out, or as each tap of a window sees them.
+
+Written with few TensorFlow ops: to trace one takes longer than to compile it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,18 @@ import tensorflow as tf
 from fastism_compiler.emit.functions import Tensor
 
 
+def between(x: Tensor, first: int, last: int, axis: int = 1) -> Tensor:
+    """Positions `first <= position < last` of an axis, all of which exist."""
+    if (first, last) == (0, x.shape[axis]):
+        return x
+    begin, size = [0] * len(x.shape), [-1] * len(x.shape)
+    begin[axis], size[axis] = first, max(last - first, 0)
+    return tf.slice(x, begin, size)
+
+
 def pad_positions(x: Tensor, left: int, right: int, *, value: float = 0.0) -> Tensor:
     """Pad (or, where negative, crop) axis 1."""
-    x = x[:, max(-left, 0) : x.shape[1] - max(-right, 0)]
+    x = between(x, max(-left, 0), x.shape[1] - max(-right, 0))
     if left <= 0 and right <= 0:
         return x
     paddings = [[0, 0], [max(left, 0), max(right, 0)]] + [[0, 0]] * (len(x.shape) - 2)
@@ -20,7 +32,8 @@ def taps_of(x: Tensor, taps: int, stride: int, dilation: int) -> list[Tensor]:
     """`x` as each tap of a `valid` window sees it: `taps` strided slices of axis 1."""
     out_length = (x.shape[1] - (taps - 1) * dilation - 1) // stride + 1
     span = (out_length - 1) * stride + 1
-    return [x[:, t * dilation : t * dilation + span : stride] for t in range(taps)]
+    seen = [between(x, t * dilation, t * dilation + span) for t in range(taps)]
+    return seen if stride == 1 else [y[:, ::stride] for y in seen]
 
 
 def spread_out(x: Tensor, stride: int) -> Tensor:
@@ -28,6 +41,6 @@ def spread_out(x: Tensor, stride: int) -> Tensor:
     if stride == 1:
         return x
     width = x.shape[1]
-    wide = tf.pad(x[:, :, None], [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
+    wide = tf.pad(tf.expand_dims(x, 2), [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, 0]])
     wide = tf.reshape(wide, [-1, width * stride, *x.shape[2:]])
-    return wide[:, : (width - 1) * stride + 1]
+    return between(wide, 0, (width - 1) * stride + 1)

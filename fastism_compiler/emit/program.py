@@ -187,7 +187,8 @@ class BlockProgram:
         store = stored(active >= 0, self.cpu_only)
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
-            scores = reference.score(Rows(sequence[i], change[i], store), replacement[i], self.letters)
+            of_tile, ranges, replaced = (tf.gather(x, i) for x in (sequence, change, replacement))
+            scores = reference.score(Rows(of_tile, ranges, store), replaced, self.letters)
             pairs = zip(scores.outputs_or_reference(), scores.effects(), strict=True)
             return [tf.where(delta, e, y) if e.dtype == y.dtype else y for y, e in pairs], scores.trusted
 

@@ -8,11 +8,12 @@ explicitly; masks use `where`, not products (NaN * 0 is NaN).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.positions import pad_positions
+from fastism_compiler.emit.positions import between, pad_positions
 from fastism_compiler.ir import Carrier, Kept
 
 
@@ -27,7 +28,7 @@ class Rows:
 
     def __init__(self, sequence: Tensor, change: Tensor, store: Callable[[Tensor], Tensor]) -> None:
         self.sequence, self.change, self.store = sequence, change, store
-        self._known: dict[tuple[object, ...], Tensor] = {}
+        self._known: dict[tuple[object, ...], Any] = {}
 
     def start(self, carrier: Carrier) -> Tensor:
         """First stored position of each row: `[T]`, or a scalar if the same for all ranges."""
@@ -36,20 +37,24 @@ class Rows:
         starts = carrier.start
         return self._once(lambda: tf.gather(tf.constant(starts, tf.int32), self.change), "start", starts.tobytes())
 
+    def column(self, carrier: Carrier) -> Tensor:
+        """The same as `[T, 1]` or `[1, 1]`."""
+        return self._once(lambda: tf.reshape(self.start(carrier), [-1, 1]), "column", carrier.start.tobytes())
+
+    def counted(self, width: int) -> Tensor:
+        """`0 .. width - 1` as `[1, width]`."""
+        return self._once(lambda: tf.reshape(tf.range(width, dtype=tf.int32), [1, width]), "counted", width)
+
     def positions(self, carrier: Carrier) -> Tensor:
         """Stored positions, unclipped: `[T, width]` or `[1, width]`."""
-        return self._once(lambda: self._positions(carrier), "positions", *_key(carrier))
+        return self._once(lambda: self.column(carrier) + self.counted(carrier.width), "positions", *_key(carrier))
 
     def inside(self, carrier: Carrier, length: int) -> Tensor:
         """Which stored positions exist: `[T or 1, width]` bool."""
-        positions = self.positions(carrier)
-        return self._once(lambda: (positions >= 0) & (positions < length), "inside", *_key(carrier), length)
+        clipped = self._clipped(carrier, length)
+        return self._once(lambda: self.positions(carrier) == clipped, "inside", *_key(carrier), length)
 
-    def _positions(self, carrier: Carrier) -> Tensor:
-        start = tf.reshape(self.start(carrier), [-1, 1])
-        return start + tf.range(carrier.width, dtype=tf.int32)[None]
-
-    def _once(self, make: Callable[[], Tensor], *key: object) -> Tensor:
+    def _once(self, make: Callable[[], Any], *key: object) -> Any:
         """What is made of these carriers and lengths, once per tile: many nodes ask for the same."""
         if key not in self._known:
             self._known[key] = make()
@@ -69,8 +74,12 @@ class Rows:
         first, extent = (0, length) if kept is None else (kept.first, kept.extent)
         flat = tf.reshape(table, [-1, *table.shape[2:]])
         clipped, key = self._clipped(carrier, length), (*_key(carrier), length, first, extent)
-        entries = self._once(lambda: self.sequence[:, None] * extent + clipped - first, "entries", *key)
+        entries = self._once(lambda: self._first_entries(extent, first) + clipped, "entries", *key)
         return tf.gather(flat, entries)
+
+    def _first_entries(self, extent: int, first: int) -> Tensor:
+        """Where position 0 of each row's sequence is in a flat table that keeps `extent` positions from `first` on."""
+        return self._once(lambda: tf.expand_dims(self.sequence * extent - first, 1), "first entries", extent, first)
 
     def window_of_parameter(self, table: Tensor, carrier: Carrier, length: int) -> Tensor:
         """The same of a table `[length, ...]` that all sequences share; `[1, width, ...]` if all rows start alike."""
@@ -87,14 +96,18 @@ class Rows:
             first, last = max(shift, 0), min(source.width, shift + target.width)
             if last <= first:
                 return tf.zeros([tf.shape(x)[0], target.width, *x.shape[2:]], x.dtype)
-            return pad_positions(x[:, first:last], first - shift, target.width - last + shift)
-        shift = tf.reshape(self.start(target) - self.start(source), [-1, 1])
-        index = shift + tf.range(target.width, dtype=tf.int32)[None]
-        stored = (index >= 0) & (index < source.width)
-        index = tf.clip_by_value(index, 0, source.width - 1)
-        row = tf.range(tf.shape(x)[0], dtype=tf.int32)[:, None] * source.width
+            return pad_positions(between(x, first, last), first - shift, target.width - last + shift)
+        key = "shifted", x.shape[0], *_key(source), *_key(target)
+        entries, stored = self._once(lambda: self._shifted(tf.shape(x)[0], source, target), *key)
         flat = tf.reshape(self.store(x), [-1, *x.shape[2:]])
-        return where(stored, tf.gather(flat, row + index), 0.0)
+        return where(stored, tf.gather(flat, entries), 0.0)
+
+    def _shifted(self, rows: Tensor, source: Carrier, target: Carrier) -> tuple[Tensor, Tensor]:
+        """Where the positions of `target` are among those of `source`, laid flat, and which `source` holds."""
+        index = self.column(target) - self.column(source) + self.counted(target.width)
+        clipped = tf.clip_by_value(index, 0, source.width - 1)
+        first = tf.expand_dims(tf.range(rows, dtype=tf.int32) * source.width, 1)
+        return first + clipped, index == clipped
 
     def mask(self, x: Tensor, carrier: Carrier, length: int, fill: float = 0.0) -> Tensor:
         """`x` with `fill` at stored positions outside the sequence."""
@@ -110,8 +123,7 @@ class Rows:
         spread = self.realign(x, carrier, everything)
         if base is None:
             return spread
-        positions = tf.range(length, dtype=tf.int32)[None]
-        start = tf.reshape(self.start(carrier), [-1, 1])
+        positions, start = self.counted(length), self.column(carrier)
         return where((positions >= start) & (positions < start + carrier.width), spread, base)
 
 

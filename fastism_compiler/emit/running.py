@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.positions import between
 from fastism_compiler.ir import Node
 
 State = tuple[Tensor, ...]
@@ -100,14 +101,15 @@ def running_tables(node: Node, table: Tensor, axis: int) -> tuple[State, State]:
     states = tuple(to_front(x, axis) for x in (how.reduce(lifted, others) if others else lifted))
     length = states[0].shape[1]
     nothing = tuple(
-        tf.fill(tf.shape(x[:, :1]), tf.constant(n, x.dtype)) for x, n in zip(states, how.nothing, strict=True)
+        tf.fill(tf.shape(between(x, 0, 1)), tf.constant(n, x.dtype)) for x, n in zip(states, how.nothing, strict=True)
     )
 
     def running(state: State) -> State:
         step = 1
         while step < length:
-            further = how.pair(tuple(x[:, step:] for x in state), tuple(x[:, :-step] for x in state))
-            state = tuple(tf.concat([x[:, :step], y], axis=1) for x, y in zip(state, further, strict=True))
+            later, earlier = (tuple(between(x, *part) for x in state) for part in ((step, length), (0, length - step)))
+            further = how.pair(later, earlier)
+            state = tuple(tf.concat([between(x, 0, step), y], axis=1) for x, y in zip(state, further, strict=True))
             step *= 2
         return state
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from fastism_compiler.emit.finite import all_finite, shows_all
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.table import KERNELS
+from fastism_compiler.emit.positions import between
 from fastism_compiler.emit.running import COMBINATIONS, State, running_tables
 from fastism_compiler.ir import Graph, Kept, Node, Section
 from fastism_compiler.ir.ops import COMPOSER_OPS
@@ -147,9 +148,7 @@ def _part(x: Tensor, kept: Kept | None, axis: int) -> Tensor:
     """The kept positions, which lie on `axis`."""
     if kept is None:
         return x
-    begin, size = [0] * len(x.shape), [-1] * len(x.shape)
-    begin[axis], size[axis] = kept.first, kept.extent
-    return tf.slice(x, begin, size)
+    return between(x, kept.first, kept.first + kept.extent, axis)
 
 
 def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
@@ -161,10 +160,9 @@ def _finite(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor
     for node in hiding_faults(graph, Section.REFERENCE):
         source = node.operands[0]
         finite = finite & (shows_all(values[source], node.type.dtype) if source.type.batched else True)
-    for node in graph.nodes(Section.REFERENCE):
+    nodes = graph.nodes(Section.REFERENCE)
+    for node in nodes:
         if node.op in COMPOSER_OPS:
             finite = finite & tf.reduce_all(all_finite([values[node]]))
-        read = any(u.in_tile for u in node.users)
-        if read and node.type.batched and not rule_of(node).leaf:
-            finite = finite & all_finite([values[node]])
-    return finite
+    read = [n for n in nodes if n.type.batched and not rule_of(n).leaf and any(u.in_tile for u in n.users)]
+    return finite & all_finite([values[n] for n in read]) if read else finite

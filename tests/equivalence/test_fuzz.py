@@ -40,6 +40,12 @@ def test_injected_faults_are_caught(fault: str) -> None:
         fuzz.run(MODELS, first=2026, shrink=False, modes=OP_BY_OP)
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_breaks_something_that_is_there(fault: str) -> None:
+    with FAULTS[fault]():
+        pass
+
+
 def test_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails_on_pools(case: dict[str, Any]) -> Checked:
         if any(node.get("layer", "").endswith("Pooling1D") for node in case["spec"]["nodes"]):

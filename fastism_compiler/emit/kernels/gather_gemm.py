@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
+from fastism_compiler.emit.positions import taps_of
 from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.queries import geometry_of
@@ -22,6 +23,6 @@ def apply(node: Node, x: Tensor, weights: Tensor, arithmetic: Arithmetic, starts
     """`[rows, n + (k-1)*dilation, Cin]`, which is all that the outputs read, to `[rows, n, Cout]`."""
     g = geometry_of(node)
     width = x.shape[1] - (g.taps - 1) * g.dilation
-    columns = tf.concat([x[:, t * g.dilation : t * g.dilation + width] for t in range(g.taps)], axis=2)
+    columns = tf.concat(taps_of(x, g.taps, 1, g.dilation), axis=2)
     rows = arithmetic.product(tf.reshape(columns, [-1, g.taps * g.channels]), weights)
     return tf.reshape(rows, [-1, width, g.filters])

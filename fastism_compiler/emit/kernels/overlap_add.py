@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.positions import pad_positions
+from fastism_compiler.emit.positions import between, pad_positions
 
 _MANY = 5
 """Fewest terms that are added faster in place (seconds a sequence, in place and as pads: Basset, six terms, 0.044 and
@@ -42,6 +42,6 @@ def _placed(first: int, term: Tensor, width: int) -> Tensor:
 def _updated(terms: Sequence[tuple[int, Tensor]], width: int) -> Tensor:
     total = _placed(*terms[0], width)
     for first, term in terms[1:]:
-        added = total[:, first : first + term.shape[1]] + term
+        added = between(total, first, first + term.shape[1]) + term
         total = xla.dynamic_update_slice(total, added, tf.constant([0, first] + [0] * (len(term.shape) - 2)))
     return total

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
-from fastism_compiler.emit.positions import pad_positions, spread_out
+from fastism_compiler.emit.positions import between, pad_positions, spread_out
 from fastism_compiler.emit.precision import Arithmetic, Product
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.kernels.scatter_gemm import Banding
@@ -62,10 +62,11 @@ def spread_taps(x: Tensor, matrix: Tensor, banding: Banding, product: Product, i
     terms = product(tf.reshape(x, [-1, channels]), matrix)
     terms = tf.reshape(terms, [-1, width, taps, banding.filters])
     if stride == 1 and dilation == 1 and width < taps:
-        return overlap_add([(i, terms[:, i]) for i in range(width)], width + taps - 1, in_place)
+        return overlap_add(list(enumerate(tf.unstack(terms, axis=1))), width + taps - 1, in_place)
     terms = spread_out(terms, stride)
     reach = (taps - 1) * dilation
-    return overlap_add([(t * dilation, terms[:, :, t]) for t in range(taps)], terms.shape[1] + reach, in_place)
+    by_tap = tf.unstack(terms, axis=2)
+    return overlap_add([(t * dilation, term) for t, term in enumerate(by_tap)], terms.shape[1] + reach, in_place)
 
 
 def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product, in_place: bool = False) -> Tensor:
@@ -74,13 +75,13 @@ def _spread_bands(x: Tensor, matrix: Tensor, banding: Banding, product: Product,
     x = pad_positions(x, 0, bands * together * dilation - banding.width)
     x = _side_by_side(tf.reshape(x, [-1, bands, together, dilation, channels]), dilation)
     terms = product(tf.reshape(x, [-1, together * channels]), matrix)
-    terms = terms[:, : pieces * together * filters]
+    terms = between(terms, 0, pieces * together * filters)
     terms = tf.reshape(terms, [-1, bands, dilation, pieces, together * filters])
     reached = bands + pieces - 1
-    total = overlap_add([(k, terms[:, :, :, k]) for k in range(pieces)], reached, in_place)
+    total = overlap_add(list(enumerate(tf.unstack(terms, axis=3))), reached, in_place)
     total = _side_by_side(tf.reshape(total, [-1, reached, dilation, together, filters]), dilation)
     total = tf.reshape(total, [-1, reached * together * dilation, filters])
-    return total[:, : banding.width + (banding.taps - 1) * dilation]
+    return between(total, 0, banding.width + (banding.taps - 1) * dilation)
 
 
 def _side_by_side(x: Tensor, dilation: int) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
-from fastism_compiler.emit.positions import spread_out
+from fastism_compiler.emit.positions import between, spread_out
 from fastism_compiler.emit.precision import Arithmetic
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.queries import geometry_of
@@ -18,8 +18,10 @@ def prepare(node: Node, weights: Tensor, width: int) -> Tensor:
     taps, channels, filters = weights.shape
     dilation = geometry_of(node).dilation
     spread = spread_out(tf.reverse(weights, [0])[None], dilation)[0]
-    banded = tf.stack([tf.pad(spread, [[i, width - 1 - i], [0, 0], [0, 0]]) for i in range(width)])
     out_width = (taps - 1) * dilation + width
+    # a row of taps and `width` zeros, again and again: cut into rows one shorter, each begins one position later
+    repeated = tf.tile(tf.pad(spread, [[0, width], [0, 0], [0, 0]]), [width, 1, 1])
+    banded = tf.reshape(between(repeated, 0, width * out_width, axis=0), [width, out_width, channels, filters])
     return tf.reshape(tf.transpose(banded, [0, 2, 1, 3]), [width * channels, out_width * filters])
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.overlap_add import overlap_add
-from fastism_compiler.emit.positions import pad_positions
+from fastism_compiler.emit.positions import between, pad_positions
 from fastism_compiler.emit.precision import Arithmetic, Product
 from fastism_compiler.ir import Node
 from fastism_compiler.ir.kernels.winograd import Pairing
@@ -75,8 +75,9 @@ def spread_pairs(
     half = ceil_div(width, 2 * dilation) * dilation
     steps: defaultdict[int, list[Tensor]] = defaultdict(list)
     begin = 0
+    by_group = [tf.unstack(p, axis=2) for p in products]
     for number, size in enumerate(pairing.groups):
-        for step, c in enumerate(_coefficients([p[:, :, number] for p in products[: size + 1]]), start=begin):
+        for step, c in enumerate(_coefficients([p[number] for p in by_group[: size + 1]]), start=begin):
             steps[step].append(c)
         begin += size
     phases: tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]] = ([], [])
@@ -84,7 +85,7 @@ def spread_pairs(
         phases[step % 2].append((step // 2 * dilation, _added(coefficients)))
     sums = [overlap_add(phase, half, in_place) for phase in phases]
     blocks = [tf.reshape(y, [-1, half // dilation, dilation, filters]) for y in sums]
-    return tf.reshape(tf.stack(blocks, axis=2), [-1, 2 * half, filters])[:, :width]
+    return between(tf.reshape(tf.stack(blocks, axis=2), [-1, 2 * half, filters]), 0, width)
 
 
 def _added(coefficients: list[Tensor]) -> Tensor:
@@ -98,8 +99,9 @@ def _evaluated(x: Tensor, pairing: Pairing) -> Points:
     blocks = ceil_div(x.shape[1], 2 * dilation)
     even = pad_positions(x, 0, 2 * blocks * dilation - x.shape[1])
     even = tf.reshape(even, [-1, blocks, 2, dilation, channels])
-    first, second = (tf.reshape(even[:, :, k], [-1, blocks * dilation, channels])[:, : pairing.first] for k in range(2))
-    return first, second[:, : pairing.second], first + second, first - second
+    halves = (tf.reshape(half, [-1, blocks * dilation, channels]) for half in tf.unstack(even, axis=2))
+    first, second = (between(half, 0, pairing.first) for half in halves)
+    return first, between(second, 0, pairing.second), first + second, first - second
 
 
 def _multiplied(pairs: Tensor, weights: Tensor, filters: int, product: Product) -> Tensor:
