@@ -9,7 +9,7 @@
   random, run in XLA; NaN and infinities must be where the model itself has them.
 - relations: a replacement equal to the sequence has an effect of exactly 0; results depend neither on the
   order of the sequences nor on which others are scored with them; a text scores as its one-hot array; outputs
-  around the change are parts of the whole ones.
+  around the change are parts of the whole ones; two substitutions together score as in the model.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fastism_compiler.passes.select_kernels import SelectKernelsPass
 
 import fastism_compiler as fc
 from benchmarks.fuzz_layers import TOKENS, build
+from benchmarks.fuzz_pairs import naive_pair_effects, pair_effects
 from fastism_compiler.runtime.traced import op_by_op
 
 Array = np.ndarray[Any, Any]
@@ -101,6 +102,8 @@ def _check(case: dict[str, Any]) -> Checked:
         _check_order(program, model, x, replacement, ours, bits=mode == "integers")
         _check_texts(program, model, replacement, rng)
         if mode not in FLOAT32:
+            if rng.integers(3) == 0:
+                _check_pairs(program, model, x, rng, bits=mode == "integers")
             _check_around(compiled, _nest(model, x), replacement, ours, int(rng.integers(4)), bits=mode == "integers")
     layers = program.plan.layers
     inside = sum(layer.naive for layer in layers if layer.window is not None or layer.layer_class == "aggregation")
@@ -287,6 +290,17 @@ def _check_texts(program: Any, model: Any, replacement: list[Array], rng: np.ran
     pairs = zip(_flat(program(texts, replacement)), _flat(program(one_hot, replacement)), strict=True)
     if not all(np.array_equal(y, z, equal_nan=True) for y, z in pairs):
         raise MismatchError("a text scores differently than its one-hot array")
+
+
+def _check_pairs(program: Any, model: Any, x: dict[str, Array], rng: np.random.Generator, *, bits: bool) -> None:
+    """Two substitutions score together as in the model itself: at the ends, or anywhere."""
+    length = x["seq"].shape[1]
+    if length < 2:
+        return
+    positions = [0, length - 1] if rng.integers(2) else sorted(rng.choice(length, 2, replace=False).tolist())
+    ours, pairs = pair_effects(program, _nest(model, x), positions)
+    naive = naive_pair_effects(lambda inputs: _flat(model(_nest(model, inputs))), x, pairs, program.letters)
+    _compare(ours, naive, bits=bits)
 
 
 def _check_around(

@@ -36,6 +36,23 @@ def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
     return guarded
 
 
+def _before_magnifying_ops(graph: Graph) -> set[Node]:
+    """The slice-assigns nearest to an operand, such as a logarithm's, whose digits count, however small it is."""
+    pending = [node.operands[i] for node in graph.nodes(Section.TILE) for i in rule_of(node).magnifies]
+    guarded: set[Node] = set()
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if not node.in_tile or node in seen:
+            continue
+        seen.add(node)
+        if rule_of(node).converts == (Form.DELTA, Form.VALUE):
+            guarded.add(node)
+        else:
+            pending += node.operands
+    return guarded
+
+
 def _kept(node: Node) -> bool:
     """Whether XLA must compute this window once, into memory (see `rows.stored`).
 
@@ -79,7 +96,7 @@ class Step:
     ) -> None:
         self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
         self.rows, self.replacement, self.letters = rows, replacement, letters
-        self.guarded = _after_ill_conditioned_ops(graph)
+        self.guarded = _after_ill_conditioned_ops(graph) | _before_magnifying_ops(graph)
         self.hiding = set(hiding_faults(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}

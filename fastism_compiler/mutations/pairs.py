@@ -91,7 +91,8 @@ def new_pairs(pairs: Array, numbers: Array, x: Array, letters: Letters, mutant_b
         new_first = (current[:, first, None] != alone).any(-1)  # [b, n, C]
         new_second = (current[:, second, None] != alone).any(-1)
         b, n, a, c = np.nonzero(new_first[:, :, :, None] & new_second[:, :, None, :])
-        yield b, some[n], a, c
+        if len(b):
+            yield b, some[n], a, c
 
 
 def place_pairs(pairs: Array, cells: Cells, width: int, x: Array, letters: Letters) -> tuple[Jobs, Changes]:

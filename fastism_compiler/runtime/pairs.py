@@ -10,7 +10,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.pairs import Cells, by_width, new_pairs, place_pairs, place_singles
 from fastism_compiler.results.effects import effect, no_effect
 from fastism_compiler.results.pairs import together
-from fastism_compiler.runtime.halves import Halves
+from fastism_compiler.runtime.halves import Alone, Halves
 from fastism_compiler.runtime.scoring import Scorer
 
 _ALONE_BYTES = 1 << 28
@@ -98,11 +98,12 @@ class _PairScorer:
                 yield from self._apart(halves, sequence, width, half)
             return
         inputs = [x[sequence : sequence + 1] for x in self._block]
-        alone = halves.alone(inputs, positions)
+        alone: Alone | None = None  # of pairs that are all there already, nothing runs
         places = place.reshape(-1, 2)
         mutant_bytes = max(halves.width * halves.position_bytes, self._row_bytes)
         x = self._x[sequence : sequence + 1]
         for _, n, a, c in new_pairs(self._pairs, numbers, x, self._letters, mutant_bytes):
+            alone = alone or halves.alone(inputs, positions)
             one, other = places[np.searchsorted(numbers, n)].T
             effects, trusted = halves.together(alone, (one, a), (other, c))
             cells = np.full(len(n), sequence), n, a, c

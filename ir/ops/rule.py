@@ -116,6 +116,8 @@ class OpRule:
         elementwise: each result element depends on the operand elements at its own place only.
         rematerialize: costs no more than reading a reference window from memory, so it is recomputed instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
+        magnifies: operands whose result changes the more, the closer they are to 0: a logarithm's, a denominator. Of these
+            it is the digits that count, not the distance.
         piecewise_linear: not linear, but linear between kinks: it makes no more of the rounding of an operand than
             a linear op does.
         makes_non_finite: may turn finite numbers into NaN or infinity.
@@ -162,6 +164,7 @@ class OpRule:
     elementwise: bool = False
     rematerialize: bool = False
     ill_conditioned: bool = False
+    magnifies: tuple[int, ...] = ()
     piecewise_linear: bool = False
     makes_non_finite: bool = False
     drops_nan: bool = False

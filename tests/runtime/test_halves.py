@@ -115,6 +115,16 @@ def test_every_small_graph(name: str, always: list[Halves]) -> None:
         np.testing.assert_allclose(y, exact, atol=1e-11, rtol=1e-8)
 
 
+def test_letters_that_are_all_there_already(always: list[Halves]) -> None:
+    model = float64_clone(tower())
+    options: Any = {"jit": False, "verify": False, "pipeline": ALWAYS_WINDOWS}
+    program = fc.compile(model, ranges=[(0, 1)], channels=[2], alphabet="G", **options)
+    with op_by_op():
+        found = program.pairs(np.eye(4)[np.full((1, 60), 2)], [0, 59])
+    assert not always
+    assert not any(np.any(y) for y in keras.tree.flatten(found.joint))
+
+
 def test_few_pairs_are_not_worth_two_more_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     program = fc.compile(tower(), ranges=[(0, 1)], jit=False, verify=False, pipeline=ALWAYS_WINDOWS)
     monkeypatch.setattr(halving, "_cost", lambda halves: 0.0)
