@@ -260,5 +260,6 @@ HEADS = {
     "logsumexp": lambda x: ops.logsumexp(x, axis=1),
     "lowest": lambda x: ops.min(x, axis=(1, 2)),
     "one_position": lambda x: x[:, x.shape[1] // 2],
+    "shares": lambda x: L.Dense(2)(L.Flatten()(ops.softmax(ops.tanh(x), axis=1))),
     "pool_dense": lambda x: L.Dense(2)(L.Flatten()(L.MaxPooling1D(2, padding="same")(x))),
 }

@@ -1,4 +1,4 @@
-"""Pairs of substitutions in a fuzzed model: each runs alone until the windows of both meet, wherever that is possible."""
+"""Pairs of substitutions in a fuzzed model: each runs alone until their windows meet, wherever that is possible."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from tempfile import SpooledTemporaryFile
 from typing import Any
+from weakref import finalize
 
 from fastism_compiler.errors import InputError
 
@@ -74,6 +75,7 @@ class Refusals:
         self.left_out: Any = SpooledTemporaryFile(  # noqa: SIM115 (it is there as long as this is)
             _IN_MEMORY, "w+", encoding="utf-8", errors="backslashreplace"
         )
+        finalize(self, self.left_out.close)
 
     def __call__(self, error: FileError) -> None:
         """Raise `error`, or count it.

@@ -116,8 +116,8 @@ class OpRule:
         elementwise: each result element depends on the operand elements at its own place only.
         rematerialize: costs no more than reading a reference window from memory, so it is recomputed instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
-        magnifies: operands whose result changes the more, the closer they are to 0: a logarithm's, a denominator. Of these
-            it is the digits that count, not the distance.
+        magnifies: operands of which the digits count, however small they are: the closer to 0, the more the result
+            changes with them (a logarithm's operand, a denominator).
         piecewise_linear: not linear, but linear between kinks: it makes no more of the rounding of an operand than
             a linear op does.
         makes_non_finite: may turn finite numbers into NaN or infinity.

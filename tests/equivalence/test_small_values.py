@@ -19,12 +19,12 @@ ops = keras.ops
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "logarithm": lambda v: ops.log(ops.square(v)),
     "logarithm of a sum": lambda v: ops.log(ops.abs(v) + 1e-7),
-    "reciprocal": lambda v: ops.reciprocal(v),
+    "reciprocal": ops.reciprocal,
     "denominator": lambda v: 3.0 / v,
     "root in a denominator": lambda v: ops.rsqrt(ops.square(v) + 1e-9),
     "negative power": lambda v: ops.power(ops.abs(v), -0.5),
     "norm": lambda v: v / ops.norm(v, axis=-1, keepdims=True),
-    "sign": lambda v: ops.sign(v),
+    "sign": ops.sign,
 }
 LENGTH = 12
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,11 @@ def test_file_errors_travel_between_processes() -> None:
     error = FileError("x.bed", "rule", line=3, expected=1, got=2)
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.fault, copy.line) == (str(error), "rule", 3)
+
+
+def test_the_table_of_records_left_out_is_closed() -> None:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Refusals(skip=True)
+        gc.collect()
+    assert not [w for w in found if w.category is ResourceWarning]
