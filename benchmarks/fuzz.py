@@ -35,7 +35,11 @@ class Found(AssertionError):  # noqa: N818 (what a fuzzer does)
 
     def __init__(self, case: dict[str, Any], error: Exception) -> None:
         super().__init__(f"{type(error).__name__}: {error}\n{json.dumps(case)}")
-        self.case = case
+        self.case, self.error = case, error
+
+    def __reduce__(self) -> Any:
+        """How it travels between processes."""
+        return Found, (self.case, RuntimeError(f"{type(self.error).__name__}: {self.error}"))
 
 
 def run(models: int, first: int, *, shrink: bool = True, modes: Sequence[str] = MODES) -> Counter[str]:

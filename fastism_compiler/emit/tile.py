@@ -17,6 +17,7 @@ from fastism_compiler.emit.running import COMBINATIONS, aggregated_axes, at, fro
 from fastism_compiler.emit.tables import Tables, operands_read
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
 from fastism_compiler.ir.queries import call_of, geometry_of, hiding_faults, kernel_of, rule_of
+from fastism_compiler.ir.types import FLOATS
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
@@ -96,7 +97,8 @@ class Step:
     ) -> None:
         self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
         self.rows, self.replacement, self.letters = rows, replacement, letters
-        self.guarded = _after_ill_conditioned_ops(graph) | _before_magnifying_ops(graph)
+        guarded = _after_ill_conditioned_ops(graph) | _before_magnifying_ops(graph)
+        self.guarded = {n for n in guarded if n.type.dtype in FLOATS}  # whole numbers lose no digits
         self.hiding = set(hiding_faults(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}

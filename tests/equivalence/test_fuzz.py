@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def test_injected_faults_are_caught(fault: str) -> None:
 def test_every_fault_breaks_something_that_is_there(fault: str) -> None:
     with FAULTS[fault]():
         pass
+
+
+def test_a_failure_travels_between_processes() -> None:
+    found = pickle.loads(pickle.dumps(fuzz.Found({"mode": "jitted"}, MismatchError("an error of 1"))))
+    assert found.case == {"mode": "jitted"}
+    assert "MismatchError: an error of 1" in str(found)
 
 
 def test_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:

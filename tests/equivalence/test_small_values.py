@@ -11,6 +11,7 @@ import pytest
 
 import fastism_compiler as fc
 from fastism_compiler.frontend.keras.float64 import float64_clone
+from fastism_compiler.models.randomize import randomize
 from tests.oracle import naive_scan
 
 L = keras.layers
@@ -56,3 +57,13 @@ def test_no_digits_are_lost(name: str, local: bool) -> None:
     allowed = 10 * np.abs(plain - wanted).max() + 2e-5 * np.abs(wanted).max()
     assert not program.plan.naive
     np.testing.assert_allclose(ours, wanted, rtol=0, atol=allowed)
+
+
+def test_tokens_have_all_their_digits() -> None:
+    x = L.Input((LENGTH,), dtype="int32", name="seq")
+    m = randomize(keras.Model(x, L.GlobalAveragePooling1D()(1.0 / (1.5 + ops.abs(L.Embedding(5, 3)(x))))))
+    tokens = np.random.default_rng(0).integers(0, 5, (2, LENGTH))
+    program = fc.compile(m, jit=False, verify=False, alphabet="ABCDE")
+    ranges = [(i, i + 1) for i in range(LENGTH)]
+    (plain,) = naive_scan(m, {"seq": tokens}, ranges, lambda r: 4)
+    np.testing.assert_allclose(np.asarray(program(tokens, 4)), plain, rtol=1e-5)
