@@ -134,6 +134,7 @@ def test_file_errors_travel_between_processes() -> None:
 
 
 def test_the_table_of_records_left_out_is_closed() -> None:
+    gc.collect()  # what other tests left behind
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         Refusals(skip=True)
