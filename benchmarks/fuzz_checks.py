@@ -299,7 +299,11 @@ def _check_pairs(program: Any, model: Any, x: dict[str, Array], rng: np.random.G
         return
     positions = [0, length - 1] if rng.integers(2) else sorted(rng.choice(length, 2, replace=False).tolist())
     ours, pairs = pair_effects(program, _nest(model, x), positions)
-    naive = naive_pair_effects(lambda inputs: _flat(model(_nest(model, inputs))), x, pairs, program.letters)
+    tokens = x["seq"].ndim == 2
+    letters, channels = (
+        (program.letters.ids, None) if tokens else (np.eye(program.letters.count), program.letters.numbers)
+    )
+    naive = naive_pair_effects(lambda inputs: _flat(model(_nest(model, inputs))), x, pairs, letters, channels)
     _compare(ours, naive, bits=bits)
 
 

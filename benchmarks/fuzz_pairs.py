@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -23,20 +23,29 @@ def pair_effects(program: Any, x: Any, positions: list[int]) -> tuple[list[Array
     return [np.asarray(y) for y in keras.tree.flatten(found.joint)], found.positions
 
 
-def naive_pair_effects(run: Run, x: dict[str, Array], pairs: Array, letters: Any) -> list[Array]:
-    """The same by the model itself, which scores every mutant."""
-    sequences, count = x["seq"], letters.count
+def naive_pair_effects(
+    run: Run, x: dict[str, Array], pairs: Array, letters: Sequence[Any], channels: Sequence[int] | None = None
+) -> list[Array]:
+    """The same by the model itself, which scores every mutant.
+
+    Args:
+        run: the model.
+        x: the inputs; the sequence is `seq`, `[B, L, C]` or tokens `[B, L]`.
+        pairs: `[N, 2]` positions.
+        letters: what stands at a position for each letter: a token, or a number per channel.
+        channels: those that hold letters (default: all).
+    """
+    sequences, count = x["seq"], len(letters)
     lead = len(sequences), len(pairs), count, count
     rows = np.broadcast_to(sequences[:, None, None, None], (*lead, *sequences.shape[1:])).copy()
-    alone = letters.alone(sequences.dtype)
-    for number, pair in enumerate(pairs):
-        for a, b in np.ndindex(count, count):
-            for row in rows[:, number, a, b]:
-                for position, letter in zip(pair, (a, b), strict=True):
-                    letters.write(row[position : position + 1], alone[letter : letter + 1])
-    mutants = {name: np.repeat(v, len(pairs) * count * count, axis=0) for name, v in x.items()}
-    mutants["seq"] = rows.reshape(-1, *sequences.shape[1:])
+    there = () if channels is None else (list(channels),)
+    for n, (i, j) in enumerate(pairs):
+        for a, c in np.ndindex(count, count):
+            mutants = rows[:, n, a, c]
+            mutants[(slice(None), i, *there)], mutants[(slice(None), j, *there)] = letters[a], letters[c]
+    inputs = {name: np.repeat(v, len(pairs) * count * count, axis=0) for name, v in x.items()}
+    inputs["seq"] = rows.reshape(-1, *sequences.shape[1:])
     return [
         y.reshape(*lead, *y.shape[1:]) - reference[:, None, None, None]
-        for y, reference in zip(run(mutants), run(x), strict=True)
+        for y, reference in zip(run(inputs), run(x), strict=True)
     ]

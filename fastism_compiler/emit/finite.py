@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import tensorflow as tf
 
@@ -15,7 +16,7 @@ def all_finite(tensors: Sequence[Tensor]) -> Tensor:
     faults = [tf.reduce_sum(x * 0, axis=list(range(1, len(x.shape)))) for x in tensors if x.dtype.is_floating]
     if not faults:
         return tf.ones(tf.shape(tensors[0])[:1], tf.bool)
-    return tf.math.is_finite(tf.add_n([tf.cast(fault, tf.float32) for fault in faults]))
+    return tf.math.is_finite(reduce(tf.add, [tf.cast(fault, tf.float32) for fault in faults]))
 
 
 def shows_all(x: Tensor, dtype: str) -> Tensor:

@@ -7,6 +7,7 @@ element-wise ops do not care which positions they see, for windows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import keras
@@ -85,7 +86,8 @@ def grouped_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tensor:
     weights = tf.unstack(tf.reshape(kernel, [taps, per_group, groups, filters // groups]))
     split = tf.reshape(x, [-1, x.shape[1], groups, per_group])
     seen = taps_of(split, taps, attrs["stride"], attrs["dilation"])
-    total = tf.add_n([tf.einsum("blgi,igo->blgo", y, w) for y, w in zip(seen, weights, strict=True)])
+    # one after the other: without XLA, a list of all products would be kept until the sum
+    total = reduce(tf.add, (tf.einsum("blgi,igo->blgo", y, w) for y, w in zip(seen, weights, strict=True)))
     return tf.reshape(total, [-1, total.shape[1], filters])
 
 
@@ -93,7 +95,7 @@ def depthwise_conv(x: Tensor, kernel: Tensor, attrs: Mapping[str, Any]) -> Tenso
     """A `valid` depthwise convolution, one element-wise product per tap."""
     taps, channels, multiplier = kernel.shape
     seen = taps_of(tf.expand_dims(x, -1), taps, attrs["stride"], attrs["dilation"])
-    total = tf.add_n([y * w for y, w in zip(seen, tf.unstack(kernel), strict=True)])
+    total = reduce(tf.add, (y * w for y, w in zip(seen, tf.unstack(kernel), strict=True)))
     return tf.reshape(total, [-1, total.shape[1], channels * multiplier])
 
 

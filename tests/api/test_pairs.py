@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from benchmarks.fuzz_pairs import naive_pair_effects
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.mutations.pairs import read_positions
@@ -28,17 +29,13 @@ def two_heads(length: int = 23) -> Any:
 
 def naive(model: Any, x: Any, pairs: Any) -> dict[str, Any]:
     """Mutant - reference for every pair of letters: a plain loop."""
-    rows = np.repeat(x[:, None, None, None], len(pairs), axis=1)
-    rows = np.repeat(np.repeat(rows, 4, axis=2), 4, axis=3)
-    for n, (i, j) in enumerate(pairs):
-        for a in range(4):
-            for c in range(4):
-                rows[:, n, a, c, i], rows[:, n, a, c, j] = np.eye(4)[a], np.eye(4)[c]
-    flat = {k: np.asarray(y) for k, y in model(rows.reshape(-1, *x.shape[1:])).items()}
-    return {
-        k: y.reshape(*rows.shape[:4], *y.shape[1:]) - np.asarray(model(x)[k])[:, None, None, None]
-        for k, y in flat.items()
-    }
+    names = sorted(model(x))
+
+    def run(inputs: dict[str, Any]) -> list[Any]:
+        outputs = model(inputs["seq"])
+        return [np.asarray(outputs[name]) for name in names]
+
+    return dict(zip(names, naive_pair_effects(run, {"seq": x}, pairs, np.eye(4)), strict=True))
 
 
 @pytest.mark.parametrize(

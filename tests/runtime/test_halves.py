@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from benchmarks.fuzz_pairs import naive_pair_effects
 from fastism_compiler import halving
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
@@ -73,19 +74,11 @@ def tower(length: int = 60) -> Any:
 
 def naive(model: Any, inputs: dict[str, Any], pairs: Any, letters: Any = FOUR) -> list[Any]:
     """Mutant - reference for every pair of letters, `[B, N, C, C, *out]`: a plain loop."""
-    x = inputs["seq"]
-    rows = np.repeat(x[:, None, None, None], len(pairs), axis=1)
-    rows = np.repeat(np.repeat(rows, len(letters), axis=2), len(letters), axis=3)
-    for n, (i, j) in enumerate(pairs):
-        for a, one in enumerate(letters):
-            for c, other in enumerate(letters):
-                rows[:, n, a, c, i], rows[:, n, a, c, j] = one, other
-    lead = rows.shape[:4]
-    mutants = {k: np.repeat(v, lead[1] * lead[2] * lead[3], axis=0) for k, v in inputs.items()}
-    mutants["seq"] = rows.reshape(-1, *x.shape[1:])
-    flat = [np.asarray(y) for y in keras.tree.flatten(model(as_model_takes(model, mutants)))]
-    references = [np.asarray(y) for y in keras.tree.flatten(model(as_model_takes(model, inputs)))]
-    return [y.reshape(*lead, *y.shape[1:]) - r[:, None, None, None] for y, r in zip(flat, references, strict=True)]
+
+    def run(x: dict[str, Any]) -> list[Any]:
+        return [np.asarray(y) for y in keras.tree.flatten(model(as_model_takes(model, x)))]
+
+    return naive_pair_effects(run, inputs, pairs, letters)
 
 
 def test_far_pairs_are_those_of_the_model(always: list[Halves]) -> None:
