@@ -97,9 +97,16 @@ class Reference:
             shape[node.window.axis - 1] = node.carrier.width
         return shape
 
-    def score(self, rows: Rows, replacement: Tensor, letters: Sequence[int]) -> Scores:
-        """Run the tile section for `rows`, with their replacements `[T, w, letters]`."""
-        step = Step(self.graph, self.tables, self.arithmetic, rows, replacement, list(letters))
+    def score(self, rows: Rows, replacement: Tensor, letters: Sequence[int], *, watch: bool = True) -> Scores:
+        """Run the tile section for `rows`, with their replacements `[T, w, letters]`.
+
+        Args:
+            rows: which.
+            replacement: what they change.
+            letters: channels that replacements are given for.
+            watch: look for digits lost behind large references (see `emit.digits`).
+        """
+        step = Step(self.graph, self.tables, self.arithmetic, rows, replacement, list(letters), watch=watch)
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
         finished = self.finish(outputs)
         unchanged = _unchanged(step)
@@ -160,7 +167,15 @@ class BlockProgram:
         return tables, reference.outputs
 
     def tile_loop(
-        self, tables: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor, delta: Tensor
+        self,
+        tables: list[Tensor],
+        sequence: Tensor,
+        change: Tensor,
+        replacement: Tensor,
+        active: Tensor,
+        delta: Tensor,
+        *,
+        watch: bool = True,
     ) -> tuple[list[Tensor], Tensor]:
         """Score `N` tiles of `T` rows. Trace it after `reference_pass`, which records the layout of the tables.
 
@@ -172,6 +187,7 @@ class BlockProgram:
             active: scalar int32, tiles to run.
             delta: scalar bool, return mutant - reference, of outputs whose dtype holds every difference. (The windows
                 of a sparse program are differences in any case.)
+            watch: look for digits lost behind large references: not needed unless `must_watch(tables)`.
 
         Returns:
             `(outputs, trusted)`: a list of `[N, T, *out]`, and `[N, T]` bool (False: score the row naively); zeros in
@@ -188,12 +204,20 @@ class BlockProgram:
 
         def tile(i: Tensor) -> tuple[list[Tensor], Tensor]:
             of_tile, ranges, replaced = (tf.gather(x, i) for x in (sequence, change, replacement))
-            scores = reference.score(Rows(of_tile, ranges, store), replaced, self.letters)
+            scores = reference.score(Rows(of_tile, ranges, store), replaced, self.letters, watch=watch)
             pairs = zip(scores.outputs_or_reference(), scores.effects(), strict=True)
             return [tf.where(delta, e, y) if e.dtype == y.dtype else y for y, e in pairs], scores.trusted
 
         results = [(y.dtype, reference.row_shape(k)) for k, y in enumerate(reference.outputs)]
         return _loop(tile, results, sequence.shape, active)
+
+    def loop(self, watch: bool) -> Callable[..., tuple[list[Tensor], Tensor]]:
+        """`tile_loop` with or without the watch, as a function of tensors alone."""
+
+        def tile_loop(*tensors: Any) -> tuple[list[Tensor], Tensor]:
+            return self.tile_loop(*tensors, watch=watch)
+
+        return tile_loop
 
     def scan(
         self, inputs: list[Tensor], sequence: Tensor, change: Tensor, replacement: Tensor, active: Tensor

@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from fastism_compiler.emit.digits import far_references
 from fastism_compiler.emit.finite import all_finite, shows_all
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.emit.kernels.table import KERNELS
@@ -35,6 +36,7 @@ class Tables:
         running: by aggregation: its states before, and from, each kept position, `[B, length + 1, ...]` at most.
         outputs: the finished outputs of the sequences themselves, `[B, *out]` each.
         finite: `[B]` bool, sequences whose numbers can be trusted.
+        far: `[B]` bool, sequences whose loops must watch for lost digits (see `emit.digits`).
     """
 
     values: Mapping[Node, Tensor]
@@ -43,6 +45,7 @@ class Tables:
     running: Mapping[Node, tuple[State, State]]
     outputs: list[Tensor]
     finite: Tensor
+    far: Tensor
 
     @staticmethod
     def of(graph: Graph, values: Mapping[Node, Tensor], outputs: list[Tensor], sequences: int | Tensor) -> Tables:
@@ -68,12 +71,13 @@ class Tables:
                 running[node] = _kept_states(node, before), _kept_states(node, after)
             read.update((o, _kept(o, values[o])) for o in operands_read(node) if not o.in_tile)
         parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
-        return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences))
+        far = far_references(graph, read, sequences)
+        return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences), far)
 
     def packed(self) -> tuple[list[Tensor], Layout]:
-        """The tensors of the tables as a flat list, and the layout that makes tables of them again."""
+        """The tensors of the tables as a flat list, `far` first, and the layout that makes tables of them again."""
         known = {id(x): n for n, x in self.parameters.items()}
-        flat: list[Tensor] = []
+        flat: list[Tensor] = [self.far]
 
         def slot(x: Any) -> Any:
             if not tf.is_tensor(x):
@@ -92,7 +96,7 @@ class Tables:
             return {n: tf.nest.map_structure(change, nest) for n, nest in nests.items()}
 
         own = each(self.values), parameters, each(self.arranged), each(self.running)
-        return Tables(*own, [change(y) for y in self.outputs], change(self.finite))
+        return Tables(*own, [change(y) for y in self.outputs], change(self.finite), self.far)
 
 
 @dataclass(frozen=True, slots=True)

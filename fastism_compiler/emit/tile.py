@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from fastism_compiler.emit.digits import Digits
 from fastism_compiler.emit.finite import shows_all
 from fastism_compiler.emit.functions import Tensor, layer_scope
 from fastism_compiler.emit.kernels.table import KERNELS
@@ -16,42 +17,10 @@ from fastism_compiler.emit.rows import Rows, where
 from fastism_compiler.emit.running import COMBINATIONS, aggregated_axes, at, from_front, masked_state, to_front
 from fastism_compiler.emit.tables import Tables, operands_read
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, geometry_of, hiding_faults, kernel_of, rule_of
-from fastism_compiler.ir.types import FLOATS
+from fastism_compiler.ir.queries import geometry_of, hiding_faults, kernel_of, rule_of
 
 KerasCall = Callable[[Node, list[Tensor], dict[str, list[Tensor]]], Tensor]
 """`(node, operands, results so far) -> tensor`: runs an opaque Keras operation."""
-
-
-_CANCELLATION = 256.0
-"""A mutant this many times smaller than its reference has lost eight of float32's 24 bits."""
-
-
-def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
-    """The slice-assigns downstream of an op that can change a value by orders of magnitude."""
-    guarded: set[Node] = set()
-    for node in graph.nodes(Section.TILE):
-        changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
-        if rule_of(node).ill_conditioned and not rule_of(node).linear(call_of(node), changed):
-            guarded |= {n for n in graph.descendants(node) if rule_of(n).converts == (Form.DELTA, Form.VALUE)}
-    return guarded
-
-
-def _before_magnifying_ops(graph: Graph) -> set[Node]:
-    """The slice-assigns nearest to an operand, such as a logarithm's, whose digits count, however small it is."""
-    pending = [node.operands[i] for node in graph.nodes(Section.TILE) for i in rule_of(node).magnifies]
-    guarded: set[Node] = set()
-    seen: set[Node] = set()
-    while pending:
-        node = pending.pop()
-        if not node.in_tile or node in seen:
-            continue
-        seen.add(node)
-        if rule_of(node).converts == (Form.DELTA, Form.VALUE):
-            guarded.add(node)
-        else:
-            pending += node.operands
-    return guarded
 
 
 def _kept(node: Node) -> bool:
@@ -90,22 +59,34 @@ class Step:
         rows: the rows of the tile.
         replacement: `[T, w, letters]`, one for each row.
         letters: channels that replacements are given for.
+        watch: look for values far below a large reference, too (see `emit.digits`).
     """
 
     def __init__(
-        self, graph: Graph, tables: Tables, arithmetic: Arithmetic, rows: Rows, replacement: Tensor, letters: list[int]
+        self,
+        graph: Graph,
+        tables: Tables,
+        arithmetic: Arithmetic,
+        rows: Rows,
+        replacement: Tensor,
+        letters: list[int],
+        *,
+        watch: bool,
     ) -> None:
         self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
         self.rows, self.replacement, self.letters = rows, replacement, letters
-        guarded = _after_ill_conditioned_ops(graph) | _before_magnifying_ops(graph)
-        self.guarded = {n for n in guarded if n.type.dtype in FLOATS}  # whole numbers lose no digits
+        self.digits = Digits(graph, watch, self._within)
         self.hiding = set(hiding_faults(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}
         self.change: Tensor | None = None
         """Mutant - reference of each row's sequence; None where no output depends on the sequence."""
-        self.lost: list[Tensor] = []
+        self._hidden: list[Tensor] = []
+
+    @property
+    def lost(self) -> list[Tensor]:
         """`[T]` bool each: rows whose results are not reliable, although they may be finite."""
+        return [*self._hidden, *self.digits.lost]
 
     def run(self, call: KerasCall) -> list[Tensor]:
         """Evaluate every tile node; `call` runs opaque Keras operations. Returns the outputs."""
@@ -119,7 +100,8 @@ class Step:
         emit = TILE.get(node.op)
         operands = [self._operand(o) for o in operands_read(node)]
         if node in self.hiding:
-            self.lost.append(~shows_all(operands[0], node.type.dtype))
+            self._hidden.append(~shows_all(operands[0], node.type.dtype))
+        self.digits.read(node, operands, self._operand)
         if node in self.tables.arranged:
             return self._contraction(node, operands[0])
         if emit is not None:
@@ -141,12 +123,9 @@ class Step:
         front = self.rows.mask(to_front(x, state.axis), carrier, state.length, fill)
         return from_front(front, state.axis)
 
-    def masked_rows(self, node: Node, flags: Tensor) -> Tensor:
-        """`[T, width]` flags of a window of `[T, width, C]`, false outside the sequence."""
-        state, carrier = node.facts.state, node.facts.carrier
-        if isinstance(state, Window) and carrier is not None and state.axis == 1 and len(flags.shape) == 2:
-            return self.rows.mask(flags, carrier, state.length)
-        return flags
+    def _within(self, node: Node, flags: Tensor) -> Tensor:
+        """`[T, width]` flags of the window of a node, false outside the sequence."""
+        return self.rows.mask(flags, node.carrier, node.window.length)
 
     def input_delta(self, node: Node, x: Tensor) -> Tensor:
         state, carrier = node.window, node.carrier
@@ -192,12 +171,7 @@ class Step:
 
     def slice_assign(self, node: Node, delta: Tensor, reference: Tensor) -> Tensor:
         value = reference + delta
-        if node in self.guarded:
-            # per position, if there are positions: a neighbour that stays large must not hide a loss
-            channels = [-1] if len(value.shape) > 1 else []
-            largest, left = tf.reduce_max(tf.abs(reference), channels), tf.reduce_max(tf.abs(value), channels)
-            lost = self.masked_rows(node, largest > _CANCELLATION * left)
-            self.lost.append(tf.reduce_any(tf.reshape(lost, [tf.shape(lost)[0], -1]), 1))
+        self.digits.assigned(node, value, reference)
         return value
 
     def difference(self, node: Node, value: Tensor, reference: Tensor) -> Tensor:

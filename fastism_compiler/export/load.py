@@ -260,7 +260,8 @@ def _engines(manifest: Manifest, module: Any, ranges: ChangeRanges) -> Callable[
             continue
         own = ranges.subset(np.array(details["members"]))
         passes = {p["sequences"]: getattr(module, p["name"]) for p in details["passes"]}
-        loops = {LoopShape(p["sequences"], p["tiles"], p["rows"]): getattr(module, p["name"]) for p in details["loops"]}
+        sizes = [(LoopShape(p["sequences"], p["tiles"], p["rows"], watch=True), p["name"]) for p in details["loops"]]
+        loops = {shape: getattr(module, name) for shape, name in sizes}
         groups = np.array(details["groups"])
         stored.append(LoadedEngine(own, groups, length, passes, loops, details["overhead"], whole))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,8 +74,8 @@ class LoadedEngine:
         return self.passes[sequences]
 
     def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
-        """The loop over tiles of these sizes."""
-        return self.loops[shape]
+        """The loop over tiles of these sizes, which watches for lost digits in any case."""
+        return self.loops[replace(shape, watch=True)]
 
     def run(self, inputs: Sequence[Array], jobs: Jobs, *, delta: bool) -> Block:
         """Score `jobs`; where nothing changes, the reference output exactly, and an effect of exactly 0."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +147,10 @@ def _parts(module: tf.Module, engine: Engine, number: int, batch_size: int) -> d
     for shape in sorted(shapes, key=lambda s: s.sequences):
         name = f"{number}_{shape.sequences}"
         setattr(module, f"pass_{name}", engine.reference_pass(shape.sequences).function)
-        setattr(module, f"loop_{name}", engine.tile_loop(shape).function)
+        setattr(module, f"loop_{name}", engine.tile_loop(replace(shape, watch=True)).function)
         passes.append({"name": f"pass_{name}", "sequences": shape.sequences})
-        loops.append({"name": f"loop_{name}", **asdict(shape)})
+        sizes = {"sequences": shape.sequences, "tiles": shape.tiles, "rows": shape.rows}
+        loops.append({"name": f"loop_{name}"} | sizes)
     return {"passes": passes, "loops": loops, "overhead": engine.tiling.overhead}
 
 

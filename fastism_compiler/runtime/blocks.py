@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from fastism_compiler.emit.digits import must_watch
 from fastism_compiler.emit.precision import strict_float32
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.position_map import Table
@@ -44,11 +45,13 @@ class LoopShape:
         sequences: sequences of the block (B).
         tiles: most tiles of one call (N).
         rows: mutated rows per tile (T).
+        watch: look for digits lost behind large references (see `emit.digits`).
     """
 
     sequences: int
     tiles: int
     rows: int
+    watch: bool = False
 
 
 class BlockPrograms(Protocol):
@@ -101,7 +104,7 @@ def run_block(programs: BlockPrograms, inputs: Sequence[Array], jobs: Jobs, *, d
     results = _Results(len(jobs))
     with strict_float32():
         tables, references = reference_pass([tf.constant(_fill(x, shape.sequences)) for x in inputs])
-        loop = _Loop(programs.tile_loop(shape), shape, tables, delta)
+        loop = _Loop(programs.tile_loop(replace(shape, watch=must_watch(tables))), shape, tables, delta)
         cuts = np.linspace(0, len(tiles.job), min(programs.lanes, len(tiles.job)) + 1).astype(int)
 
         def run(lane: int) -> None:

@@ -143,7 +143,7 @@ class _OnDevice(Elsewhere):
         return self._here(sequences, self._engine.program.reference_pass)
 
     def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
-        return self._here(shape, self._engine.program.tile_loop)
+        return self._here(shape, self._engine.program.loop(shape.watch))
 
     def _here(self, key: Hashable, part: Callable[..., Any]) -> Callable[..., Any]:
         function = self._engine.on_device(self._device, key, part)

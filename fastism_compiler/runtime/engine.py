@@ -180,7 +180,8 @@ class Engine:
         """The loop over tiles of these sizes, traced once."""
         with self._lock:
             if shape not in self._loops:
-                self._loops[shape] = Traced(self.program.tile_loop, self.context.jit, lambda: self._loop(shape))
+                run = self.program.loop(shape.watch)
+                self._loops[shape] = Traced(run, self.context.jit, lambda: self._loop(shape))
             return self._loops[shape]
 
     @cached_property

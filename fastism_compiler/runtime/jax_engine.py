@@ -91,11 +91,15 @@ class JaxEngine(Engine):
         tables, outputs = self.program.reference_pass(list(inputs))
         return [tf.identity(y) for y in (*tables, *outputs)]
 
-    def flat_loop(self, *arguments: Any) -> list[Any]:
+    def flat_loop(self, watch: bool) -> Flat:
         """The loop over tiles: outputs, then which rows are trusted."""
-        tables, jobs = arguments[:-_JOBS], arguments[-_JOBS:]
-        outputs, trusted = self.program.tile_loop(list(tables), *jobs)
-        return [tf.identity(y) for y in (*outputs, trusted)]
+        loop = self.program.loop(watch)
+
+        def run(*arguments: Any) -> list[Any]:
+            outputs, trusted = loop(list(arguments[:-_JOBS]), *arguments[-_JOBS:])
+            return [tf.identity(y) for y in (*outputs, trusted)]
+
+        return run
 
 
 _JOBS = 5
@@ -157,7 +161,7 @@ class _OnJax(Elsewhere):
 
     def tile_loop(self, shape: LoopShape) -> Callable[..., Any]:
         engine = self._engine
-        module = engine.module(shape, engine.flat_loop, engine.loop_specs(shape))
+        module = engine.module(shape, engine.flat_loop(shape.watch), engine.loop_specs(shape))
 
         def run(tables: Sequence[Any], *jobs: Any) -> tuple[list[Any], Any]:
             *outputs, trusted = module(*tables, *jobs, *self._weights)

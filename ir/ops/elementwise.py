@@ -32,9 +32,11 @@ ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
 
-MAGNIFIES = {"log": (0,), "rsqrt": (0,), "reciprocal": (0,), "sign": (0,), "power": (0,), "divide": (1,)}
-"""Functions whose result changes the more, the closer an operand is to 0, and these operands: a mutant's value that is
-what is left of a much larger reference has too few digits for them, and the model itself scores it."""
+MAGNIFIES = {
+    "log": {0: 8}, "rsqrt": {0: 8}, "reciprocal": {0: 8}, "sign": {0: 16}, "power": {0: 8}, "divide": {1: 8},
+}  # fmt: skip
+"""Functions whose result changes the more, the closer an operand is to 0: these operands, and the bits that each may
+lose. A mutant's value that is what is left of a much larger reference has fewer, and the model itself scores it."""
 
 PIECEWISE_LINEAR = (
     "relu", "leaky_relu", "relu6", "abs", "clip", "hard_sigmoid", "hard_tanh", "soft_shrink", "maximum", "minimum",
@@ -90,7 +92,7 @@ def _flags(kind: str) -> dict[str, Any]:
     return {
         "rematerialize": kind in REMATERIALIZED,
         "ill_conditioned": kind in ILL_CONDITIONED,
-        "magnifies": MAGNIFIES.get(kind, ()),
+        "magnifies": MAGNIFIES.get(kind, {}),
         "piecewise_linear": kind in PIECEWISE_LINEAR,
         "makes_non_finite": kind in NON_FINITE,
     }

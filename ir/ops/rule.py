@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -117,7 +117,7 @@ class OpRule:
         rematerialize: costs no more than reading a reference window from memory, so it is recomputed instead.
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
         magnifies: operands of which the digits count, however small they are: the closer to 0, the more the result
-            changes with them (a logarithm's operand, a denominator).
+            changes with them (a logarithm's operand, a denominator). With each, the bits that it may lose.
         piecewise_linear: not linear, but linear between kinks: it makes no more of the rounding of an operand than
             a linear op does.
         makes_non_finite: may turn finite numbers into NaN or infinity.
@@ -164,7 +164,7 @@ class OpRule:
     elementwise: bool = False
     rematerialize: bool = False
     ill_conditioned: bool = False
-    magnifies: tuple[int, ...] = ()
+    magnifies: Mapping[int, int] = field(default_factory=dict)
     piecewise_linear: bool = False
     makes_non_finite: bool = False
     drops_nan: bool = False
