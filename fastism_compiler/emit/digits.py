@@ -8,8 +8,8 @@ much of what is small (a logarithm, a denominator). Three checks:
 
 - *far*: an element that is 256 times smaller than its reference, and the reference
   larger than 256, as functions that saturate do so near 1. It is in every float
-  slice-assign, but only in a loop for sequences some of whose references are that
-  large (`Tables.far`): such loops are a tenth slower.
+  slice-assign that is not a result itself, but only in loops for sequences some of
+  whose references are that large (`Tables.far`): these take longer to compile.
 - *rest*: all channels 256 times smaller than their reference, where something behind
   mixes channels before it makes much of what is small (a norm), or where an op in
   front may change values by orders of magnitude (`exp`).
@@ -42,16 +42,19 @@ def must_watch(tables: Sequence[Any]) -> bool:
     return bool(np.asarray(tables[0]).any())
 
 
-def far_references(graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor) -> Tensor:
+def far_references(
+    graph: Graph, values: Mapping[Node, Tensor], sequences: int | Tensor, results_are_read: bool
+) -> Tensor:
     """Which sequences have a reference so far from 0 that a mutant's value may be too small a part of it: `[B]` bool.
 
     Args:
         graph: the lowered graph.
         values: what tile nodes read of the reference section.
         sequences: B.
+        results_are_read: the outputs are not returned as they are: something is computed from them.
     """
     far = tf.zeros([sequences], tf.bool)
-    for table in {_table_of(node) for node in _lossy(graph)}:
+    for table in dict.fromkeys(_table_of(node) for node in _lossy(graph) if node.users or results_are_read):
         if table.type.batched:
             far |= _any(tf.abs(values[table]) > LARGE)
     return far
@@ -86,7 +89,8 @@ class Digits:
             channels = _channels(node)
             self._add(node, tf.reduce_max(large, channels) > LARGE * tf.reduce_max(small, channels))
         if node in self._watched:
-            self._add(node, tf.reduce_any(large > LARGE * tf.maximum(small, 1.0), _channels(node)))
+            excess = large - LARGE * tf.maximum(small, 1.0)
+            self.lost.append(tf.reduce_max(excess, list(range(1, len(excess.shape)))) > 0)
 
     def read(self, node: Node, operands: list[Tensor], rows_of: Callable[[Node], Tensor]) -> None:
         """Check the operands of a node of which the digits count.

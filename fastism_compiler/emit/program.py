@@ -77,7 +77,9 @@ class Reference:
     ) -> Reference:
         """Run the reference section over `inputs` (`[B, ...]` each; `sequences` is B)."""
         values, outputs = whole(graph, bindings, finish, inputs, sequences)
-        return Reference(graph, bindings, finish, arithmetic, Tables.of(graph, values, outputs, sequences))
+        return Reference(
+            graph, bindings, finish, arithmetic, Tables.of(graph, values, outputs, sequences, finish is not list)
+        )
 
     @property
     def outputs(self) -> list[Tensor]:

@@ -48,7 +48,13 @@ class Tables:
     far: Tensor
 
     @staticmethod
-    def of(graph: Graph, values: Mapping[Node, Tensor], outputs: list[Tensor], sequences: int | Tensor) -> Tables:
+    def of(
+        graph: Graph,
+        values: Mapping[Node, Tensor],
+        outputs: list[Tensor],
+        sequences: int | Tensor,
+        results_are_read: bool,
+    ) -> Tables:
         """The tables of a reference pass.
 
         Args:
@@ -56,6 +62,7 @@ class Tables:
             values: the reference section's tensors by node.
             outputs: the finished outputs, `[B, *out]` each.
             sequences: B.
+            results_are_read: the outputs of tiles are not returned as they are: something is computed from them.
         """
         read: dict[Node, Tensor] = {}
         arranged: dict[Node, Any] = {}
@@ -71,7 +78,7 @@ class Tables:
                 running[node] = _kept_states(node, before), _kept_states(node, after)
             read.update((o, _kept(o, values[o])) for o in operands_read(node) if not o.in_tile)
         parameters = {n: x for n, x in values.items() if rule_of(n).leaf and not n.type.batched}
-        far = far_references(graph, read, sequences)
+        far = far_references(graph, read, sequences, results_are_read)
         return Tables(read, parameters, arranged, running, outputs, _finite(graph, values, sequences), far)
 
     def packed(self) -> tuple[list[Tensor], Layout]:
