@@ -15,7 +15,7 @@ from fastism_compiler.passes import compose_convolutions, demand
 from fastism_compiler.emit import composition, rows, tables, tile
 from fastism_compiler.emit.kernels import kernel_rows, overlap_add, scatter_gemm, table, winograd
 from fastism_compiler.frontend.keras import convolutions
-from fastism_compiler.runtime import blocks
+from fastism_compiler.runtime import blocks, halves
 
 Wrong = Callable[..., Any]
 """A faulty replacement of a function; it is called with the original function, then its arguments."""
@@ -157,6 +157,10 @@ def _not_overlaid(right: Any, self: Any, x: Any, carrier: Any, length: int, base
     return right(self, x, carrier, length, base) if base is None else base
 
 
+def _first_letter_twice(right: Any, halves: Any, alone: Any, one: Any, other: Any) -> Any:
+    return right(halves, alone, one, (other[0], one[1]))
+
+
 def _half_alternates(right: Any, step: Any, old: Any) -> Any:
     return right(step, old) / 2
 
@@ -185,6 +189,9 @@ FAULTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "the outputs demand one position too few": partial(_broken, demand, "needed_positions", _last_position_forgotten),
     "a whole value is not overlaid": partial(_broken, rows.Rows, "overlay", _not_overlaid),
     "half of each letter is replaced": partial(_broken, tile.Step, "_replaced", _half_alternates),
+    "the second substitution of a pair takes the first one's letter": partial(
+        _broken, halves.Halves, "together", _first_letter_twice
+    ),
     "a mean is a little off": partial(_broken, tile.TILE, "reduce_mean", _too_much),
     "a maximum is a little off": partial(_broken, tile.TILE, "max_pool", _too_much),
 }
