@@ -56,7 +56,7 @@ class Assembly:
     def _halving(self) -> Halving:
         sequence = self._parts.inputs.sequence
         length = self._parts.inputs.types[sequence].extent(1)
-        return Halving(self._factory, length, sequence, lambda engine: self._bytes(engine) <= self._budget.bytes)
+        return Halving(self._factory, length, sequence, self._bytes, self._budget.bytes)
 
     def _by_cost(self, sequences: int) -> list[Array]:
         ranges, inputs = self._parts.ranges, self._parts.inputs

@@ -25,6 +25,8 @@ from fastism_compiler.runtime.halves import Halves
 
 _COPIES = 4
 """How often the window of a pair at the neck is written or read before the part behind has it."""
+_ALONE_BYTES, _SHARE_ALONE = 1 << 28, 0.125
+"""Most bytes of what single substitutions change at the neck, and their largest share of the memory budget."""
 _COMPILE_SECONDS = 20.0
 """What a call must be predicted to save: two more programs are compiled, which took 8 to 25 s on two slow cores."""
 
@@ -36,11 +38,14 @@ class Halving:
         factory: makes engines of the whole model.
         length: letters of the sequence.
         sequence: its position among the flat inputs.
-        fits: whether an engine keeps within the memory budget.
+        bytes_of: what an engine takes.
+        budget: bytes that a block may take.
     """
 
-    def __init__(self, factory: EngineFactory, length: int, sequence: int, fits: Callable[[Engine], bool]) -> None:
-        self._factory, self._sequence, self._fits = factory, sequence, fits
+    def __init__(
+        self, factory: EngineFactory, length: int, sequence: int, bytes_of: Callable[[Engine], int], budget: int
+    ) -> None:
+        self._factory, self._sequence, self._bytes_of, self._budget = factory, sequence, bytes_of, budget
         self._singles = ChangeRanges.everywhere(length, 1)
         self._made: dict[int, Halves | None] = {}
         self._lock = threading.Lock()
@@ -105,6 +110,7 @@ class Halving:
             window=window,
             width=at_neck,
             position_bytes=channels * np.dtype(neck.type.dtype).itemsize,
+            most_bytes=min(_ALONE_BYTES, int(_SHARE_ALONE * self._budget)),
             sequence=self._sequence,
             letters=letters,
         )
@@ -112,7 +118,7 @@ class Halving:
     def _part(self, factory: EngineFactory, ranges: ChangeRanges, sparse: bool = False) -> Engine | None:
         """The engine of one part; None if it does not fit the budget, or whole mutants are faster."""
         engine = factory(ranges, 1, sparse)
-        return engine if self._fits(engine) and not engine.naive else None
+        return engine if self._bytes_of(engine) <= self._budget and not engine.naive else None
 
 
 def _in_order(start: Table) -> bool:

@@ -48,6 +48,7 @@ class Halves:
         window: where the windows of single substitutions are, at the neck.
         width: of the windows of both changes and what lies between, at the neck.
         position_bytes: of one position there.
+        most_bytes: most that the windows of single substitutions may take together.
         sequence: position of the sequence among the flat inputs, of both parts.
         letters: of the sequence.
     """
@@ -57,6 +58,7 @@ class Halves:
     window: OutputWindow
     width: int
     position_bytes: int
+    most_bytes: int
     sequence: int
     letters: Letters
 

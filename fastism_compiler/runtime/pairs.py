@@ -13,9 +13,6 @@ from fastism_compiler.results.pairs import together
 from fastism_compiler.runtime.halves import Alone, Halves
 from fastism_compiler.runtime.scoring import Scorer
 
-_ALONE_BYTES = 1 << 28
-"""Most bytes of what single substitutions change at the neck of a program in two parts."""
-
 Scored = Iterator[tuple[Cells, list[Array]]]
 """Mutants, and their effects: flat, `[n, *out]` each."""
 
@@ -74,7 +71,7 @@ class _PairScorer:
         for width, numbers in by_width(self._pairs, self._x.shape[1]):
             mutants = self._sequences * len(numbers) * (self._letters.count - 1) ** 2
             halves = self._scorer.halves(width, mutants)
-            if halves is not None and halves.bytes_of(2) <= _ALONE_BYTES:
+            if halves is not None and halves.bytes_of(2) <= halves.most_bytes:
                 for sequence in range(len(self._x)):
                     yield from self._apart(halves, sequence, width, numbers)
                 continue
@@ -93,7 +90,7 @@ class _PairScorer:
     def _apart(self, halves: Halves, sequence: int, width: int, numbers: Array) -> Scored:
         """Each alone until their windows meet; results that cannot be trusted, in one window."""
         positions, place = np.unique(self._pairs[numbers], return_inverse=True)
-        if len(numbers) > 1 and halves.bytes_of(len(positions)) > _ALONE_BYTES:
+        if len(numbers) > 1 and halves.bytes_of(len(positions)) > halves.most_bytes:
             for half in self._in_two(numbers):
                 yield from self._apart(halves, sequence, width, half)
             return

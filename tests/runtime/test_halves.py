@@ -14,7 +14,6 @@ from fastism_compiler import halving
 from fastism_compiler.frontend.keras.float64 import float64_clone
 from fastism_compiler.models.randomize import randomize
 from fastism_compiler.planning.necks import are_apart
-from fastism_compiler.runtime import pairs as pairs_module
 from fastism_compiler.runtime.halves import Halves
 from fastism_compiler.runtime.traced import op_by_op
 from tests.graphs import GRAPHS
@@ -169,11 +168,27 @@ def test_windows_of_many_positions_are_kept_in_pieces(always: list[Halves], monk
     x = make_inputs(model, 1, "float64")["seq"]
     whole = program.pairs(x, [1, 2, 40, 41])
     (halves,) = always
-    monkeypatch.setattr(pairs_module, "_ALONE_BYTES", halves.bytes_of(3))
+    monkeypatch.setattr(Halves, "most_bytes", halves.bytes_of(3))
     again = program.pairs(x, [1, 2, 40, 41])
     assert len(always) == 3, "one for all positions, then two"
     for y, z in zip(keras.tree.flatten(whole.joint), keras.tree.flatten(again.joint), strict=True):
         np.testing.assert_allclose(y, z, atol=1e-12)
+
+
+def test_digits_are_not_lost_at_the_neck(always: list[Halves]) -> None:
+    """An A makes the first channel large; without it, the other letters count again behind `tanh`."""
+    x = L.Input((64, 4), name="seq")
+    y = L.Conv1D(2, 3)(L.Activation("tanh")(L.Conv1D(3, 3, name="large")(x)))
+    model = randomize(keras.Model(x, L.Dense(2)(L.Flatten()(y))))
+    kernel, bias = model.get_layer("large").get_weights()
+    kernel[:, 0, 0] = 1e8
+    model.get_layer("large").set_weights([kernel, bias])
+    program = fc.compile(model, ranges=[(0, 1)], jit=False, verify=False, pipeline=ALWAYS_WINDOWS)
+    inputs = {"seq": fc.one_hot(["C" * 20 + "A" + "CGT" * 14 + "C"])}
+    found = program.pairs(inputs["seq"], [20, 40])
+    (exact,) = naive(float64_clone(model), inputs, found.positions)
+    assert always
+    np.testing.assert_allclose(found.joint, exact, atol=1e-5 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize(
