@@ -36,7 +36,7 @@ def front(graph: Graph, neck: str) -> Graph:
 
 
 def back(graph: Graph, neck: str) -> Graph:
-    """A copy that takes the value of one node in the place of the sequence.
+    """A copy that takes the value of one node in the place of the sequence, as an input that is `computed`.
 
     Raises:
         IRError: an output depends on the sequence in another way.
@@ -44,7 +44,7 @@ def back(graph: Graph, neck: str) -> Graph:
     part = graph.copy()
     node, sequence = _named(part, neck), _sequence(part)
     place = part.inputs.index(sequence)
-    attrs = {**sequence.attrs, "input": node.name}
+    attrs = {**sequence.attrs, "input": node.name, "computed": True}
     part.sequence = part.add("input", (), attrs, type=node.type, layer=node.layer, name=node.name)
     part.replace(node, part.sequence)
     part.inputs[place] = part.sequence

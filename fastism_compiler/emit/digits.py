@@ -3,13 +3,15 @@
 A mutant's value is computed as reference + delta, so it is as accurate as the
 larger of the two: a mutant of 0.1 behind a reference of 1e9 is known to about 60.
 Mostly nobody minds, since results are as large as the reference then. But what
-reads the value may saturate (a ReLU, `tanh`, a softmax whose mask is -1e9), or make
-much of what is small (a logarithm, a denominator). Three checks:
+reads the value may saturate (`tanh`, a softmax whose mask is -1e9), drop the large
+value (a ReLU where it is negative), or make much of what is small (a logarithm, a
+denominator). In float32, three checks; in float64, more bits may be lost:
 
 - *far*: an element that is 256 times smaller than its reference, and the reference
-  larger than 256, as functions that saturate do so near 1. It is in every float
-  slice-assign that is not a result itself, but only in loops for sequences some of
-  whose references are that large (`Tables.far`): these take longer to compile.
+  larger than 256, as functions that saturate do so near 1. Where nothing that follows
+  has a scale (ReLU, maximum), all channels must be. It is in every float slice-assign
+  that is not returned as it is, but only in loops for sequences some of whose
+  references are that large (`Tables.far`): these take longer to compile.
 - *rest*: all channels 256 times smaller than their reference, where something behind
   mixes channels before it makes much of what is small (a norm), or where an op in
   front may change values by orders of magnitude (`exp`).
@@ -30,8 +32,9 @@ from fastism_compiler.ir import Form, Graph, Node, Section, Window
 from fastism_compiler.ir.queries import call_of, rule_of
 from fastism_compiler.ir.types import FLOATS
 
-LARGE = 256.0
-"""A value this many times smaller than its reference has lost eight of float32's 24 bits."""
+_LOSS = {"float64": 24}
+"""Bits that a value may lose, by dtype, of float64's 53; of float32's 24 (sub-float32 layers compute in it), `_FEW`."""
+_FEW = 8
 
 Masked = Callable[[Node, Tensor], Tensor]
 """`(node, [T, width] flags of its window) -> the same, false outside the sequence`"""
@@ -54,9 +57,9 @@ def far_references(
         results_are_read: the outputs are not returned as they are: something is computed from them.
     """
     far = tf.zeros([sequences], tf.bool)
-    for table in dict.fromkeys(_table_of(node) for node in _lossy(graph) if node.users or results_are_read):
+    for table, bits in {_table_of(n): _bits(n) for n in _watched(graph, results_are_read)}.items():
         if table.type.batched:
-            far |= _any(tf.abs(values[table]) > LARGE)
+            far |= _any(tf.abs(values[table]) > 2.0**bits)
     return far
 
 
@@ -66,30 +69,33 @@ class Digits:
     Args:
         graph: the lowered graph.
         watch: look for values far below a large reference, too.
+        results_are_read: as in `far_references`.
         masked: leaves out what lies outside the sequence.
 
     Attributes:
         lost: `[T]` bool each: rows whose results are not reliable, although they may be finite.
     """
 
-    def __init__(self, graph: Graph, watch: bool, masked: Masked) -> None:
+    def __init__(self, graph: Graph, watch: bool, results_are_read: bool, masked: Masked) -> None:
         self._masked = masked
         lossy = set(_lossy(graph))
         mixed, self._alone = _before_magnifying_ops(graph)
         self._rest = lossy & (_after_ill_conditioned_ops(graph) | mixed)
-        self._watched = lossy if watch else set()
+        self._watched = set(_watched(graph, results_are_read)) if watch else set()
         self.lost: list[Tensor] = []
 
     def assigned(self, node: Node, value: Tensor, reference: Tensor) -> None:
         """Check the value of a slice-assign."""
         if node not in self._rest and node not in self._watched:
             return
-        small, large = tf.abs(value), tf.abs(reference)
+        small, large, ratio = tf.abs(value), tf.abs(reference), 2.0 ** _bits(node)
+        channels = _channels(node)
         if node in self._rest:
-            channels = _channels(node)
-            self._add(node, tf.reduce_max(large, channels) > LARGE * tf.reduce_max(small, channels))
+            self._add(node, tf.reduce_max(large, channels) > ratio * tf.reduce_max(small, channels))
         if node in self._watched:
-            excess = large - LARGE * tf.maximum(small, 1.0)
+            if _has_no_scale_behind(node):
+                small, large = (tf.reduce_max(x, channels, keepdims=True) for x in (small, large))
+            excess = large - ratio * tf.maximum(small, 1.0)
             self.lost.append(tf.reduce_max(excess, list(range(1, len(excess.shape)))) > 0)
 
     def read(self, node: Node, operands: list[Tensor], rows_of: Callable[[Node], Tensor]) -> None:
@@ -103,7 +109,7 @@ class Digits:
         for i, bits in rule_of(node).magnifies.items():
             for assign in self._alone.get((node, i), ()):
                 largest = tf.maximum(tf.abs(operands[i]), tf.abs(rows_of(assign)))
-                few = tf.abs(rows_of(assign.operands[1])) > 2.0**bits * largest
+                few = tf.abs(rows_of(assign.operands[1])) > 2.0 ** (bits + _bits(assign) - _FEW) * largest
                 self._add(assign, tf.reduce_any(few, _channels(assign)))
 
     def _add(self, node: Node, flags: Tensor) -> None:
@@ -117,11 +123,36 @@ def _lossy(graph: Graph) -> list[Node]:
     return [n for n in assigns if n.type.dtype in FLOATS and not _enters(n.operands[0])]
 
 
+def _watched(graph: Graph, results_are_read: bool) -> list[Node]:
+    """The slice-assigns that watching loops check; results that are returned as they are need no more digits."""
+    return [n for n in _lossy(graph) if n.users or results_are_read]
+
+
 def _enters(delta: Node) -> bool:
-    """Whether a delta is that of the input, perhaps moved."""
+    """Whether a delta is that of a given input, perhaps moved."""
     while rule_of(delta).plumbing and delta.in_tile and not rule_of(delta).enters:
         delta = delta.operands[0]
-    return rule_of(delta).enters
+    return rule_of(delta).enters and not delta.operands[0].attrs.get("computed", False)
+
+
+def _bits(node: Node) -> int:
+    """Bits that the values of a node may lose."""
+    return _LOSS.get(node.type.dtype, _FEW)
+
+
+def _has_no_scale_behind(assign: Node) -> bool:
+    """Whether all that reads the value, until it is a difference again, scales with it."""
+    pending, seen = list(assign.users), set()
+    while pending:
+        node = pending.pop()
+        if node in seen or rule_of(node).converts == (Form.VALUE, Form.DELTA):
+            continue
+        seen.add(node)
+        changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
+        if not (rule_of(node).homogeneous or rule_of(node).linear(call_of(node), changed)):
+            return False
+        pending += node.users
+    return True
 
 
 def _table_of(assign: Node) -> Node:

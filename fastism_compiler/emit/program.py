@@ -108,7 +108,16 @@ class Reference:
             letters: channels that replacements are given for.
             watch: look for digits lost behind large references (see `emit.digits`).
         """
-        step = Step(self.graph, self.tables, self.arithmetic, rows, replacement, list(letters), watch=watch)
+        step = Step(
+            self.graph,
+            self.tables,
+            self.arithmetic,
+            rows,
+            replacement,
+            list(letters),
+            watch=watch,
+            results_are_read=self.finish is not list,
+        )
         outputs = step.run(lambda node, operands, calls: call_keras(self.bindings, node, operands, calls))
         finished = self.finish(outputs)
         unchanged = _unchanged(step)

@@ -97,7 +97,7 @@ class Tables:
         return flat, Layout(self.mapped(slot, {}))
 
     def mapped(self, change: Callable[[Any], Any], parameters: Mapping[Node, Tensor]) -> Tables:
-        """The same with `change` applied to everything in it, and with these parameters."""
+        """The same with `change` applied to everything in it but `far`, and with these parameters."""
 
         def each(nests: Mapping[Node, Any]) -> dict[Node, Any]:
             return {n: tf.nest.map_structure(change, nest) for n, nest in nests.items()}

@@ -60,6 +60,7 @@ class Step:
         replacement: `[T, w, letters]`, one for each row.
         letters: channels that replacements are given for.
         watch: look for values far below a large reference, too (see `emit.digits`).
+        results_are_read: something is computed from the outputs.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class Step:
         letters: list[int],
         *,
         watch: bool,
+        results_are_read: bool,
     ) -> None:
         self.graph, self.tables, self.arithmetic = graph, tables, arithmetic
         self.rows, self.replacement, self.letters = rows, replacement, letters
-        self.digits = Digits(graph, watch, self._within)
+        self.digits = Digits(graph, watch, results_are_read, self._within)
         self.hiding = set(hiding_faults(graph, Section.TILE))
         self.values: dict[Node, Tensor] = {}
         self.calls: dict[str, list[Tensor]] = {}

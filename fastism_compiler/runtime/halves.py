@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastism_compiler.emit.digits import LARGE
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.mutations.letters import Letters
@@ -88,20 +87,10 @@ class Halves:
         table = alone.inputs[self.sequence][0]
         begins = [alone.start[place] for place, _ in (one, other)]
         start = np.minimum(np.minimum(*begins), len(table) - self.width)
-        reference = table[start[:, None] + np.arange(self.width)]
-        replacement = reference.copy()
+        replacement = table[start[:, None] + np.arange(self.width)]
         rows, within = np.arange(len(start))[:, None], np.arange(alone.windows.shape[2])
         for begin, cells in zip(begins, (one, other), strict=True):
             replacement[rows, (begin - start)[:, None] + within] += alone.windows[cells]
         jobs = Jobs(np.zeros(len(start), np.int32), start.astype(np.int32), replacement)
         found = self.back.run(alone.inputs, jobs, delta=True)
-        trusted = found.trusted & alone.trusted[one] & alone.trusted[other]
-        return found.outputs, trusted & ~_lost(replacement, reference)
-
-
-def _lost(values: Array, references: Array) -> Array:
-    """Which rows lost digits where the windows were added (the check *far* of `emit.digits`): `[n]` bool."""
-    if len(references) == 0 or np.abs(references).max() <= LARGE:
-        return np.zeros(len(references), bool)
-    far = np.abs(references) > LARGE * np.maximum(np.abs(values), 1.0)
-    return np.asarray(far.any(axis=tuple(range(1, far.ndim))))
+        return found.outputs, found.trusted & alone.trusted[one] & alone.trusted[other]

@@ -32,8 +32,12 @@ ILL_CONDITIONED = ("exp", "expm1", "exponential", "power", "reciprocal", "divide
 """Functions after which a mutant may be so much smaller than the reference that their difference
 says nothing about it: rows where that happens are scored by the model itself."""
 
+HOMOGENEOUS = ("relu", "leaky_relu", "prelu", "abs")
+"""Functions whose result scales with their operand: f(2x) = 2 f(x)."""
+
 MAGNIFIES = {
-    "log": {0: 8}, "rsqrt": {0: 8}, "reciprocal": {0: 8}, "sign": {0: 16}, "power": {0: 8}, "divide": {1: 8},
+    "log": {0: 8}, "sqrt": {0: 8}, "rsqrt": {0: 8}, "reciprocal": {0: 8}, "sign": {0: 16}, "power": {0: 8},
+    "divide": {1: 8},
 }  # fmt: skip
 """Functions whose result changes the more, the closer an operand is to 0: these operands, and the bits that each may
 lose. A mutant's value that is what is left of a much larger reference has fewer, and the model itself scores it."""
@@ -93,6 +97,7 @@ def _flags(kind: str) -> dict[str, Any]:
         "rematerialize": kind in REMATERIALIZED,
         "ill_conditioned": kind in ILL_CONDITIONED,
         "magnifies": MAGNIFIES.get(kind, {}),
+        "homogeneous": kind in HOMOGENEOUS,
         "piecewise_linear": kind in PIECEWISE_LINEAR,
         "makes_non_finite": kind in NON_FINITE,
     }

@@ -34,6 +34,6 @@ def _geometry(call: Call, axis: int | None) -> Geometry:
 
 
 RULES = (
-    OpRule("max_pool", LayerClass.POOLING, _infer, _track, drops_nan=True, piecewise_linear=True),
+    OpRule("max_pool", LayerClass.POOLING, _infer, _track, drops_nan=True, homogeneous=True, piecewise_linear=True),
     OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, contraction=True, geometry=_geometry),
 )

@@ -64,7 +64,7 @@ _OVER_WINDOWS = {
 }
 """Nonlinear reduction -> the tile op that aggregates a window of it."""
 
-_DROP_NAN = ("reduce_max", "reduce_min")
+_EXTREMES = ("reduce_max", "reduce_min")
 
 
 def pooled_type(value: TensorType, attrs: Attrs) -> TensorType:
@@ -106,7 +106,8 @@ RULES = (
             _track,
             linear,
             over_windows=_OVER_WINDOWS.get(kind),
-            drops_nan=kind in _DROP_NAN,
+            drops_nan=kind in _EXTREMES,
+            homogeneous=kind in _EXTREMES,
         )
         for kind, linear in _LINEARITY.items()
     ),

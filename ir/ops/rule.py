@@ -118,6 +118,7 @@ class OpRule:
         ill_conditioned: a small change of the operand can change the result by orders of magnitude.
         magnifies: operands of which the digits count, however small they are: the closer to 0, the more the result
             changes with them (a logarithm's operand, a denominator). With each, the bits that it may lose.
+        homogeneous: not linear, but the result scales with the operands: nothing happens near any one number but 0.
         piecewise_linear: not linear, but linear between kinks: it makes no more of the rounding of an operand than
             a linear op does.
         makes_non_finite: may turn finite numbers into NaN or infinity.
@@ -165,6 +166,7 @@ class OpRule:
     rematerialize: bool = False
     ill_conditioned: bool = False
     magnifies: Mapping[int, int] = field(default_factory=dict)
+    homogeneous: bool = False
     piecewise_linear: bool = False
     makes_non_finite: bool = False
     drops_nan: bool = False

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "reciprocal": ops.reciprocal,
     "denominator": lambda v: 3.0 / v,
     "root in a denominator": lambda v: ops.rsqrt(ops.square(v) + 1e-9),
+    "root": lambda v: ops.sqrt(ops.relu(v) + 1e-9),
     "negative power": lambda v: ops.power(ops.abs(v), -0.5),
     "norm": lambda v: v / ops.norm(v, axis=-1, keepdims=True),
     "sign": ops.sign,
@@ -139,7 +140,7 @@ def test_what_saturates_hides_no_loss(name: str) -> None:
     assert program.rescored == 1  # the one that takes the A away
 
 
-@pytest.mark.parametrize("name", ["logarithm of a sum", "denominator"])
+@pytest.mark.parametrize("name", ["logarithm of a sum", "denominator", "root"])
 def test_a_channel_that_stays_large_hides_no_loss(name: str) -> None:
     model = of_a_convolution(FUNCTIONS[name])
     set_first_channel(model, 20.0, 1e-5)
@@ -203,6 +204,39 @@ def test_rows_that_lose_nothing_are_not_scored_again(name: str) -> None:
     program = fc.compile(model, jit=False, verify=False)
     check(model, one_a(), program(one_a()))
     assert not program.plan.naive
+    assert program.rescored == 0
+
+
+def test_large_activations_of_relu_are_not_scored_again() -> None:
+    x = L.Input((LENGTH, 4), name="seq")
+    y = L.Conv1D(32, 5, activation="relu")(L.Conv1D(32, 5, padding="same", activation="relu")(x))
+    model = randomize(keras.Model(x, L.Dense(2)(L.Dense(16, activation="relu")(L.Flatten()(y)))))
+    model.weights[0].assign(model.weights[0] * 1000)
+    program = fc.compile(model, jit=False, verify=False, pipeline=fc.default_pipeline().remove("choose-program"))
+    check(model, one_a(), program(one_a()))
+    assert np.abs(model(one_a())).max() > 256
+    assert program.rescored == 0
+
+
+def test_large_results_are_not_watched(tmp_path: Path) -> None:
+    x = L.Input((LENGTH, 4), name="seq")
+    y = L.Conv1D(8, 3, padding="same", activation="relu")(x)
+    model = randomize(keras.Model(x, L.Flatten()(L.Conv1D(1, 3, padding="same")(L.Activation("tanh")(y)))))
+    set_first_channel(model, -1e8)  # so that the loop watches
+    model.weights[2].assign(model.weights[2] * 1e4)
+    program = fc.compile(model, jit=False, verify=False)
+    check(model, one_a(), program(one_a()))
+    assert program.rescored == 1
+
+
+def test_float64_may_lose_more() -> None:
+    model = of_a_convolution(ops.tanh)
+    set_first_channel(model, -1e6)
+    clone = float64_clone(model)
+    program = fc.compile(clone, jit=False, verify=False)
+    x = one_a().astype("float64")
+    (wanted,) = naive_scan(clone, {"seq": x}, RANGES, lambda r: 0)
+    np.testing.assert_allclose(program(x), wanted, atol=1e-8)
     assert program.rescored == 0
 
 

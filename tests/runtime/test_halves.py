@@ -175,14 +175,17 @@ def test_windows_of_many_positions_are_kept_in_pieces(always: list[Halves], monk
         np.testing.assert_allclose(y, z, atol=1e-12)
 
 
-def test_digits_are_not_lost_at_the_neck(always: list[Halves]) -> None:
-    """An A makes the first channel large; without it, the other letters count again behind `tanh`."""
+@pytest.mark.parametrize(("name", "of_a", "of_others"), [("tanh", 1e8, None), ("log", 100, 1e-5)])
+def test_digits_are_not_lost_at_the_neck(name: str, of_a: float, of_others: float | None, always: list[Halves]) -> None:
+    """An A makes the first channel large; without it, the other letters count again behind a function."""
+    functions = {"tanh": keras.ops.tanh, "log": lambda v: keras.ops.log(keras.ops.square(v) + 1e-12)}
     x = L.Input((64, 4), name="seq")
-    y = L.Conv1D(2, 3)(L.Activation("tanh")(L.Conv1D(3, 3, name="large")(x)))
+    y = L.Conv1D(2, 3)(L.Activation(functions[name])(L.Conv1D(3, 3, use_bias=False, name="large")(x)))
     model = randomize(keras.Model(x, L.Dense(2)(L.Flatten()(y))))
-    kernel, bias = model.get_layer("large").get_weights()
-    kernel[:, 0, 0] = 1e8
-    model.get_layer("large").set_weights([kernel, bias])
+    (kernel,) = model.get_layer("large").get_weights()
+    kernel[:, :, 0] = kernel[:, :, 0] if of_others is None else of_others
+    kernel[:, 0, 0] = of_a
+    model.get_layer("large").set_weights([kernel])
     program = fc.compile(model, ranges=[(0, 1)], jit=False, verify=False, pipeline=ALWAYS_WINDOWS)
     inputs = {"seq": fc.one_hot(["C" * 20 + "A" + "CGT" * 14 + "C"])}
     found = program.pairs(inputs["seq"], [20, 40])
