@@ -13,7 +13,11 @@ import pytest
 # a trace makes many objects that stay: collecting among them as often as by default is a twentieth of the time
 gc.set_threshold(100_000, 20, 50)
 
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
+RUN_ONCE = ("api", "equivalence/test_small_values.py", "frontend", "mutations")
+"""Tests that run most programs once or twice: what they compile with `jit=False` runs op by op, as tracing takes longer
+than that. Those with the mark `traced` run what only a trace can hold."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,6 +25,19 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
     """No test cuts the power: to wait until files are on the disk was a tenth of the time of tests that write them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _run_once_op_by_op(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Programs of these tests that XLA does not compile are not traced."""
+    path = request.path.relative_to(TESTS).as_posix()
+    if not path.startswith(RUN_ONCE) or request.node.get_closest_marker("traced"):
+        yield
+        return
+    from fastism_compiler.runtime.traced import op_by_op  # not above: tests of ir/ and passes/ load no TensorFlow
+
+    with op_by_op():
         yield
 
 

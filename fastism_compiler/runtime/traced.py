@@ -44,7 +44,7 @@ class Traced:
     """
 
     def __init__(self, run: Callable[..., Any], jit: bool, signature: Callable[[], tuple[Any, ...]]) -> None:
-        self.function, self._signature = traced(run, jit), signature
+        self._function, self._signature = traced(run, jit), signature
         self._plain = run if _Switch.op_by_op and not jit else None
         self._first, self._compiled = threading.Lock(), False
         if self._plain is None:
@@ -53,7 +53,13 @@ class Traced:
     @cached_property
     def concrete(self) -> Any:
         """The trace."""
-        return self.function.get_concrete_function(*self._signature())
+        return self._function.get_concrete_function(*self._signature())
+
+    @property
+    def function(self) -> Any:
+        """The traced function, as it is saved."""
+        _ = self.concrete
+        return self._function
 
     @property
     def outputs(self) -> Any:

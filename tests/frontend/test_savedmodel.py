@@ -71,6 +71,7 @@ def test_it_is_pickled(program: Any, x: Any) -> None:
         np.testing.assert_allclose(y, z, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.traced
 def test_a_loop_runs_whole_and_the_plan_says_so(tmp_path: Path, x: Any) -> None:
     sequence = keras.Input((LENGTH, 4))
     model = randomize(keras.Model(sequence, L.GRU(3)(L.Conv1D(4, 3)(sequence))))
