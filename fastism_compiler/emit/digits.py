@@ -82,6 +82,7 @@ class Digits:
         mixed, self._alone = _before_magnifying_ops(graph)
         self._rest = lossy & (_after_ill_conditioned_ops(graph) | mixed)
         self._watched = set(_watched(graph, results_are_read)) if watch else set()
+        self._read = set(graph.tile_outputs) if results_are_read else set()
         self.lost: list[Tensor] = []
 
     def assigned(self, node: Node, value: Tensor, reference: Tensor) -> None:
@@ -93,7 +94,7 @@ class Digits:
         if node in self._rest:
             self._add(node, tf.reduce_max(large, channels) > ratio * tf.reduce_max(small, channels))
         if node in self._watched:
-            if _has_no_scale_behind(node):
+            if _has_no_scale_behind(node, self._read):
                 small, large = (tf.reduce_max(x, channels, keepdims=True) for x in (small, large))
             excess = large - ratio * tf.maximum(small, 1.0)
             self.lost.append(tf.reduce_max(excess, list(range(1, len(excess.shape)))) > 0)
@@ -140,9 +141,14 @@ def _bits(node: Node) -> int:
     return _LOSS.get(node.type.dtype, _FEW)
 
 
-def _has_no_scale_behind(assign: Node) -> bool:
-    """Whether all that reads the value, until it is a difference again, scales with it."""
-    pending, seen = list(assign.users), set()
+def _has_no_scale_behind(assign: Node, read: set[Node]) -> bool:
+    """Whether all that reads the value, until it is a difference again, scales with it.
+
+    Args:
+        assign: the value.
+        read: results that are read by something that may have a scale.
+    """
+    pending, seen = list(assign.users), {assign}
     while pending:
         node = pending.pop()
         if node in seen or rule_of(node).converts == (Form.VALUE, Form.DELTA):
@@ -152,7 +158,7 @@ def _has_no_scale_behind(assign: Node) -> bool:
         if not (rule_of(node).homogeneous or rule_of(node).linear(call_of(node), changed)):
             return False
         pending += node.users
-    return True
+    return not seen & read
 
 
 def _table_of(assign: Node) -> Node:

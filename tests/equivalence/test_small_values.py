@@ -229,6 +229,16 @@ def test_large_results_are_not_watched(tmp_path: Path) -> None:
     assert program.rescored == 1
 
 
+def test_a_reduction_of_results_hides_no_loss() -> None:
+    x = L.Input((LENGTH, 4), name="seq")
+    model = randomize(keras.Model(x, L.Dense(2)(L.Flatten()(L.Conv1D(3, 3, padding="same")(x)))))
+    set_first_channel(model, -1e6)
+    model.weights[3].assign([0.0, 1e8])
+    program = fc.compile(model, jit=False, verify=False, reduce=tf.tanh)
+    check(keras.Model(x, L.Activation("tanh")(model(x))), one_a(), program(one_a()))
+    assert program.rescored == 1
+
+
 def test_float64_may_lose_more() -> None:
     model = of_a_convolution(ops.tanh)
     set_first_channel(model, -1e6)
