@@ -29,7 +29,7 @@ import tensorflow as tf
 
 from fastism_compiler.emit.functions import Tensor
 from fastism_compiler.ir import Form, Graph, Node, Section, Window
-from fastism_compiler.ir.queries import call_of, rule_of
+from fastism_compiler.ir.queries import is_linear, rule_of
 from fastism_compiler.ir.types import FLOATS
 
 _LOSS = {"float64": 24}
@@ -120,8 +120,11 @@ class Digits:
 
 def _lossy(graph: Graph) -> list[Node]:
     """The slice-assigns of floats. Those of the input itself are exact, whole numbers lose nothing."""
-    assigns = [n for n in graph.nodes(Section.TILE) if rule_of(n).converts == (Form.DELTA, Form.VALUE)]
-    return [n for n in assigns if n.type.dtype in FLOATS and not _enters(n.operands[0])]
+    return [n for n in graph.nodes(Section.TILE) if rule_of(n).converts == (Form.DELTA, Form.VALUE) and _loses(n)]
+
+
+def _loses(assign: Node) -> bool:
+    return assign.type.dtype in FLOATS and not _enters(assign.operands[0])
 
 
 def _watched(graph: Graph, results_are_read: bool) -> list[Node]:
@@ -141,6 +144,11 @@ def _bits(node: Node) -> int:
     return _LOSS.get(node.type.dtype, _FEW)
 
 
+def _is_linear(node: Node) -> bool:
+    """Whether a tile node is linear in those of its operands that rows change."""
+    return is_linear(node, [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands])
+
+
 def _has_no_scale_behind(assign: Node, read: set[Node]) -> bool:
     """Whether all that reads the value, until it is a difference again, scales with it.
 
@@ -154,8 +162,7 @@ def _has_no_scale_behind(assign: Node, read: set[Node]) -> bool:
         if node in seen or rule_of(node).converts == (Form.VALUE, Form.DELTA):
             continue
         seen.add(node)
-        changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
-        if not (rule_of(node).homogeneous or rule_of(node).linear(call_of(node), changed)):
+        if not (rule_of(node).homogeneous or _is_linear(node)):
             return False
         pending += node.users
     return not seen & read
@@ -170,8 +177,7 @@ def _after_ill_conditioned_ops(graph: Graph) -> set[Node]:
     """The nodes downstream of an op that can change a value by orders of magnitude."""
     found: set[Node] = set()
     for node in graph.nodes(Section.TILE):
-        changed = [o.in_tile and o.facts.form is not Form.REFERENCE for o in node.operands]
-        if rule_of(node).ill_conditioned and not rule_of(node).linear(call_of(node), changed):
+        if rule_of(node).ill_conditioned and not _is_linear(node):
             found |= graph.descendants(node)
     return found
 
@@ -207,7 +213,7 @@ def _nearest_assigns(operand: Node) -> tuple[list[Node], set[Node]]:
             pending += [(o, same and o.type.shape == node.type.shape) for o in node.operands]
         elif not element_wise:
             mixed.add(node)
-        elif node.type.dtype in FLOATS and not _enters(node.operands[0]):
+        elif _loses(node):
             lossy.append(node)
     return lossy, mixed
 

@@ -84,7 +84,7 @@ class Tables:
     def packed(self) -> tuple[list[Tensor], Layout]:
         """The tensors of the tables as a flat list, `far` first, and the layout that makes tables of them again."""
         known = {id(x): n for n, x in self.parameters.items()}
-        flat: list[Tensor] = [self.far]
+        flat: list[Tensor] = []
 
         def slot(x: Any) -> Any:
             if not tf.is_tensor(x):
@@ -97,13 +97,14 @@ class Tables:
         return flat, Layout(self.mapped(slot, {}))
 
     def mapped(self, change: Callable[[Any], Any], parameters: Mapping[Node, Tensor]) -> Tables:
-        """The same with `change` applied to everything in it but `far`, and with these parameters."""
+        """The same with `change` applied to everything in it, `far` first, and with these parameters."""
+        far = change(self.far)
 
         def each(nests: Mapping[Node, Any]) -> dict[Node, Any]:
             return {n: tf.nest.map_structure(change, nest) for n, nest in nests.items()}
 
         own = each(self.values), parameters, each(self.arranged), each(self.running)
-        return Tables(*own, [change(y) for y in self.outputs], change(self.finite), self.far)
+        return Tables(*own, [change(y) for y in self.outputs], change(self.finite), far)
 
 
 @dataclass(frozen=True, slots=True)
