@@ -27,7 +27,7 @@ from fastism_compiler.planning.memory import Budget, naive_rows, rows_within, ti
 from fastism_compiler.runtime.devices import weights_of
 from fastism_compiler.runtime.engine import Engine, sequence_type
 from fastism_compiler.runtime.engine_factory import EngineFactory, Resources
-from fastism_compiler.runtime.jax_engine import JaxTarget
+from fastism_compiler.runtime.foreign_engine import ForeignRows
 from fastism_compiler.runtime.scoring import Parts
 from fastism_compiler.runtime.verification import check_independence, random_inputs, random_replacement
 
@@ -93,8 +93,9 @@ def compile(
             `["GPU:0", "GPU:1"]` (default: where TensorFlow runs the model).
         target: what kernels and tiles are planned for: `"cpu"`, `"gpu"`, or a `passes.Machine` (default: where the
             program will run). Results are the same but for rounding; name it for artifacts that another machine runs.
-        runtime: what compiles and runs the program: `"tensorflow"`, or `"jax"` (extra `[jax]`) on JAX's first device,
-            a GPU that TensorFlow does not see, say. Whole mutants run where the model's framework runs them.
+        runtime: what compiles and runs the program: `"tensorflow"`, `"jax"` (extra `[jax]`), on JAX's first device, or
+            `"onnxruntime"` (extra `[onnx]`), on its GPU if it has one; `"auto"`: the first of them that has a GPU,
+            TensorFlow if none has. The plan says which. What cannot be trusted is scored where the model itself runs.
         verify: compare a few ranges with naive ISM before returning.
         pipeline: passes to run instead of `default_pipeline()`.
         custom_objects: for loading a model from a path: classes and functions, by the names that the file has for
@@ -155,8 +156,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     graph = narrowed.source.graph
     budget, machine = options.budget, options.machine
     lanes = 1 if machine.gpu else default_lanes()
-    device = options.jax
-    jax = None if device is None else JaxTarget(device, weights_of(graph, narrowed.source, narrowed.left))
+    runtime = options.foreign
     factory = EngineFactory(
         narrowed=narrowed,
         letters=letters_of(graph, options.channels, source.inputs.vocabulary),
@@ -168,17 +168,20 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
             most_rows=rows_within(selection, budget.bytes),
             tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
-            jax=jax,
+            runtime=runtime,
+            weights=() if runtime is None else weights_of(graph, narrowed.source, narrowed.left),
             lanes=lanes,
             machine=machine,
         ),
     )
+    rows = naive_rows(graph, budget.bytes, machine)
     parts = Parts(
         inputs=source.inputs,
         selection=selection,
-        naive=source.origin.oracle(naive_rows(graph, budget.bytes, machine)),
+        naive=source.origin.oracle(rows),
         ranges=ranges,
         letters=factory.letters,
+        whole=None if runtime is None else ForeignRows.of(source, runtime, rows),
     )
     if options.autotune:
         factory = _tuned(factory, parts, options.most_sequences)

@@ -61,7 +61,7 @@ class Halving:
             mutants: how many there are.
         """
         resources = self._factory.resources
-        if resources.devices or resources.jax is not None or not isinstance(whole, Engine):
+        if resources.devices or resources.runtime is not None or not isinstance(whole, Engine):
             return None
         worth = _COMPILE_SECONDS * resources.machine.multiply_adds / max(mutants, 1)
         usual = min(row_cost(whole.graph, whole.context), reference_cost(whole.graph, whole.context))

@@ -13,7 +13,6 @@ from fastism_compiler.arguments import flag, or_none, whole
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.ensemble.models import Combine, check_combine
 from fastism_compiler.frontend.source import ReadOptions
-from fastism_compiler.host.jax_device import is_gpu, jax_device, memory_of
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
@@ -22,9 +21,10 @@ from fastism_compiler.passes import Pipeline, default_pipeline
 from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.planning.memory import Budget, parse_budget
 from fastism_compiler.runtime.devices import check_devices
+from fastism_compiler.runtime.foreign_engine import Runtime
+from fastism_compiler.runtime.runtimes import runtime_named
 from fastism_compiler.runtime.verification import EFFECT_SHARE
 
-RUNTIMES = ("tensorflow", "jax")
 _MOST_SEQUENCES = 32
 Outputs = str | int | Sequence[str | int] | Mapping[Any, Any]
 _LARGEST_BLOCK = 1 << 16
@@ -76,15 +76,18 @@ class CompileOptions:
         _ = self.machine  # refuses devices that are not here, and targets that do not exist
 
     def _check_runtime(self) -> None:
-        if not isinstance(self.runtime, str) or self.runtime not in RUNTIMES:
-            raise OptionError("no such runtime", expected=f"one of {list(RUNTIMES)}", got=repr(self.runtime))
+        runtime = self.foreign
         given = {"devices": self.devices is not None, "autotune": self.autotune, "jit": not self.jit}
         other = [name for name in given if given[name]]
-        if self.runtime == "jax" and other:
+        if runtime is not None and other:
             raise OptionError(
-                "runtime='jax' compiles with XLA, for JAX's first device, by the cost model",
-                expected="no devices=, autotune= or jit=False beside it",
+                f"{runtime.name} compiles programs in its own way, for one device, by the cost model",
+                expected="no devices=, autotune= or jit=False beside runtime=",
                 got=", ".join(f"{name}=" for name in other),
+            )
+        if runtime is not None and not runtime.xla and self.precision != "float32":
+            raise OptionError(
+                f"{runtime.name} multiplies in float32", expected='precision="float32"', got=repr(self.precision)
             )
 
     def _check_kinds(self) -> None:
@@ -133,9 +136,11 @@ class CompileOptions:
                 expected='precision="float32" (the default)',
                 got=repr(self.precision),
             )
-        if self.runtime == "jax" and has_float64(graph):
+        runtime = self.foreign
+        if runtime is not None and has_float64(graph):
+            reason = "XLA's float64 code is wrong on CPUs" if runtime.xla else "it has no float64 convolutions"
             raise UnsupportedError(
-                "a float64 model does not run on JAX, as XLA's float64 code is wrong on CPUs",
+                f"a float64 model does not run in {runtime.name} as {reason}",
                 expected="a float32 model, or runtime='tensorflow'",
             )
 
@@ -168,20 +173,21 @@ class CompileOptions:
     @property
     def machine(self) -> Machine:
         """What kernels and tiles are planned for."""
-        devices = self.local_devices
-        if self.jax is not None:
-            devices = ("GPU",) if is_gpu(self.jax) else ("CPU",)
+        devices, runtime = self.local_devices, self.foreign
+        if runtime is not None:
+            devices = ("GPU",) if runtime.gpu else ("CPU",)
         return machine_for(self.target, devices, here=self.autotune)
 
     @property
-    def jax(self) -> Any:
-        """The device of JAX that programs run on; None: TensorFlow runs them."""
-        return jax_device() if self.runtime == "jax" else None
+    def foreign(self) -> Runtime | None:
+        """The library that runs programs; None: TensorFlow."""
+        return runtime_named(self.runtime)
 
     @property
     def budget(self) -> Budget:
         """Memory that a block may take."""
-        return Budget.of(self.memory_budget, [] if self.jax is None else memory_of(self.jax))
+        runtime = self.foreign
+        return Budget.of(self.memory_budget, [] if runtime is None else runtime.memory)
 
 
 def _names_outputs(outputs: Any) -> bool:

@@ -21,6 +21,7 @@ from fastism_compiler.genomics.alphabet import ALPHABETS
 from fastism_compiler.genomics.fields import index_number
 from fastism_compiler.genomics.sources import GZIP, Source
 from fastism_compiler.host.files import beside
+from fastism_compiler.host.runtimes import RUNTIMES
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.left_out import left_out_path
 from fastism_compiler.runs.run import Progress, Summary
@@ -169,6 +170,7 @@ _SCORING = (
     "aliases",
     "skip",
     "batch_size",
+    "runtime",
 )
 
 _OPTIONS = (
@@ -210,6 +212,9 @@ _OPTIONS = (
     ),
     click.option("--skip", is_flag=True, help="Leave out, and count, what cannot be scored (default: stop there)."),
     click.option("--batch-size", type=click.IntRange(1), help="Most sequences per call (default: by memory)."),
+    click.option(
+        "--runtime", type=click.Choice(RUNTIMES), default=RUNTIMES[0], show_default=True, help="What runs the program."
+    ),
     click.option(
         "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Local processes; one per GPU."
     ),

@@ -15,21 +15,24 @@ from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.frontend.source import SourceModel, Weight
 
 
-def stablehlo_text(
+def stablehlo_module(
     run: Callable[..., Any],
     specs: Sequence[tf.TensorSpec],
     weights: Sequence[Weight],
-    source: SourceModel,
+    source: SourceModel | None,
     instead: str,
-) -> str:
-    """The text of one module; its parameters are the tensors in order, then the weights.
+) -> tuple[str, list[Any]]:
+    """One module; its parameters are the tensors in order, the weights, and the variables that it reads besides.
 
     Args:
         run: what it computes; trace it under `strict_float32`.
         specs: the tensors that `run` takes, with static shapes.
         weights: what it takes behind them.
-        source: the model, for the names of its layers.
+        source: the model, for the names of its layers; None: a loaded program.
         instead: what users can do where XLA does not know an op.
+
+    Returns:
+        its text, and these variables: those of a loaded program.
 
     Raises:
         UnsupportedError: an op that XLA does not know.
@@ -38,13 +41,15 @@ def stablehlo_text(
     values = [tf.TensorSpec(w.shape, dtype_of(w)) for w in weights]
     try:
         text = str(compiled.experimental_get_compiler_ir(*specs, *values)(stage="stablehlo"))
+        trace = compiled.get_concrete_function(*specs, *values)
     except (tf.errors.OpError, NotImplementedError, ValueError, TypeError) as error:
         raise UnsupportedError(
             f"XLA cannot compile an op of this model, and stop_at= does not change that; {instead}",
             expected=f"ops that XLA knows, in layers {opaque_layers(source)}",
             got=str(error).partition("\n")[0],
         ) from error
-    return mark_rounded_products(_spelled_out(_without_locations(text)))
+    known = {id(v.handle): v for v in trace.variables}
+    return mark_rounded_products(_spelled_out(_without_locations(text))), [known[id(t)] for t in trace.captured_inputs]
 
 
 def dtype_of(weight: Weight) -> str:

@@ -12,8 +12,10 @@ from fastism_compiler.frontend.source import SourceModel, Weight
 from fastism_compiler.ir.queries import rule_of
 
 
-def with_weights(run: Callable[..., Any], source: SourceModel, weights: Sequence[Weight]) -> Callable[..., Any]:
-    """`run` with the values of `weights` as further arguments behind its own."""
+def with_weights(run: Callable[..., Any], source: SourceModel | None, weights: Sequence[Weight]) -> Callable[..., Any]:
+    """`run` with the values of `weights` as further arguments behind its own (none without a model)."""
+    if source is None:
+        return run
     count = len(weights)
 
     def call(*arguments: Any) -> Any:
@@ -41,9 +43,9 @@ def weights_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], source
     return [weight for key, weight in known.items() if key in read]
 
 
-def opaque_layers(source: SourceModel) -> list[str]:
-    """Layers that run as they are, and may do what only TensorFlow can."""
-    return sorted({str(n.layer) for n in source.graph if rule_of(n).opaque})
+def opaque_layers(source: SourceModel | None) -> list[str]:
+    """Layers that run as they are, and may do what only TensorFlow can; none without a model."""
+    return [] if source is None else sorted({str(n.layer) for n in source.graph if rule_of(n).opaque})
 
 
 def _foreign(source: SourceModel, got: str) -> UnsupportedError:

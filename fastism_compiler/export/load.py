@@ -18,6 +18,7 @@ from fastism_compiler.export.bundle import copy_folder, pack_bundle, unpack_bund
 from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
 from fastism_compiler.export.manifest import Manifest
+from fastism_compiler.export.moved import Moved, runtime_of, whole_rows
 from fastism_compiler.export.target import check_format, new_artifact
 from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges, TensorType
@@ -28,11 +29,12 @@ from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
+from fastism_compiler.runtime.foreign_engine import Foreign, Runtime
 from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
-def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
+def load(path: str | os.PathLike[str], safe_mode: bool = True, runtime: str = "tensorflow") -> LoadedISM:
     """Load a program exported as `savedmodel` or `ism`, with the calls, plan and metadata that it had.
 
     Nothing is unpickled and no Python code comes from the file. Its graphs
@@ -43,6 +45,8 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
     Args:
         path: a directory or an `.ism` file that `CompiledISM.export` wrote.
         safe_mode: check the graphs. False: trust the file as you trust a program.
+        runtime: what runs it: `"tensorflow"`; `"jax"` (extra `[jax]`), on JAX's first device; `"auto"`: JAX where it
+            has a GPU and TensorFlow has none.
 
     Returns:
         The program. What only the model itself can score (rows that cannot be
@@ -51,15 +55,18 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True) -> LoadedISM:
 
     Raises:
         ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
+        OptionError: no such runtime, or one that is not installed.
+        UnsupportedError: `runtime="onnxruntime"`, which does not read what TensorFlow has saved.
     """
     check_process()
+    runtime_of(runtime)
     if not isinstance(path, str | os.PathLike):
         raise ArtifactError("a program is loaded from a path", expected="a directory or an .ism file", got=repr(path))
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
         manifest = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(scratch, path, safe_mode), safe_mode)
+        return LoadedISM(path, manifest, _restore(scratch, path, safe_mode), safe_mode, runtime)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -101,8 +108,9 @@ class LoadedISM(Program):
         path: where it was loaded from; exporting it again copies it from there.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, module: Any, safe_mode: bool) -> None:
-        self.path, self.manifest, self._module, self._safe_mode = path.absolute(), manifest, module, safe_mode
+    def __init__(self, path: Path, manifest: Manifest, module: Any, safe_mode: bool, runtime: str) -> None:
+        self.path, self.manifest, self._module = path.absolute(), manifest, module
+        self._options, self._runtime = (safe_mode, runtime), runtime_of(runtime)
         ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
         details = manifest.details["engines"]
         reference = module.signatures["reference_plain"]
@@ -112,8 +120,9 @@ class LoadedISM(Program):
             naive=LoadedRows(reference, manifest.inputs, manifest.outputs, manifest.naive_rows),
             ranges=ranges,
             letters=_letters(manifest),
+            whole=whole_rows(self._runtime, reference, manifest) if self._runtime is not None else None,
         )
-        make_engine = _engines(manifest, module, ranges)
+        make_engine = _engines(manifest, module, ranges, self._runtime)
         buckets = [np.array(d["members"]) for d in details]
 
         def scorer_for(sparse: bool) -> Scorer:
@@ -134,7 +143,7 @@ class LoadedISM(Program):
             most_rows=rows_within(parts.selection, parse_budget(None)),
             precision=str(manifest.details["precision"]),
             output_dtypes=manifest.model_dtypes,
-            notes=manifest.notes,
+            notes=[*manifest.notes, *self._ran_by],
         )
 
     @property
@@ -159,8 +168,12 @@ class LoadedISM(Program):
         body["layers"] = tuple(PlannedLayer(**layer) for layer in body["layers"])
         for found in ("stops", "resumes", "composed"):
             body[found] = tuple((name, reason) for name, reason in body.get(found, ()))
-        body["notes"] = tuple(body["notes"])
+        body["notes"] = (*body["notes"], *self._ran_by)
         return Plan(**body)
+
+    @property
+    def _ran_by(self) -> list[str]:
+        return [] if self._runtime is None else [f"{self._runtime.name} runs the program"]
 
     def text(self) -> str:
         """The canonical text of the annotated graph."""
@@ -196,7 +209,7 @@ class LoadedISM(Program):
 
     def __reduce__(self) -> Any:
         """A loaded program is pickled as its path and its manifest; unpickling loads it again from that path."""
-        return _load_again, (str(self.path), self.manifest.to_json(), self._safe_mode)
+        return _load_again, (str(self.path), self.manifest.to_json(), *self._options)
 
     def to_keras_layer(self) -> Any:
         """Refused: the weights are in the functions of the artifact, and no layer can own them.
@@ -207,13 +220,13 @@ class LoadedISM(Program):
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
 
 
-def _load_again(path: str, manifest: str, safe_mode: bool) -> LoadedISM:
+def _load_again(path: str, manifest: str, safe_mode: bool, runtime: str) -> LoadedISM:
     """Load a pickled program again from its path.
 
     Raises:
         ArtifactError: nothing is there any more, or another program.
     """
-    program = load(path, safe_mode)
+    program = load(path, safe_mode, runtime)
     _check_same(program.manifest, manifest, program.path)
     return program
 
@@ -250,8 +263,16 @@ def _letters(manifest: Manifest) -> Letters:
     return Tokens(manifest.letters) if manifest.letters_kind == "tokens" else Channels(manifest.letters)
 
 
-def _engines(manifest: Manifest, module: Any, ranges: ChangeRanges) -> Callable[[ChangeRanges], AnyEngine]:
+def _engines(
+    manifest: Manifest, module: Any, ranges: ChangeRanges, runtime: Runtime | None
+) -> Callable[[ChangeRanges], AnyEngine]:
     """The engine for a table of ranges: a stored one, or the reference function."""
+    foreign = None if runtime is None else Foreign(runtime)
+
+    def part(name: str) -> Any:
+        function = getattr(module, name)
+        return function if foreign is None else Moved(foreign, name, function)
+
     length = manifest.inputs[manifest.sequence].shape[0]
     whole = [None] * len(manifest.outputs)
     stored = []
@@ -259,9 +280,9 @@ def _engines(manifest: Manifest, module: Any, ranges: ChangeRanges) -> Callable[
         if details["naive"]:
             continue
         own = ranges.subset(np.array(details["members"]))
-        passes = {p["sequences"]: getattr(module, p["name"]) for p in details["passes"]}
+        passes = {p["sequences"]: part(p["name"]) for p in details["passes"]}
         sizes = [(LoopShape(p["sequences"], p["tiles"], p["rows"], watch=True), p["name"]) for p in details["loops"]]
-        loops = {shape: getattr(module, name) for shape, name in sizes}
+        loops = {shape: part(name) for shape, name in sizes}
         groups = np.array(details["groups"])
         stored.append(LoadedEngine(own, groups, length, passes, loops, details["overhead"], whole))
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from fastism_compiler.arguments import whole
 from fastism_compiler.emit.precision import strict_float32
-from fastism_compiler.emit.stablehlo import dtype_of, stablehlo_text
+from fastism_compiler.emit.stablehlo import dtype_of, stablehlo_module
 from fastism_compiler.emit.weights import weights_read, with_weights
 from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.describe import describe
@@ -57,7 +57,7 @@ def write_stablehlo(program: EngineProgram, folder: Path, batch_size: int = 1) -
             weights = weights_read(run, list(specs.values()), source)
             used |= {id(w): w for w in weights}
             whole = with_weights(run, source, weights)
-            text = stablehlo_text(whole, [*specs.values()], weights, source, "export as savedmodel or onnx")
+            text, _ = stablehlo_module(whole, [*specs.values()], weights, source, "export as savedmodel or onnx")
             (folder / f"{name}.mlir").write_text(text)
             modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": weights}
     keys = _write_weights(list(used.values()), folder / WEIGHTS)

@@ -250,6 +250,7 @@ def _compile(
         channels=channels if channels and tokens else None,
         alphabet=letters,
         batch_size=block or settings.batch_size,
+        runtime=settings.runtime,
         verify=verify,
     )
     return compile_source(source, options)

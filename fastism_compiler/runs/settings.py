@@ -11,6 +11,7 @@ from typing import Any, Self
 from fastism_compiler.arguments import flag, number, or_none, pair, path, position_or_name, several, text, whole
 from fastism_compiler.frontend.ensemble.models import check_combine
 from fastism_compiler.genomics.alphabet import find_alphabet
+from fastism_compiler.host.runtimes import RUNTIMES
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.runs.profile_scores import PROFILE
 from fastism_compiler.runs.scores import find_score
@@ -47,6 +48,7 @@ class Settings:
             names in each line.
         skip: leave out and count what cannot be scored, instead of stopping there.
         batch_size: most sequences per block; None: by memory, at most 32.
+        runtime: what runs the programs: `tensorflow`, `jax`, `onnxruntime` or `auto` (see `compile`).
         imports: modules of the user that register layers, imported before a model file is loaded.
         custom: `NAME=MODULE:CLASS` for each class that a model file names and Keras does not have.
         safe_mode: refuse model files that hold Python code or name what is not allowed (see `compile`).
@@ -70,6 +72,7 @@ class Settings:
     aliases: str | None = None
     skip: bool = False
     batch_size: int | None = None
+    runtime: str = RUNTIMES[0]
     imports: tuple[str, ...] = ()
     custom: tuple[str, ...] = ()
     safe_mode: bool = True
@@ -103,7 +106,8 @@ class Settings:
         """Refuse values outside their domain.
 
         Raises:
-            OptionError: an unknown alphabet, score or reduction, `rc` without complements, or a token that is no int32.
+            OptionError: an unknown alphabet, score, reduction or runtime; `rc` without complements; a token that is no
+                int32.
         """
         alphabet = find_alphabet(self.alphabet)
         if self.score not in self.tables():
@@ -122,6 +126,8 @@ class Settings:
             _ = alphabet.complement_order
         if self.reduce is not None and self.reduce not in REDUCTIONS:
             raise OptionError("no such reduction", expected=f"one of {list(REDUCTIONS)}", got=repr(self.reduce))
+        if self.runtime not in RUNTIMES:
+            raise OptionError("no such runtime", expected=f"one of {list(RUNTIMES)}", got=repr(self.runtime))
         if self.unknown_token is not None and not -(1 << 31) <= self.unknown_token < 1 << 31:
             raise OptionError("a token is an int32", got=self.unknown_token)
 
@@ -133,6 +139,8 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """As plain data; of a single model, without what belongs to several."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        if self.runtime == RUNTIMES[0]:
+            del data["runtime"]  # stores of earlier versions have none
         return data if self.also else {k: v for k, v in data.items() if k not in ("also", "combine")}
 
     @classmethod
@@ -269,6 +277,7 @@ _KINDS: Mapping[str, Kind] = MappingProxyType(
         "pseudocount": lambda name, value: number(name, value, 0),
         **dict.fromkeys(("rc", "pad", "skip", "safe_mode"), flag),
         "batch_size": or_none(lambda name, value: whole(name, value, 1)),
+        "runtime": text,
         "imports": several(text),
         "custom": several(text),
         "also": several(lambda name, value: str(path(name, value))),

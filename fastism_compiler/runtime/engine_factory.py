@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fastism_compiler.frontend.selection import Narrowed
+from fastism_compiler.frontend.source import Weight
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.letters import Letters
@@ -16,7 +18,7 @@ from fastism_compiler.passes.cost.machine import TWO_CORES, Machine
 from fastism_compiler.passes.cost.model import FITTED, CostModel
 from fastism_compiler.runtime.devices import ShardedEngine
 from fastism_compiler.runtime.engine import Engine
-from fastism_compiler.runtime.jax_engine import JaxEngine, JaxTarget
+from fastism_compiler.runtime.foreign_engine import ForeignEngine, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,8 @@ class Resources:
         most_rows: rows whose results may exist at once on the device.
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
-        jax: where JAX runs programs instead; None: TensorFlow runs them.
+        runtime: what runs programs; None: TensorFlow.
+        weights: the variables that programs of another runtime read.
         lanes: parts of a block's tiles that run side by side where there are no `devices`.
         machine: what programs are planned for.
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
@@ -39,7 +42,8 @@ class Resources:
     most_rows: int
     tile_bytes: int
     devices: tuple[str, ...] = ()
-    jax: JaxTarget | None = None
+    runtime: Runtime | None = None
+    weights: Sequence[Weight] = ()
     lanes: int = 1
     machine: Machine = TWO_CORES
     shared_cache: int | None = FITTED.shared_cache
@@ -115,6 +119,6 @@ class EngineFactory:
         parts = self.narrowed.source, self.pipeline, context, self.letters, finish, has.most_rows
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)
-        if has.jax is not None:
-            return JaxEngine(*parts, has.lanes, target=has.jax)
+        if has.runtime is not None:
+            return ForeignEngine(*parts, has.lanes, runtime=has.runtime, weights=has.weights)
         return Engine(*parts, has.lanes)

@@ -60,6 +60,7 @@ class Parts:
         naive: the model itself.
         ranges: all change ranges.
         letters: what replacements are given for.
+        whole: what scores whole mutants where nothing is in doubt; None: the model itself.
     """
 
     inputs: InputSpec
@@ -67,6 +68,7 @@ class Parts:
     naive: WholeScorer
     ranges: ChangeRanges
     letters: Letters
+    whole: Whole | None = None
 
 
 class Scorer:
@@ -93,6 +95,7 @@ class Scorer:
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
         self.ranges, self.letters = parts.ranges, parts.letters
+        self._fast: Whole = parts.whole or parts.naive
         self.frames = parts.selection.frames
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
@@ -103,7 +106,7 @@ class Scorer:
 
     def references(self, arrays: list[Array]) -> list[Array]:
         """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""
-        return self._whole(self.naive, arrays)
+        return self._whole(self._fast, arrays)
 
     def _whole(self, naive: Whole, inputs: list[Array]) -> list[Array]:
         """The model's selected, reduced outputs of whole sequences, computed in strict float32 as programs do."""
@@ -181,7 +184,7 @@ class Scorer:
         naive: Whole | None = None,
     ) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
-        naive = naive or self.naive
+        naive = naive or self._fast
         references = self._whole(naive, block)
         outputs = self._naive_rows(naive, engine.ranges, block, jobs)
         unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)

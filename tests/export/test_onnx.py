@@ -16,10 +16,10 @@ import pytest
 import tensorflow as tf
 
 import fastism_compiler as fc
+from fastism_compiler.emit.onnx import bind_weights, clean_names, hoist_invariants
+from fastism_compiler.emit.onnx.handlers import HANDLERS
+from fastism_compiler.emit.onnx.scopes import reads, subgraphs
 from fastism_compiler.export import onnx_check, onnx_model
-from fastism_compiler.export.onnx_functions import HANDLERS
-from fastism_compiler.export.onnx_passes import bind_weights, clean_names, hoist_invariants
-from fastism_compiler.export.onnx_passes.scopes import reads, subgraphs
 from tests.export.programs import compiled, inputs_of, model_named, tiny
 from tests.oracle import assert_close, naive_scan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.host.onnx_device import OnnxDevice
+from fastism_compiler.runtime import runtimes
 from tests.export.programs import assert_same, compiled, every_call, inputs_of, model_named, tiny
 
 
@@ -35,6 +38,29 @@ def test_every_call_comes_back(format: str, whole: bool, tmp_path: Path) -> None
     assert again.manifest == manifest
     for y, z in zip(every_call(again, x), every_call(loaded, x), strict=True):
         np.testing.assert_array_equal(y, z)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["tiles", "whole"])
+def test_jax_runs_a_loaded_program(whole: bool, tmp_path: Path) -> None:
+    model = tiny()
+    program = compiled(model, whole=whole, batch_size=4)
+    program.export(tmp_path / "a.ism", "ism")
+    loaded, x = fc.load(tmp_path / "a.ism", runtime="jax"), inputs_of(model, 3)
+    assert_same(every_call(loaded, x), every_call(program, x))
+    assert loaded.plan.notes[-1] == loaded.notes[-1] == "JAX, on cpu:0, runs the program"
+    again = pickle.loads(pickle.dumps(loaded))
+    assert again.notes == loaded.notes
+    assert again.verify(x)
+
+
+def test_runtimes_of_a_loaded_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled(tiny(), batch_size=1, jit=False).export(tmp_path / "a.ism", "ism")
+    with pytest.raises(fc.OptionError, match="no such runtime"):
+        fc.load(tmp_path / "a.ism", runtime="torch")
+    with pytest.raises(fc.UnsupportedError, match="format='onnx'"):
+        fc.load(tmp_path / "a.ism", runtime="onnxruntime")
+    monkeypatch.setattr(runtimes, "onnx_device", lambda: OnnxDevice("cuda"))
+    assert not any("runs the program" in note for note in fc.load(tmp_path / "a.ism", runtime="auto").notes)
 
 
 def test_one_form_becomes_the_other(tmp_path: Path) -> None:
@@ -120,6 +146,8 @@ def test_float64_runs_without_xla(tmp_path: Path) -> None:
     program.export(tmp_path / "program")
     loaded, x = fc.load(tmp_path / "program"), inputs_of(model, 2)
     np.testing.assert_allclose(loaded(x), program(x), rtol=1e-12)
+    with pytest.raises(fc.UnsupportedError, match="computes in float64"):
+        fc.load(tmp_path / "program", runtime="jax")(x)
     with pytest.raises(fc.UnsupportedError, match="float64"):
         program.export(tmp_path / "modules", "stablehlo")
 

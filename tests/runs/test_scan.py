@@ -113,6 +113,15 @@ def test_scores(score: str, path: str, model: keras.Model, tmp_path: Path) -> No
     close(store["scores/chance"][:], SCORES[score](alternates, np.broadcast_to(references, alternates.shape)))
 
 
+@pytest.mark.parametrize("runtime", ["jax", "onnxruntime"])
+def test_another_runtime(runtime: str, path: str, model: keras.Model, tmp_path: Path) -> None:
+    sequences = texts(2)
+    store = scan(path, fasta(tmp_path, sequences), tmp_path, runtime=runtime, outputs=("chance",), window=9)
+    alternates, reference = saturate(model, sequences, list(range(25, 34)))[1], predict(model, sequences)[1]
+    close(store["scores/chance"][:], alternates - reference[:, None, None])
+    assert store.attrs["settings"]["runtime"] == runtime
+
+
 def test_a_score_that_does_not_exist_is_nan_and_counted(path: str, model: keras.Model, tmp_path: Path) -> None:
     """The head is no probability: its log odds exist only where it lies between 0 and 1."""
     sequences = texts(4)
@@ -266,6 +275,8 @@ def test_what_has_no_meaning_is_refused(path: str, tmp_path: Path) -> None:
     scan(profile, source, tmp_path, rc=True, reduce="mean")
     with pytest.raises(fc.OptionError, match="only DNA and RNA"):
         scan(path, source, tmp_path, alphabet="protein", rc=True)
+    with pytest.raises(fc.OptionError, match="no such runtime"):
+        scan(path, source, tmp_path, runtime="torch")
     with pytest.raises(fc.OptionError, match="other processes load the model from a file"):
         fc.scan(profile, source, tmp_path / "b", execution=fc.Execution(workers=2))
 

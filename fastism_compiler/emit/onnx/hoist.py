@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from fastism_compiler.export.onnx_passes.scopes import reads, rename_reads, subgraphs
+from fastism_compiler.emit.onnx.scopes import reads, rename_reads, subgraphs
 
 _OWN = 2
 """Inputs of a loop, and of its body, in front of the carried values: a count of iterations, and the condition."""

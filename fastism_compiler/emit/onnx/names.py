@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from fastism_compiler.export.onnx_passes.scopes import subgraphs
+from fastism_compiler.emit.onnx.scopes import subgraphs
 
 
 def clean_names(model: onnx.ModelProto, outputs: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fastism_compiler.export.onnx_passes.scopes import rename_reads
+from fastism_compiler.emit.onnx.scopes import rename_reads
 
 
 def bind_weights(model: onnx.ModelProto, weights: Sequence[tuple[str, str, npt.NDArray[Any]]]) -> None:

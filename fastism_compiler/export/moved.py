@@ -1,0 +1,71 @@
+"""Functions of an artifact, run by another library than TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from fastism_compiler.errors import UnsupportedError
+from fastism_compiler.export.manifest import Manifest
+from fastism_compiler.host.runtimes import AUTO
+from fastism_compiler.ir import TensorType
+from fastism_compiler.runtime.foreign_engine import Foreign, ForeignRows, Runtime
+from fastism_compiler.runtime.runtimes import runtime_named
+
+
+def runtime_of(name: str) -> Runtime | None:
+    """The runtime of a loaded program; None: TensorFlow.
+
+    Raises:
+        OptionError: no such runtime, or one that is not here.
+        UnsupportedError: ONNX Runtime, which does not read what TensorFlow has saved.
+    """
+    runtime = runtime_named(name)
+    if runtime is None or runtime.xla:
+        return runtime
+    if name == AUTO:
+        return None
+    raise UnsupportedError(
+        "ONNX Runtime does not run savedmodel or ism files",
+        expected="runtime='tensorflow' or 'jax'; compile(..., runtime='onnxruntime'); or export(..., format='onnx')",
+        got=repr(name),
+    )
+
+
+class Moved:
+    """A saved function of static shapes; it is compiled when it runs first.
+
+    Args:
+        foreign: what compiles it.
+        name: its name in the artifact.
+        function: as TensorFlow has loaded it.
+    """
+
+    def __init__(self, foreign: Foreign, name: str, function: Any) -> None:
+        self._foreign, self._name, self._function = foreign, name, function
+        self._trace = function.concrete_functions[0]
+        self._arguments = self._trace.structured_input_signature[0]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The nest of its results, on the device."""
+        specs = [tf.TensorSpec(s.shape, s.dtype) for s in tf.nest.flatten(self._arguments)]
+        module = self._foreign.module(self._name, self._flat, specs)
+        results = module(*map(self._foreign.runtime.place, tf.nest.flatten(list(arguments))))
+        return tf.nest.pack_sequence_as(self._trace.structured_outputs, results)
+
+    def _flat(self, *tensors: Any) -> list[Any]:
+        results = self._function(*tf.nest.pack_sequence_as(self._arguments, list(tensors)))
+        return [tf.identity(y) for y in tf.nest.flatten(results)]
+
+
+def whole_rows(runtime: Runtime, reference: Callable[..., Any], manifest: Manifest) -> ForeignRows:
+    """Whole mutants by an artifact's own reference function: keyword tensors in, outputs by name out."""
+
+    def run(*tensors: Any) -> list[Any]:
+        results = reference(**{t.name: x for t, x in zip(manifest.inputs, tensors, strict=True)})
+        return [tf.identity(results[t.name]) for t in manifest.outputs]
+
+    types = [TensorType((None, *t.shape), t.dtype) for t in manifest.inputs]
+    return ForeignRows(Foreign(runtime), run, types, manifest.naive_rows)
