@@ -43,6 +43,10 @@ one alternate each (`bound`: what arithmetic alone allows): `python -m benchmark
 one process, on a machine that had other work; `cpu` compares processor time: `python -m benchmarks.chains`.""",
     "peer": """fastISM 0.5.1 (TensorFlow 2.15, in an environment of its own) on the same weights and sequences, in turn;
 seconds per sequence: `python -m benchmarks.peer`.""",
+    "peer_torch": """tangermeme 1.6.0 on the same PyTorch models, weights and sequences, in turn; seconds per sequence
+for every letter at the positions scanned: `python -m benchmarks.peer_torch`.""",
+    "twins": """PyTorch models exported to ONNX beside the same architectures in Keras, in turn; seconds per sequence:
+`python -m benchmarks.twins`.""",
     "precision": """Errors of effects where products are rounded: ours rounds differences, naive ISM rounds values.
 Correlation with strict float32, and largest error over the root mean square effect:
 `python -m benchmarks.precision`.""",

@@ -150,13 +150,15 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
         FastISMError: as `compile`.
     """
     options.check_model(source.graph)
+    runtime = options.foreign
+    if runtime is not None:
+        source = replace(source, bindings=source.bindings.with_constants_held())
     selection = Selection(source, options.selected, options.reduce)
     ranges = ChangeRanges.of(options.ranges, sequence_type(source.graph).extent(1))
     narrowed = selection.narrow(source, ranges.max_width)
     graph = narrowed.source.graph
     budget, machine = options.budget, options.machine
     lanes = 1 if machine.gpu else default_lanes()
-    runtime = options.foreign
     factory = EngineFactory(
         narrowed=narrowed,
         letters=letters_of(graph, options.channels, source.inputs.vocabulary),

@@ -27,16 +27,16 @@ def with_weights(run: Callable[..., Any], source: SourceModel | None, weights: S
 
 
 def weights_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], source: SourceModel) -> list[Weight]:
-    """The model's weights that `run` reads, in the order of the model.
+    """The model's weights that `run` reads, in the order of the model; without variables that hold constants.
 
     Raises:
         UnsupportedError: a layer that keeps a variable of its own, or another resource.
     """
     traced = tf.function(run, autograph=False).get_concrete_function(*specs)
     known = {id(w.value): w for w in source.origin.weights(source.bindings)}
-    read = {id(v): v for v in traced.variables}
+    read, held = {id(v): v for v in traced.variables}, {id(v) for v in source.bindings.held}
     for key, variable in read.items():
-        if key not in known:
+        if key not in known and key not in held:
             raise _foreign(source, f"variable {variable.name!r}")
     if sum(t.dtype == tf.resource for t in traced.captured_inputs) > len(read):
         raise _foreign(source, "a resource that is no variable, such as a lookup table")

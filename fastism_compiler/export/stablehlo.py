@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +55,42 @@ def write_stablehlo(program: EngineProgram, folder: Path, batch_size: int = 1) -
             specs = signature(name, manifest, batch_size)
             run = positional_function(portable, name, manifest)
             weights = weights_read(run, list(specs.values()), source)
-            used |= {id(w): w for w in weights}
             whole = with_weights(run, source, weights)
-            text, _ = stablehlo_module(whole, [*specs.values()], weights, source, "export as savedmodel or onnx")
+            text, held = stablehlo_module(whole, [*specs.values()], weights, source, "export as savedmodel or onnx")
+            weights += [_Held(variable) for variable in held]
+            used |= {id(w.value): w for w in weights}
             (folder / f"{name}.mlir").write_text(text)
             modules[name] = {"file": f"{name}.mlir", "inputs": _inputs(specs), "weights": weights}
     keys = _write_weights(list(used.values()), folder / WEIGHTS)
     for module in modules.values():
-        module["weights"] = [keys[id(w)] for w in module["weights"]]
+        module["weights"] = [keys[id(w.value)] for w in module["weights"]]
     shutil.copy(Path(__file__).with_name(RUNNER), folder / RUNNER)
     listed = [{"key": keys[i], "path": w.path, "dtype": dtype_of(w)} for i, w in used.items()]
     details = {"modules": modules, "weights": listed}
     manifest = replace(manifest, details=details, files=folder_digests(folder, but=MANIFEST))
     (folder / MANIFEST).write_text(manifest.to_json())
     return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A constant of the model that is kept in a variable.
+
+    Attributes:
+        value: the variable.
+    """
+
+    value: tf.Variable
+
+    @property
+    def path(self) -> str:
+        """Its name."""
+        return str(self.value.name)
+
+    @property
+    def shape(self) -> Any:
+        """Its shape."""
+        return self.value.shape
 
 
 def _check(program: EngineProgram, batch_size: int) -> None:
@@ -84,7 +106,9 @@ def _inputs(specs: dict[str, tf.TensorSpec]) -> list[dict[str, Any]]:
 
 
 def _write_weights(weights: Sequence[Weight], path: Path) -> dict[int, str]:
-    """Write the weights' values; the key of each, by identity."""
-    keys = {id(w): f"w{number}" for number, w in enumerate(weights)}
-    np.savez(path, allow_pickle=False, **{keys[id(w)]: np.asarray(tf.convert_to_tensor(w.value)) for w in weights})
+    """Write the weights' values; the key of each, by the identity of its variable."""
+    keys = {id(w.value): f"w{number}" for number, w in enumerate(weights)}
+    np.savez(
+        path, allow_pickle=False, **{keys[id(w.value)]: np.asarray(tf.convert_to_tensor(w.value)) for w in weights}
+    )
     return keys

@@ -18,6 +18,8 @@ from fastism_compiler.ir import Node
 
 KerasCall = Callable[[list[Any]], list[Any]]
 """Operand tensors in, flat result tensors out."""
+_LARGE = 1 << 14
+"""Bytes of a constant that is worth a variable."""
 
 
 class Derived(ABC):
@@ -47,10 +49,24 @@ class Bindings:
     Attributes:
         parameters: variables and what is derived from them (read when a program runs), and constant arrays.
         calls: opaque operations.
+        held: variables of this object, which hold constants.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     calls: dict[str, KerasCall] = field(default_factory=dict)
+    held: tuple[tf.Variable, ...] = ()
+
+    def with_constants_held(self) -> Bindings:
+        """The same, with large constants in variables.
+
+        A StableHLO module has constants as text, several times their size, and variables as arguments.
+        """
+        large = {
+            name: tf.Variable(value, trainable=False)
+            for name, value in self.parameters.items()
+            if isinstance(value, np.ndarray | tf.Tensor) and np.asarray(value).nbytes >= _LARGE
+        }
+        return Bindings({**self.parameters, **large}, self.calls, tuple(large.values()))
 
     def parameter(self, node: Node) -> Any:
         """The current value of a parameter node, in its dtype; arrays become constants of the program."""

@@ -60,7 +60,8 @@ class Runtime(Protocol):
             run: what it computes.
             specs: what `run` takes, with static shapes.
             weights: what the function takes besides.
-            source: the model that has these weights; None: there are none.
+            source: the model that has these weights; None: there are none. Other variables that `run` reads never
+                change.
 
         Raises:
             UnsupportedError: an op that the library does not know.
@@ -106,8 +107,8 @@ class Foreign:
 class ForeignEngine(Engine):
     """An engine whose programs are compiled and run by another library.
 
-    Keras variables are arguments, copied to the device for each block: they
-    follow training. Other weights, such as those of ONNX models, are constants of the programs.
+    Keras variables are arguments, copied to the device for each block: they follow training. Other weights, such as
+    those of ONNX models, stay on the device.
 
     Args:
         engine: the arguments of an `Engine`.

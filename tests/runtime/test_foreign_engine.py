@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf2onnx
 
 import fastism_compiler as fc
+from fastism_compiler.export.run_with_jax import Program
 from fastism_compiler.host import jax_device
 from fastism_compiler.host.onnx_device import OnnxDevice, onnx_device
 from fastism_compiler.models.randomize import randomize
@@ -123,9 +124,9 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], rule: str
         fc.compile(GRAPHS["residual_tower"](), **options)
 
 
-def test_models_whose_weights_are_constants_and_several_models() -> None:
+def test_models_whose_weights_are_constants_and_several_models(tmp_path: Path) -> None:
     x = inputs = keras.Input((40, 4))
-    x = keras.layers.Conv1D(6, 5, activation="relu", padding="same")(x)
+    x = keras.layers.Conv1D(64, 17, activation="relu", padding="same")(x)
     first = randomize(keras.Model(inputs, keras.layers.GlobalMaxPooling1D()(x)))
     models = [first, randomize(keras.models.clone_model(first), seed=2)]
     letters = make_inputs(first, batch=2)["seq"]
@@ -137,7 +138,12 @@ def test_models_whose_weights_are_constants_and_several_models() -> None:
     proto, _ = tf2onnx.convert.from_function(tf.function(first.__call__), spec)
     constant = compile_tiles(proto, runtime="jax", verify=False)
     assert not constant.engines[0].foreign.weights
+    (kernel,) = constant.engines[0].source.bindings.held
     assert_close(constant(letters), naive[:1])
+    constant.export(tmp_path / "modules", "stablehlo", batch_size=2)
+    assert kernel.numpy().tobytes()[:32].hex().upper() not in (tmp_path / "modules" / "scan.mlir").read_text()
+    exported = Program(tmp_path / "modules")("scan", x=letters, replacement=np.zeros((1, 4), "float32"))
+    assert_close(list(exported.values()), naive[:1])
 
 
 def test_an_exported_program_runs_in_tensorflow(tmp_path: Path) -> None:
