@@ -54,7 +54,7 @@ def drawn(path: str, shape: Sequence[int]) -> Array:
 # Step 1: with TensorFlow
 
 
-def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -> None:
+def export(folder: Path, models: Sequence[str], precisions: Sequence[str], batch: int | None, tiny: bool) -> None:
     """Write `<folder>/<model>/<ours-PRECISION or naive-ROWS>`: a StableHLO export each, with inputs beside it."""
     from fastism_compiler.passes.choose_program import ChooseProgramPass
 
@@ -63,7 +63,7 @@ def export(folder: Path, models: Sequence[str], batch: int | None, tiny: bool) -
     from benchmarks.floor import least_work
 
     whole = fc.default_pipeline().replace("choose-program", ChooseProgramPass(break_even=float("inf")))
-    programs: dict[str, dict[str, Any]] = {f"ours-{p}": {"precision": p, "target": "gpu"} for p in PRECISIONS}
+    programs: dict[str, dict[str, Any]] = {f"ours-{p}": {"precision": p, "target": "gpu"} for p in precisions}
     for name in models:
         sequences, naive_rows = MODELS[name] if not tiny else (2, (64,))
         naive = {
@@ -96,16 +96,17 @@ def _describe(place: Path, facts: dict[str, float]) -> None:
 # Step 2: with JAX alone
 
 
-def run(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def run(folder: Path, names: Sequence[str], precisions: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Time the exports of each model, precision by precision, and compare effects with those of strict naive ISM."""
     import jax
 
     device = jax.devices()[0].device_kind
-    rates = {precision: product_rate(precision) for precision in PRECISIONS}
+    rates = {precision: product_rate(precision) for precision in precisions}
     for name in names:
         truth: Array | None = None
         naive: dict[str, Any] = {}
-        for precision, setting in PRECISIONS.items():
+        for precision in precisions:
+            setting = PRECISIONS[precision]
             wholes = _wholes(folder / name, setting) if setting else {}
             ours = _timed(folder / name / f"ours-{precision}")
             # there are no naive programs in bfloat16, which would be another model
@@ -251,15 +252,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("step", choices=("export", "run"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
     parser.add_argument("--batch", type=int, help="sequences of a block (default: by model)")
     parser.add_argument("--tiny", action="store_true", help="two sequences of length 100, to try the script")
     parser.add_argument("--json", type=Path, help="also write the results here, row by row")
     options = parser.parse_args(arguments)
     if options.step == "export":
-        export(options.folder, options.models, options.batch, options.tiny)
+        export(options.folder, options.models, options.precisions, options.batch, options.tiny)
         return
     rows = []
-    for row in run(options.folder, options.models):
+    for row in run(options.folder, options.models, options.precisions):
         print(row, file=sys.stderr, flush=True)
         rows.append(row)
         if options.json:

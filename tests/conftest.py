@@ -15,7 +15,10 @@ gc.set_threshold(100_000, 20, 50)
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-RUN_ONCE = ("api", "equivalence/test_small_values.py", "frontend", "mutations")
+OF_FILES = ("cli", "formats", "report", "runs")
+"""Tests of files: their programs, which have no `jit=`, are not compiled by XLA, but where processes of their own run
+them, and where other tests do."""
+RUN_ONCE = ("api", "equivalence", "frontend", "mutations", "runtime", "results", "emit", "host", "planning", *OF_FILES)
 """Tests that run most programs once or twice: what they compile with `jit=False` runs op by op, as tracing takes longer
 than that. Those with the mark `traced` run what only a trace can hold."""
 
@@ -25,6 +28,19 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
     """No test cuts the power: to wait until files are on the disk was a tenth of the time of tests that write them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _files_without_xla(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Options whose caller says nothing about `jit` are those of `jit=False`."""
+    if not request.path.relative_to(TESTS).as_posix().startswith(OF_FILES):
+        yield
+        return
+    from fastism_compiler.options import CompileOptions  # not above: tests of ir/ and passes/ load no TensorFlow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CompileOptions.__init__.__kwdefaults__, "jit", False)
         yield
 
 

@@ -90,11 +90,26 @@ def b_splines(length: int, count: int, degree: int = 3) -> Tensor:
 
 
 class Sei(nn.Module):
-    """Sei (Chen et al. 2022): linear beside nonlinear convolutions, dilated residuals, projection on splines."""
+    """Sei (Chen et al. 2022): linear beside nonlinear convolutions, dilated residuals, projection on splines.
 
-    def __init__(self, filters: int = 6, length: int = 160, splines: int = 6, tasks: int = 5) -> None:
+    Args:
+        filters: of the three levels.
+        rates: dilations of the residual convolutions.
+        length: of sequences.
+        splines: basis functions over positions.
+        tasks: outputs.
+    """
+
+    def __init__(
+        self,
+        filters: tuple[int, int, int] = (6, 8, 8),
+        rates: tuple[int, ...] = (2, 4),
+        length: int = 160,
+        splines: int = 6,
+        tasks: int = 5,
+    ) -> None:
         super().__init__()
-        sizes = [(4, filters), (filters, 8), (8, 8)]
+        sizes, width = list(zip((4, *filters), filters, strict=False)), filters[-1]
         self.linear = nn.ModuleList(
             nn.Sequential(
                 *([nn.MaxPool1d(4, 4), nn.Dropout(0.2)] if number else []),
@@ -111,12 +126,14 @@ class Sei(nn.Module):
             for _, own in sizes
         )  # fmt: skip
         self.dilated = nn.ModuleList(
-            nn.Sequential(nn.Dropout(0.1), nn.Conv1d(8, 8, 5, dilation=rate, padding=2 * rate), nn.ReLU(inplace=True))
-            for rate in (2, 4)
+            nn.Sequential(
+                nn.Dropout(0.1), nn.Conv1d(width, width, 5, dilation=rate, padding=2 * rate), nn.ReLU(inplace=True)
+            )
+            for rate in rates
         )
         self.register_buffer("splines_fixed", b_splines(length // 16, splines))
         self.classifier = nn.Sequential(
-            nn.Linear(8 * splines, tasks), nn.ReLU(inplace=True), nn.Linear(tasks, tasks), nn.Sigmoid()
+            nn.Linear(width * splines, tasks), nn.ReLU(inplace=True), nn.Linear(tasks, tasks), nn.Sigmoid()
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.torch_models.convolutional import Sei
 from benchmarks.torch_models.profiles import Accessibility, BPNet, SpliceAI
 
 
@@ -68,6 +69,10 @@ def beluga() -> nn.Module:
 _spliceai = partial(SpliceAI, filters=32, crop=5000, groups=((11, 1), (11, 4), (21, 10), (41, 25)), blocks=4)
 
 
+# of 21,907 profiles 1,000: an ONNX model holds 2 GB
+_sei = partial(Sei, filters=(480, 640, 960), rates=(2, 4, 8, 16, 25), length=4096, splines=16, tasks=1000)
+
+
 def _counts(outputs: Any) -> Any:
     return outputs[1]
 
@@ -81,6 +86,7 @@ RACERS: Mapping[str, Racer] = {
     "deepstarr": Racer(deepstarr, 249),
     "basset": Racer(basset, 600),
     "beluga": Racer(beluga, 2000, positions=200),
+    "sei": Racer(_sei, 4096, positions=20),
     "bpnet counts": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _counts),
     "bpnet": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _both, positions=400),
     "chrombpnet counts": Racer(

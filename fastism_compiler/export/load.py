@@ -220,7 +220,7 @@ class LoadedISM(Program):
         raise UnsupportedError("a loaded program is no Keras layer; compile the model again", got=str(self.path))
 
 
-def _load_again(path: str, manifest: str, safe_mode: bool, runtime: str) -> LoadedISM:
+def _load_again(path: str, manifest: str, safe_mode: bool, runtime: str = "tensorflow") -> LoadedISM:
     """Load a pickled program again from its path.
 
     Raises:

@@ -72,16 +72,20 @@ def portable_of(program: EngineProgram, *, jit: bool, **options: Any) -> Portabl
 
 def named_functions(program: EngineProgram, manifest: Manifest) -> dict[str, Any]:
     """The concrete functions by name: keyword tensors in, outputs by name out."""
+    plain = _traced_functions(program, manifest, jit=False)
     jit = program.engines[0].context.jit
+    compiled = _traced_functions(program, manifest, jit=True) if jit else plain
+    return compiled | {f"{name}_plain": function for name, function in plain.items()}
+
+
+def _traced_functions(program: EngineProgram, manifest: Manifest, *, jit: bool) -> dict[str, Any]:
+    portable = portable_of(program, jit=jit)
+    specs = list(signature("scan", manifest).values())
+    portable.trace_once(specs[:-1], _several(specs[-1]))
     functions = {}
-    for compiled, suffix in ((jit, ""), (False, "_plain")):
-        portable = portable_of(program, jit=compiled)
-        specs = list(signature("scan", manifest).values())
-        portable.trace_once(specs[:-1], _several(specs[-1]))
-        for name in manifest.functions:
-            run = keyword_function(portable, name, manifest)
-            traced = tf.function(run, jit_compile=compiled, autograph=False)
-            functions[name + suffix] = traced.get_concrete_function(**signature(name, manifest))
+    for name in manifest.functions:
+        traced = tf.function(keyword_function(portable, name, manifest), jit_compile=jit, autograph=False)
+        functions[name] = traced.get_concrete_function(**signature(name, manifest))
     return functions
 
 

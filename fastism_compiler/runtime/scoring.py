@@ -95,7 +95,7 @@ class Scorer:
     ) -> None:
         self.inputs, self.selection, self.naive = parts.inputs, parts.selection, parts.naive
         self.ranges, self.letters = parts.ranges, parts.letters
-        self._fast: Whole = parts.whole or parts.naive
+        self._elsewhere = parts.whole
         self.frames = parts.selection.frames
         self.rescored = 0
         self.buckets = [np.asarray(b) for b in buckets]
@@ -103,6 +103,11 @@ class Scorer:
         self._specialise, self._halve, self._batch_size = specialise, halve, batch_size
         self._of_width: dict[int, Sequence[Share]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def _fast(self) -> Whole:
+        """What scores whole sequences where nothing is in doubt."""
+        return self._elsewhere or self.naive
 
     def references(self, arrays: list[Array]) -> list[Array]:
         """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""

@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.artifacts import TOLERANCE, export_model, run_elsewhere, worst_error
 from benchmarks.run_artifacts import RUNTIMES
 
-# a convolution, a pool and a recurrent layer; `python -m benchmarks.artifacts` runs every model of `fc.models`
-NAME = "danq"
-BUILD: dict[str, Any] = {"length": 80, "scale": 0.02, "outputs": 3}
+# two outputs, one of them along the sequence; `python -m benchmarks.artifacts` runs every model of `fc.models`
+NAME = "bpnet"
+BUILD: dict[str, Any] = {"length": 60, "filters": 6, "dilated": 2}
 BATCHES = (2,)
 
 

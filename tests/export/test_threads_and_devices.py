@@ -63,7 +63,7 @@ from tests.export.programs import assert_same, compiled, inputs_of, model_named,
 names = ["CPU:0", "/device:CPU:1", "cpu:2"]
 for model, jit in ((tiny(), True), (model_named("attention"), False)):
     alone, shared = compiled(model, jit=jit), compiled(model, jit=jit, devices=names)
-    for batch in (1, 7):
+    for batch in (1, 7) if jit else (7,):
         x = inputs_of(model, batch)
         for call in (
             lambda p: p(x), lambda p: p.saturate(x, delta=True), lambda p: p.variants(x, [(batch - 1, 2, "AC")]),
@@ -71,10 +71,11 @@ for model, jit in ((tiny(), True), (model_named("attention"), False)):
             assert_same(keras.tree.flatten(call(shared)), keras.tree.flatten(call(alone)))
     used = {device for engine in shared.engines for device, _ in engine._by_device}
     assert used == {"CPU:0", "CPU:1", "CPU:2"}, used
-    with tempfile.TemporaryDirectory() as folder:
-        shared.export(folder + "/program")
-        loaded = fc.load(folder + "/program")
-    assert_same(keras.tree.flatten(loaded(x)), keras.tree.flatten(alone(x)))
+    if jit:
+        with tempfile.TemporaryDirectory() as folder:
+            shared.export(folder + "/program")
+            loaded = fc.load(folder + "/program")
+        assert_same(keras.tree.flatten(loaded(x)), keras.tree.flatten(alone(x)))
     model.trainable_variables[0].assign(model.trainable_variables[0] * 2)
     assert_same(keras.tree.flatten(shared(x)), keras.tree.flatten(alone(x)))
 print("same")

@@ -220,7 +220,7 @@ def test_pickles(program: fc.CompiledISM, tmp_path: Path, monkeypatch: pytest.Mo
     loaded = fc.load("p.ism", safe_mode=False)
     monkeypatch.chdir("/")
     again = pickle.loads(pickle.dumps(loaded))
-    assert not again._safe_mode
+    assert again._options == (False, "tensorflow")
     np.testing.assert_array_equal(again([X, CELL, DOSE]), loaded([X, CELL, DOSE]))
     fc.compile(keras.Model(i := L.Input((4, 4)), L.Flatten()(i)), jit=False).export(
         tmp_path / "p.ism", "ism", overwrite=True

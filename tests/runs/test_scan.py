@@ -11,6 +11,7 @@ import pytest
 import zarr
 
 import fastism_compiler as fc
+from fastism_compiler.options import CompileOptions
 from tests.runs.models import LENGTH, close, genome, predict, reverse, saturate, save, small_model, write_fasta
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lambda_phage.fa"
@@ -69,6 +70,7 @@ def test_regions_of_phage_lambda(path: str, model: keras.Model, tmp_path: Path) 
     assert store.attrs["outputs"] == ["head", "chance"]
 
 
+@pytest.mark.traced
 def test_300_regions_of_a_generated_genome(path: str, model: keras.Model, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     sequences = genome(rng, {"chr1": 120_000, "chr2": 80_000})
@@ -114,7 +116,10 @@ def test_scores(score: str, path: str, model: keras.Model, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("runtime", ["jax", "onnxruntime"])
-def test_another_runtime(runtime: str, path: str, model: keras.Model, tmp_path: Path) -> None:
+def test_another_runtime(
+    runtime: str, path: str, model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CompileOptions.__init__.__kwdefaults__, "jit", True)
     sequences = texts(2)
     store = scan(path, fasta(tmp_path, sequences), tmp_path, runtime=runtime, outputs=("chance",), window=9)
     alternates, reference = saturate(model, sequences, list(range(25, 34)))[1], predict(model, sequences)[1]
@@ -281,6 +286,7 @@ def test_what_has_no_meaning_is_refused(path: str, tmp_path: Path) -> None:
         fc.scan(profile, source, tmp_path / "b", execution=fc.Execution(workers=2))
 
 
+@pytest.mark.traced
 def test_memory_does_not_grow_with_the_number_of_sequences(path: str, tmp_path: Path) -> None:
     """Eight times the sequences, the same peak: neither the input nor the scores are ever held as a whole."""
     import tracemalloc

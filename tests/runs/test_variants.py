@@ -63,6 +63,7 @@ def expected(model: keras.Model, pairs: list[tuple[str, str]]) -> list[Any]:
     return [y - z for y, z in zip(predict(model, alternates), predict(model, references), strict=True)]
 
 
+@pytest.mark.traced
 @pytest.mark.parametrize("rc", [False, True])
 def test_200_variants(
     rc: bool, path: str, model: keras.Model, sequences: dict[str, str], genome_path: Path, tmp_path: Path

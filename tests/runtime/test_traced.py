@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from fastism_compiler.runtime.traced import Traced, op_by_op
+
+pytestmark = pytest.mark.traced
 
 
 def traced(jit: bool) -> Traced:
