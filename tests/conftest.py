@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,22 @@ gc.set_threshold(100_000, 20, 50)
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-OF_FILES = ("cli", "formats", "report", "runs")
-"""Tests of files: their programs, which have no `jit=`, are not compiled by XLA, but where processes of their own run
-them, and where other tests do."""
-RUN_ONCE = ("api", "equivalence", "frontend", "mutations", "runtime", "results", "emit", "host", "planning", *OF_FILES)
+WITHOUT_XLA = (
+    "api",
+    "cli",
+    "docs/test_pages.py",
+    "formats",
+    "frontend",
+    "genomics",
+    "mutations",
+    "report",
+    "results",
+    "runs",
+)
+"""Tests of what lies around programs: where they say nothing about `jit`, it is False, but in processes of their own.
+XLA is for `equivalence`, `export` and `runtime`."""
+OF_DEFAULTS = "api/test_options.py"
+RUN_ONCE = ("emit", "equivalence", "host", "planning", "runtime", *WITHOUT_XLA)
 """Tests that run most programs once or twice: what they compile with `jit=False` runs op by op, as tracing takes longer
 than that. Those with the mark `traced` run what only a trace can hold."""
 
@@ -32,15 +45,19 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _files_without_xla(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Options whose caller says nothing about `jit` are those of `jit=False`."""
-    if not request.path.relative_to(TESTS).as_posix().startswith(OF_FILES):
+def _without_xla(request: pytest.FixtureRequest) -> Iterator[None]:
+    path = request.path.relative_to(TESTS).as_posix()
+    if not path.startswith(WITHOUT_XLA) or path == OF_DEFAULTS:
         yield
         return
-    from fastism_compiler.options import CompileOptions  # not above: tests of ir/ and passes/ load no TensorFlow
+    from fastism_compiler import compile  # not above: tests of ir/ and passes/ load no TensorFlow
+    from fastism_compiler.options import CompileOptions
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(CompileOptions.__init__.__kwdefaults__, "jit", False)
+        names = list(inspect.signature(compile).parameters)[-len(compile.__defaults__ or ()) :]
+        defaults = zip(names, compile.__defaults__ or (), strict=True)
+        patch.setattr(compile, "__defaults__", tuple(False if name == "jit" else default for name, default in defaults))
         yield
 
 

@@ -74,6 +74,7 @@ SHORTER: dict[str, dict[str, Any]] = {
 """Every layer, but fewer positions or channels: naive ISM in float64 is slow."""
 
 
+@pytest.mark.traced
 @pytest.mark.parametrize("name", FULL)
 def test_float64(name: str) -> None:
     model = float64_clone(getattr(fc.models, name)(**SHORTER[name]))
