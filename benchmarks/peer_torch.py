@@ -81,7 +81,7 @@ def race(name: str, sequences: int) -> Race:
     compiled, first = _timed(ours)
     expected = fast(BATCHES[0])
     difference = float((first - expected).abs().max() / expected.abs().max())
-    best = min(BATCHES, key=lambda batch: _timed(lambda: fast(batch))[0])
+    best = min([batch for batch in BATCHES if batch <= racer.most], key=lambda batch: _timed(lambda: fast(batch))[0])
     mine, other = [], []
     for _ in range(ROUNDS):
         mine.append(_timed(ours)[0] / sequences)

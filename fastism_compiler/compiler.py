@@ -24,10 +24,9 @@ from fastism_compiler.passes import Pipeline
 from fastism_compiler.planning.autotune import Timings, Tuner, cache_folder
 from fastism_compiler.planning.buckets import split_by_width
 from fastism_compiler.planning.memory import Budget, naive_rows, rows_within, tile_bytes
-from fastism_compiler.runtime.devices import weights_of
 from fastism_compiler.runtime.engine import Engine, sequence_type
 from fastism_compiler.runtime.engine_factory import EngineFactory, Resources
-from fastism_compiler.runtime.foreign_engine import ForeignRows
+from fastism_compiler.runtime.foreign_rows import ForeignRows
 from fastism_compiler.runtime.scoring import Parts
 from fastism_compiler.runtime.verification import check_independence, random_inputs, random_replacement
 
@@ -149,6 +148,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     Raises:
         FastISMError: as `compile`.
     """
+    options = options.resolved(source.graph)
     options.check_model(source.graph)
     runtime = options.foreign
     if runtime is not None:
@@ -171,19 +171,18 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
             tile_bytes=tile_bytes(budget.bytes, lanes, machine),
             devices=options.local_devices,
             runtime=runtime,
-            weights=() if runtime is None else weights_of(graph, narrowed.source, narrowed.left),
             lanes=lanes,
             machine=machine,
         ),
     )
-    rows = naive_rows(graph, budget.bytes, machine)
+    model = source.origin.oracle(naive_rows(graph, budget.bytes, machine))
     parts = Parts(
         inputs=source.inputs,
         selection=selection,
-        naive=source.origin.oracle(rows),
+        naive=model,
         ranges=ranges,
         letters=factory.letters,
-        whole=None if runtime is None else ForeignRows.of(source, runtime, rows),
+        whole=None if runtime is None else ForeignRows.of(source, runtime, model),
     )
     if options.autotune:
         factory = _tuned(factory, parts, options.most_sequences)

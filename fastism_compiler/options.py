@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastism_compiler.arguments import flag, or_none, whole
 from fastism_compiler.errors import LayerNameError, UnsupportedError
 from fastism_compiler.frontend.ensemble.models import Combine, check_combine
 from fastism_compiler.frontend.source import ReadOptions
+from fastism_compiler.host.runtimes import AUTO, RUNTIMES
 from fastism_compiler.host.targets import Target, machine_for
 from fastism_compiler.ir import Graph
 from fastism_compiler.ir.errors import OptionError
@@ -22,7 +23,7 @@ from fastism_compiler.passes.cost.machine import Machine
 from fastism_compiler.planning.memory import Budget, parse_budget
 from fastism_compiler.runtime.devices import check_devices
 from fastism_compiler.runtime.foreign_engine import Runtime
-from fastism_compiler.runtime.runtimes import runtime_named
+from fastism_compiler.runtime.runtimes import name_of, runtime_named
 from fastism_compiler.runtime.verification import EFFECT_SHARE
 
 _MOST_SEQUENCES = 32
@@ -77,18 +78,36 @@ class CompileOptions:
 
     def _check_runtime(self) -> None:
         runtime = self.foreign
-        given = {"devices": self.devices is not None, "autotune": self.autotune, "jit": not self.jit}
-        other = [name for name in given if given[name]]
-        if runtime is not None and other:
-            raise OptionError(
-                f"{runtime.name} compiles programs in its own way, for one device, by the cost model",
-                expected="no devices=, autotune= or jit=False beside runtime=",
-                got=", ".join(f"{name}=" for name in other),
-            )
-        if runtime is not None and not runtime.xla and self.precision != "float32":
-            raise OptionError(
-                f"{runtime.name} multiplies in float32", expected='precision="float32"', got=repr(self.precision)
-            )
+        if runtime is None or not self._misfits(runtime):
+            return
+        raise OptionError(
+            f"{runtime.name} compiles programs in its own way, for one device, by the cost model"
+            + ("" if runtime.xla else ", in float32"),
+            expected="no devices=, autotune= or jit=False beside runtime="
+            + ("" if runtime.xla else ', and precision="float32"'),
+            got=", ".join(f"{name}=" for name in self._misfits(runtime)),
+        )
+
+    def _misfits(self, runtime: Runtime) -> list[str]:
+        """The options that do not go together with a runtime."""
+        given = {
+            "devices": self.devices is not None,
+            "autotune": self.autotune,
+            "jit": not self.jit,
+            "precision": not runtime.xla and self.precision != "float32",
+        }
+        return [name for name in given if given[name]]
+
+    def resolved(self, graph: Graph) -> CompileOptions:
+        """The same with the runtime that `"auto"` stands for: one that goes with the other options, and the model."""
+        if self.runtime != AUTO:
+            return self
+        found = replace(self, runtime=name_of(self.foreign))
+        try:
+            found.check_model(graph)
+        except UnsupportedError:
+            return replace(self, runtime=RUNTIMES[0])
+        return found
 
     def _check_kinds(self) -> None:
         """Refuse wrong values here, before they fail somewhere else."""
@@ -140,7 +159,7 @@ class CompileOptions:
         if runtime is not None and has_float64(graph):
             reason = "XLA's float64 code is wrong on CPUs" if runtime.xla else "it has no float64 convolutions"
             raise UnsupportedError(
-                f"a float64 model does not run in {runtime.name} as {reason}",
+                f"a float64 model does not run in {runtime.name}, as {reason}",
                 expected="a float32 model, or runtime='tensorflow'",
             )
 
@@ -181,7 +200,10 @@ class CompileOptions:
     @property
     def foreign(self) -> Runtime | None:
         """The library that runs programs; None: TensorFlow."""
-        return runtime_named(self.runtime)
+        runtime = runtime_named(self.runtime)
+        if self.runtime == AUTO and runtime is not None and self._misfits(runtime):
+            return None
+        return runtime
 
     @property
     def budget(self) -> Budget:

@@ -28,8 +28,7 @@ WITHOUT_XLA = (
     "results",
     "runs",
 )
-"""Tests of what lies around programs: where they say nothing about `jit`, it is False, but in processes of their own.
-XLA is for `equivalence`, `export` and `runtime`."""
+"""Tests of what lies around programs. XLA is for `equivalence`, `export`, `runtime`, and processes of their own."""
 OF_DEFAULTS = "api/test_options.py"
 RUN_ONCE = ("emit", "equivalence", "host", "planning", "runtime", *WITHOUT_XLA)
 """Tests that run most programs once or twice: what they compile with `jit=False` runs op by op, as tracing takes longer
@@ -46,6 +45,7 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _without_xla(request: pytest.FixtureRequest) -> Iterator[None]:
+    """`jit` is False where a test says nothing about it."""
     path = request.path.relative_to(TESTS).as_posix()
     if not path.startswith(WITHOUT_XLA) or path == OF_DEFAULTS:
         yield

@@ -23,12 +23,14 @@ class Racer:
         length: of its sequences.
         func: of its outputs, for both sides.
         positions: how many of them are saturated, in the middle; None: all.
+        most: of the batch sizes that tangermeme is tried with, the largest that 24 GiB hold.
     """
 
     make: Callable[[], nn.Module]
     length: int
     func: Callable[[Any], Any] | None = None
     positions: int | None = None
+    most: int = 1024
 
 
 def _block(inputs: int, filters: int, width: int, pool: int) -> list[nn.Module]:
@@ -85,8 +87,8 @@ def _both(outputs: Any) -> Any:
 RACERS: Mapping[str, Racer] = {
     "deepstarr": Racer(deepstarr, 249),
     "basset": Racer(basset, 600),
-    "beluga": Racer(beluga, 2000, positions=200),
-    "sei": Racer(_sei, 4096, positions=20),
+    "beluga": Racer(beluga, 2000, positions=200, most=128),
+    "sei": Racer(_sei, 4096, positions=20, most=32),
     "bpnet counts": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _counts),
     "bpnet": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _both, positions=400),
     "chrombpnet counts": Racer(

@@ -32,7 +32,8 @@ def stablehlo_module(
         instead: what users can do where XLA does not know an op.
 
     Returns:
-        its text, and these variables: those of a loaded program.
+        its text, and these variables: those of a loaded program, constants held in some, tensors that users' functions
+        close over.
 
     Raises:
         UnsupportedError: an op that XLA does not know.
@@ -49,7 +50,9 @@ def stablehlo_module(
             got=str(error).partition("\n")[0],
         ) from error
     known = {id(v.handle): v for v in trace.variables}
-    return mark_rounded_products(_spelled_out(_without_locations(text))), [known[id(t)] for t in trace.captured_inputs]
+    return mark_rounded_products(_spelled_out(_without_locations(text))), [
+        known.get(id(t), t) for t in trace.captured_inputs
+    ]
 
 
 def dtype_of(weight: Weight) -> str:
@@ -57,7 +60,8 @@ def dtype_of(weight: Weight) -> str:
     return str(weight.value.dtype.name)
 
 
-_LOCATION = re.compile(r' loc\((?:"(?:[^"\\]|\\.)*"|#loc\d*)(?:\(#loc\d*\))?\)')
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_LOCATION = re.compile(rf' loc\((?:[^()"]|{_TEXT}|\((?:[^()"]|{_TEXT}|\([^()]*\))*\))*\)')
 
 
 def _without_locations(text: str) -> str:

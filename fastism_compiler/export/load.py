@@ -29,7 +29,7 @@ from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
-from fastism_compiler.runtime.foreign_engine import Foreign, Runtime
+from fastism_compiler.runtime.foreign_engine import Foreign, Runtime, ran_by
 from fastism_compiler.runtime.program import Program
 from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
@@ -114,13 +114,14 @@ class LoadedISM(Program):
         ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
         details = manifest.details["engines"]
         reference = module.signatures["reference_plain"]
+        model = LoadedRows(reference, manifest.inputs, manifest.outputs, manifest.naive_rows)
         parts = Parts(
             inputs=_inputs(manifest),
             selection=LoadedPacker(manifest.nest, manifest.outputs),
-            naive=LoadedRows(reference, manifest.inputs, manifest.outputs, manifest.naive_rows),
+            naive=model,
             ranges=ranges,
             letters=_letters(manifest),
-            whole=whole_rows(self._runtime, reference, manifest) if self._runtime is not None else None,
+            whole=whole_rows(self._runtime, reference, manifest, model) if self._runtime is not None else None,
         )
         make_engine = _engines(manifest, module, ranges, self._runtime)
         buckets = [np.array(d["members"]) for d in details]
@@ -173,7 +174,7 @@ class LoadedISM(Program):
 
     @property
     def _ran_by(self) -> list[str]:
-        return [] if self._runtime is None else [f"{self._runtime.name} runs the program"]
+        return [] if self._runtime is None else [ran_by(self._runtime)]
 
     def text(self) -> str:
         """The canonical text of the annotated graph."""

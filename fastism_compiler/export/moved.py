@@ -11,7 +11,9 @@ from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.export.manifest import Manifest
 from fastism_compiler.host.runtimes import AUTO
 from fastism_compiler.ir import TensorType
-from fastism_compiler.runtime.foreign_engine import Foreign, ForeignRows, Runtime
+from fastism_compiler.runtime.foreign_engine import Foreign, Runtime
+from fastism_compiler.runtime.foreign_rows import ForeignRows
+from fastism_compiler.runtime.naive import WholeScorer
 from fastism_compiler.runtime.runtimes import runtime_named
 
 
@@ -60,7 +62,7 @@ class Moved:
         return [tf.identity(y) for y in tf.nest.flatten(results)]
 
 
-def whole_rows(runtime: Runtime, reference: Callable[..., Any], manifest: Manifest) -> ForeignRows:
+def whole_rows(runtime: Runtime, reference: Callable[..., Any], manifest: Manifest, model: WholeScorer) -> ForeignRows:
     """Whole mutants by an artifact's own reference function: keyword tensors in, outputs by name out."""
 
     def run(*tensors: Any) -> list[Any]:
@@ -68,4 +70,4 @@ def whole_rows(runtime: Runtime, reference: Callable[..., Any], manifest: Manife
         return [tf.identity(results[t.name]) for t in manifest.outputs]
 
     types = [TensorType((None, *t.shape), t.dtype) for t in manifest.inputs]
-    return ForeignRows(Foreign(runtime), run, types, manifest.naive_rows)
+    return ForeignRows(lambda: (Foreign(runtime), run), types, model)

@@ -72,20 +72,17 @@ def write_stablehlo(program: EngineProgram, folder: Path, batch_size: int = 1) -
     return manifest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Held:
-    """A constant of the model that is kept in a variable.
+    """A constant that a module takes as an argument.
 
     Attributes:
-        value: the variable.
+        value: a variable or tensor that holds it.
+        path: what it is called: it has no layer.
     """
 
-    value: tf.Variable
-
-    @property
-    def path(self) -> str:
-        """Its name."""
-        return str(self.value.name)
+    value: Any
+    path: str = "constant"
 
     @property
     def shape(self) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastism_compiler.errors import UnsupportedError
 from fastism_compiler.extras import missing_extra
 
 _PROVIDERS: dict[str, list[Any]] = {
@@ -64,11 +65,22 @@ class OnnxDevice:
         return self.kind != "cpu"
 
     def value(self, tensor: Any) -> OnnxValue:
-        """A tensor of any library on the device, in its own dtype."""
+        """A tensor of any library on the device, in its own dtype.
+
+        Raises:
+            UnsupportedError: bfloat16.
+        """
         if isinstance(tensor, OnnxValue):
             return tensor
         array = np.ascontiguousarray(tensor).reshape(np.shape(tensor))  # numpy makes a scalar a vector
-        return OnnxValue(onnx_library().OrtValue.ortvalue_from_numpy(array, self.kind, 0))
+        try:
+            return OnnxValue(onnx_library().OrtValue.ortvalue_from_numpy(array, self.kind, 0))
+        except RuntimeError as error:
+            raise UnsupportedError(
+                "ONNX Runtime does not take this dtype from numpy",
+                expected="a model with float32 weights, or runtime='tensorflow'",
+                got=str(array.dtype),
+            ) from error
 
     def session(self, model: onnx.ModelProto) -> Any:
         """A session that runs a model here.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fastism_compiler.frontend.selection import Narrowed
-from fastism_compiler.frontend.source import Weight
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.ir.errors import OptionError
 from fastism_compiler.mutations.letters import Letters
@@ -30,7 +28,6 @@ class Resources:
         tile_bytes: memory that the widest step of a tile should stay below.
         devices: local devices that share the sequences of a block; none: where TensorFlow runs the model.
         runtime: what runs programs; None: TensorFlow.
-        weights: the variables that programs of another runtime read.
         lanes: parts of a block's tiles that run side by side where there are no `devices`.
         machine: what programs are planned for.
         shared_cache: bytes that a tile should not exceed (see `Context`); None: as large as memory allows.
@@ -43,7 +40,6 @@ class Resources:
     tile_bytes: int
     devices: tuple[str, ...] = ()
     runtime: Runtime | None = None
-    weights: Sequence[Weight] = ()
     lanes: int = 1
     machine: Machine = TWO_CORES
     shared_cache: int | None = FITTED.shared_cache
@@ -120,5 +116,5 @@ class EngineFactory:
         if has.devices:
             return ShardedEngine(*parts, devices=has.devices)
         if has.runtime is not None:
-            return ForeignEngine(*parts, has.lanes, runtime=has.runtime, weights=has.weights)
+            return ForeignEngine(*parts, has.lanes, runtime=has.runtime)
         return Engine(*parts, has.lanes)

@@ -15,15 +15,12 @@ import tensorflow as tf
 
 from fastism_compiler.emit.precision import arithmetic_of, strict_float32
 from fastism_compiler.emit.program import BlockProgram
-from fastism_compiler.emit.reference import whole
 from fastism_compiler.frontend.source import SourceModel, Weight
-from fastism_compiler.ir import TensorType
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs
 from fastism_compiler.runtime.blocks import Block, LoopShape, run_block
 from fastism_compiler.runtime.devices import Elsewhere, weights_of
 from fastism_compiler.runtime.engine import Engine
-from fastism_compiler.runtime.naive import in_batches
 
 Flat = Callable[..., list[Any]]
 """Tensors in, a list of tensors out."""
@@ -33,13 +30,15 @@ class Runtime(Protocol):
     """A library that compiles and runs programs, and its device.
 
     Attributes:
-        name: what users know it as, and where it runs.
+        name: what users know it as.
+        where: its device.
         gpu: the device is a GPU.
         xla: it compiles with XLA.
         lanes: calls run side by side at a profit.
     """
 
     name: str
+    where: str
     gpu: bool
     xla: bool
     lanes: bool
@@ -66,6 +65,11 @@ class Runtime(Protocol):
         Raises:
             UnsupportedError: an op that the library does not know.
         """
+
+
+def ran_by(runtime: Runtime) -> str:
+    """What users are told of it."""
+    return f"{runtime.name} runs the program, on {runtime.where}"
 
 
 class Foreign:
@@ -113,15 +117,15 @@ class ForeignEngine(Engine):
     Args:
         engine: the arguments of an `Engine`.
         runtime: what runs them.
-        weights: the variables that they read.
 
     When it runs first, an op that the library does not know, or a program that it cannot compile, is an
     `UnsupportedError`.
     """
 
-    def __init__(self, *engine: Any, runtime: Runtime, weights: Sequence[Weight]) -> None:
+    def __init__(self, *engine: Any, runtime: Runtime) -> None:
         super().__init__(*engine)
-        self.foreign = Foreign(runtime, self.source, weights)
+        self.runtime = runtime
+        self._made: Foreign | None = None
         jit, cpu_only = runtime.xla and self.context.jit, runtime.xla and self.context.cpu_only
         arithmetic = arithmetic_of(self.context.precision, jit, cpu_only)
         parts = self.graph, self.source.bindings, self.finish, self.letters.numbers
@@ -134,7 +138,20 @@ class ForeignEngine(Engine):
     @property
     def notes(self) -> list[str]:
         """What runs it."""
-        return [f"{self.foreign.runtime.name} runs the program"]
+        return [ran_by(self.runtime)]
+
+    @property
+    def foreign(self) -> Foreign:
+        """Its programs; to find the weights that they read takes a trace.
+
+        Raises:
+            UnsupportedError: a layer with weights outside Keras variables.
+        """
+        with self._lock:
+            if self._made is None:
+                weights = weights_of(self.graph, self.source, self.finish)
+                self._made = Foreign(self.runtime, self.source, weights)
+            return self._made
 
     def loop_specs(self, shape: LoopShape) -> list[tf.TensorSpec]:
         """What a loop of these sizes takes, flat: tables, then jobs."""
@@ -166,12 +183,12 @@ class _There(Elsewhere):
 
     def __init__(self, engine: ForeignEngine) -> None:
         super().__init__(engine)
-        self._engine, self._place = engine, engine.foreign.runtime.place
+        self._engine, self._place = engine, engine.runtime.place
         self._weights = engine.foreign.placed()
 
     @property
     def lanes(self) -> int:
-        return self._engine.lanes if self._engine.foreign.runtime.lanes else 1
+        return self._engine.lanes if self._engine.runtime.lanes else 1
 
     def reference_pass(self, sequences: int) -> Callable[..., Any]:
         engine = self._engine
@@ -194,38 +211,3 @@ class _There(Elsewhere):
             return outputs, trusted
 
         return run
-
-
-class ForeignRows:
-    """Whole sequences, scored where programs run.
-
-    Args:
-        foreign: what runs them.
-        run: outputs of input tensors, flat.
-        types: of the inputs.
-        rows: most sequences per call.
-    """
-
-    def __init__(self, foreign: Foreign, run: Flat, types: Sequence[TensorType], rows: int) -> None:
-        self._foreign, self._run, self._types, self._rows = foreign, run, types, rows
-
-    @staticmethod
-    def of(source: SourceModel, runtime: Runtime, rows: int) -> ForeignRows:
-        """Those of a model: what its graph says, with all its outputs."""
-
-        def run(*inputs: Any) -> list[Any]:
-            return [tf.identity(y) for y in whole(source.graph, source.bindings, list, inputs, inputs[0].shape[0])[1]]
-
-        foreign = Foreign(runtime, source, weights_of(source.graph, source, list))
-        return ForeignRows(foreign, run, [n.type for n in source.graph.inputs], rows)
-
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
-        """Flat outputs `[n, *out]` for flat inputs `[n, ...]`."""
-        weights, place = self._foreign.placed(), self._foreign.runtime.place
-
-        def score(block: list[Array]) -> list[Any]:
-            rows = len(block[0])
-            specs = [tf.TensorSpec([rows, *t.shape[1:]], t.dtype) for t in self._types]
-            return self._foreign.module(rows, self._run, specs)(*map(place, block), *weights)
-
-        return in_batches(score, inputs, self._rows)

@@ -26,14 +26,15 @@ class JaxRuntime:
         device: which.
 
     Attributes:
-        name, gpu, memory, xla, lanes: as of every `Runtime`.
+        name, where, gpu, memory, xla, lanes: as of every `Runtime`.
     """
 
     xla = lanes = True
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self.name, self.gpu = f"JAX, on {device},", is_gpu(device)
+        self.name, self.where, self.gpu = "JAX", str(device), is_gpu(device)
+        self._kept: dict[int, tuple[Any, Any]] = {}
 
     @property
     def memory(self) -> list[int]:
@@ -46,6 +47,12 @@ class JaxRuntime:
             return tensor
         with jax.enable_x64(True):  # nothing is narrowed on the way
             return jax.device_put(np.asarray(tensor), self._device)
+
+    def _placed_once(self, variable: Any) -> Any:
+        """A variable that never changes: all modules share what is on the device."""
+        if id(variable) not in self._kept:
+            self._kept[id(variable)] = variable, self.place(variable.numpy())
+        return self._kept[id(variable)][1]
 
     def compiled(
         self, run: Flat, specs: Sequence[tf.TensorSpec], weights: Sequence[Weight], source: SourceModel | None
@@ -72,7 +79,7 @@ class JaxRuntime:
                 got=first_line(error),
             ) from error
 
-        kept = [self.place(v.numpy()) for v in variables]
+        kept = [self._placed_once(v) for v in variables]
 
         def call(*tensors: Any) -> list[Any]:
             results: list[Any] = module.execute([*tensors, *kept])

@@ -23,14 +23,14 @@ class OnnxRuntime:
         device: which.
 
     Attributes:
-        name, gpu, memory, xla, lanes: as of every `Runtime`. A call has all threads of ONNX Runtime to itself.
+        name, where, gpu, memory, xla, lanes: as of every `Runtime`. A call has all threads of ONNX Runtime to itself.
     """
 
     xla = lanes = False
 
     def __init__(self, device: OnnxDevice) -> None:
         self._device = device
-        self.name, self.gpu = f"ONNX Runtime, on {device.kind},", device.is_gpu
+        self.name, self.where, self.gpu = "ONNX Runtime", device.kind, device.is_gpu
         self.memory: list[int] = []  # it does not say
 
     def place(self, tensor: Any) -> Any:
@@ -57,6 +57,12 @@ class OnnxRuntime:
                 got=first_line(error),
             ) from error
         read = {value.name for value in session.get_inputs()}  # the converter drops what nothing reads
+        if not read <= set(names):
+            raise UnsupportedError(
+                "a function of yours closes over a large tensor, which the converter to ONNX does not take",
+                expected="a numpy array in its place, or runtime='tensorflow'",
+                got=", ".join(sorted(read - set(names))),
+            )
         results = [value.name for value in session.get_outputs()]
 
         def call(*tensors: OnnxValue) -> list[Any]:

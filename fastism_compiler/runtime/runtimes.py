@@ -29,6 +29,13 @@ def runtime_named(name: str) -> Runtime | None:
     return _with_a_gpu() if name == AUTO and not runs_on_gpu() else None
 
 
+def name_of(runtime: Runtime | None) -> str:
+    """The name of a runtime."""
+    if runtime is None:
+        return RUNTIMES[0]
+    return "jax" if isinstance(runtime, JaxRuntime) else "onnxruntime"
+
+
 def _with_a_gpu() -> Runtime | None:
     """The first runtime beside TensorFlow that is installed and has a GPU."""
     for other in RUNTIMES[1:3]:

@@ -47,7 +47,7 @@ def test_jax_runs_a_loaded_program(whole: bool, tmp_path: Path) -> None:
     program.export(tmp_path / "a.ism", "ism")
     loaded, x = fc.load(tmp_path / "a.ism", runtime="jax"), inputs_of(model, 3)
     assert_same(every_call(loaded, x), every_call(program, x))
-    assert loaded.plan.notes[-1] == loaded.notes[-1] == "JAX, on cpu:0, runs the program"
+    assert loaded.plan.notes[-1] == loaded.notes[-1] == "JAX runs the program, on cpu:0"
     again = pickle.loads(pickle.dumps(loaded))
     assert again.notes == loaded.notes
     assert again.verify(x)

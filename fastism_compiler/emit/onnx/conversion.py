@@ -30,7 +30,7 @@ from fastism_compiler.frontend.source import SourceModel, Weight
 
 OPSET = 18
 _CONVERTING = threading.Lock()
-"""Held while the environment says how tf2onnx optimizes."""
+"""Held while the environment says how tf2onnx optimizes, and its loggers are silent."""
 
 
 def onnx_model(
@@ -70,7 +70,8 @@ def weight_name(number: int) -> str:
 def _converted(
     traced: Any, specs: Sequence[tf.TensorSpec], source: SourceModel | None, instead: str
 ) -> onnx.ModelProto:
-    with _silent("tf2onnx", "tf2onnx.tfonnx"):  # what could not be converted is found below, and said in one error
+    # what could not be converted is found below, and said in one error
+    with _CONVERTING, _silent("tf2onnx", "tf2onnx.tfonnx"):
         try:
             model = _model_of(traced, specs)
         except Exception as error:
@@ -108,17 +109,16 @@ def _model_of(traced: Any, specs: Sequence[tf.TensorSpec]) -> onnx.ModelProto:
     out; copying takes half of the time. Where one fails, the function is converted again, with copies.
     """
     options = {"input_signature": list(specs), "opset": OPSET, "custom_op_handlers": dict(HANDLERS)}
-    with _CONVERTING:
-        asked = os.environ.get(ENV_TF2ONNX_CATCH_ERRORS)
-        try:
-            os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
-            return tf2onnx.convert.from_function(traced, **options)[0]
-        except Exception:  # an optimizer raises anything; what is not of one comes again
-            del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
-            return tf2onnx.convert.from_function(traced, **options)[0]
-        finally:
-            os.environ.pop(ENV_TF2ONNX_CATCH_ERRORS, None)
-            os.environ |= {} if asked is None else {ENV_TF2ONNX_CATCH_ERRORS: asked}
+    asked = os.environ.get(ENV_TF2ONNX_CATCH_ERRORS)
+    try:
+        os.environ[ENV_TF2ONNX_CATCH_ERRORS] = "FALSE"
+        return tf2onnx.convert.from_function(traced, **options)[0]
+    except Exception:  # an optimizer raises anything; what is not of one comes again
+        del os.environ[ENV_TF2ONNX_CATCH_ERRORS]
+        return tf2onnx.convert.from_function(traced, **options)[0]
+    finally:
+        os.environ.pop(ENV_TF2ONNX_CATCH_ERRORS, None)
+        os.environ |= {} if asked is None else {ENV_TF2ONNX_CATCH_ERRORS: asked}
 
 
 def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -66,6 +66,15 @@ def _expm1(graph: Any, node: Any, name: str, arguments: Any) -> None:
     build.finish("Where", near, small, build.op("Sub", build.op("Exp", x), one))
 
 
+def _sigmoid(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """`1 / (1 + z)` from 0 on, `z / (1 + z)` below, with `z = exp(-|x|)`: ONNX Runtime's own loses small values."""
+    build, x = _Builder(graph, node), node.input[0]
+    one = build.number(1)
+    z = build.op("Exp", build.op("Neg", build.op("Abs", x)))
+    positive = build.op("GreaterOrEqual", x, build.number(0))
+    build.finish("Div", build.op("Where", positive, one, z), build.op("Add", one, z))
+
+
 def _where(graph: Any, node: Any, name: str, arguments: Any) -> None:
     """ONNX's own `Where`. The converter multiplies by masks and adds, and NaN times 0 is NaN.
 
@@ -86,5 +95,6 @@ HANDLERS: dict[str, tuple[Handler, list[Any]]] = {
     "Log1p": (_log1p, []),
     "Expm1": (_expm1, []),
     "SelectV2": (_where, []),
+    "Sigmoid": (_sigmoid, []),
 }
 """For the converter: op name -> handler and its arguments."""
