@@ -11,16 +11,13 @@ their slow path, which scores every mutant whole, is timed on some positions. Ou
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmarks.torch_environment import run
+from benchmarks.torch_environment import options_there
 
 BATCHES = (32, 128, 512, 1024)
 ROUNDS = 2
@@ -114,16 +111,7 @@ def table(races: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", help="names of the table in torch_models/full_size.py (default: all)")
-    parser.add_argument("--sequences", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--json", type=Path, help="also write the results here")
-    parser.add_argument("--here", action="store_true", help="PyTorch is in this environment: build none")
-    given = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(given)
-    if not options.here:
-        return run(["-m", "benchmarks.peer_torch", "--here", *given])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = options_there("benchmarks.peer_torch", __doc__, sys.argv[1:] if arguments is None else arguments)
     from benchmarks.torch_models.full_size import RACERS  # PyTorch
 
     races = []

@@ -6,6 +6,8 @@ python -m benchmarks.torch_environment -m benchmarks.torch_models   # writes the
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +28,26 @@ def environment(folder: Path = FOLDER) -> Path:
 def run(arguments: Sequence[str], folder: Path = FOLDER) -> int:
     """Run Python with these arguments in that environment, from the root of the checkout."""
     return subprocess.run([str(environment(folder)), *arguments], cwd=ROOT, check=False).returncode
+
+
+def options_there(module: str, description: str | None, given: Sequence[str]) -> argparse.Namespace:
+    """The options of a benchmark that runs in that environment, if this is it; else it is run there, and ended here.
+
+    Args:
+        module: the benchmark.
+        description: what it does.
+        given: its arguments.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", help="names of the table in torch_models/full_size.py (default: all)")
+    parser.add_argument("--sequences", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--here", action="store_true", help="PyTorch is in this environment: build none")
+    options = parser.parse_args(given)
+    if not options.here:
+        raise SystemExit(run(["-m", module, "--here", *given]))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return options
 
 
 if __name__ == "__main__":

@@ -9,21 +9,18 @@ python -m benchmarks.twins --models basset --sequences 1 8 --json out.json
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.markdown import markdown
-from benchmarks.torch_environment import run
+from benchmarks.torch_environment import options_there
 
 _ROUNDS, _SECONDS = 3, 2.0
 """Rounds, and how long one lasts at least: scans of milliseconds are repeated."""
@@ -102,16 +99,7 @@ def _in_turn(calls: list[Callable[[], Any]]) -> list[float]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", help="some of deepstarr, basset, beluga, spliceai (default: all)")
-    parser.add_argument("--sequences", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--json", type=Path, help="also write the results here")
-    parser.add_argument("--here", action="store_true", help="PyTorch is in this environment: build none")
-    given = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(given)
-    if not options.here:
-        return run(["-m", "benchmarks.twins", "--here", *given])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = options_there("benchmarks.twins", __doc__, sys.argv[1:] if arguments is None else arguments)
     rows = [asdict(compare(n, count)) for n in options.models or _keras_models() for count in options.sequences]
     print(table(rows))
     if options.json:

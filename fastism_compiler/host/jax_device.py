@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-from fastism_compiler.extras import missing_extra
+from fastism_compiler.extras import library
 from fastism_compiler.ir.errors import OptionError
 
 
@@ -15,10 +14,7 @@ def jax_library() -> Any:
     Raises:
         OptionError: it is not installed.
     """
-    try:
-        return import_module("jax")
-    except ImportError as error:
-        raise missing_extra("runtime='jax'", "jax", "jax") from error
+    return library("jax", "runtime='jax'", "jax", "jax")
 
 
 def jax_device() -> Any:

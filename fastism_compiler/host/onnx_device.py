@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import onnx
 
 from fastism_compiler.errors import UnsupportedError
-from fastism_compiler.extras import missing_extra
+from fastism_compiler.extras import library
 
 _PROVIDERS: dict[str, list[Any]] = {
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
@@ -27,10 +26,7 @@ def onnx_library() -> Any:
     Raises:
         OptionError: it is not installed.
     """
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise missing_extra("runtime='onnxruntime'", "ONNX Runtime", "onnx") from error
+    return library("onnxruntime", "runtime='onnxruntime'", "ONNX Runtime", "onnx")
 
 
 class OnnxValue:
@@ -88,10 +84,10 @@ class OnnxDevice:
         Raises:
             Exception: what ONNX Runtime's own modules define, where it cannot run the model.
         """
-        library = onnx_library()
-        options = library.SessionOptions()
+        runtime = onnx_library()
+        options = runtime.SessionOptions()
         options.log_severity_level = 4  # errors are raised, and say the same
-        return library.InferenceSession(model.SerializeToString(), options, providers=_PROVIDERS[self.kind])
+        return runtime.InferenceSession(model.SerializeToString(), options, providers=_PROVIDERS[self.kind])
 
 
 def onnx_device() -> OnnxDevice:
@@ -100,8 +96,8 @@ def onnx_device() -> OnnxDevice:
     Raises:
         OptionError: ONNX Runtime is not installed.
     """
-    library = onnx_library()
-    return OnnxDevice("cuda" if "CUDAExecutionProvider" in library.get_available_providers() and _starts() else "cpu")
+    providers = onnx_library().get_available_providers()
+    return OnnxDevice("cuda" if "CUDAExecutionProvider" in providers and _starts() else "cpu")
 
 
 @cache

@@ -238,8 +238,7 @@ def no_other_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    for module in ("jax_device", "onnx_device"):
-        monkeypatch.setattr(f"fastism_compiler.host.{module}.import_module", missing)
+    monkeypatch.setattr("fastism_compiler.extras.import_module", missing)
 
 
 class Gpu:
