@@ -20,6 +20,8 @@ WITHOUT_XLA = (
     "api",
     "cli",
     "docs/test_pages.py",
+    "export/test_damage.py",
+    "export/test_hostile_programs.py",
     "formats",
     "frontend",
     "genomics",

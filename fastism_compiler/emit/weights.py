@@ -37,9 +37,9 @@ def weights_read(run: Callable[..., Any], specs: Sequence[tf.TensorSpec], source
     read, held = {id(v): v for v in traced.variables}, {id(v) for v in source.bindings.held}
     for key, variable in read.items():
         if key not in known and key not in held:
-            raise _foreign(source, f"variable {variable.name!r}")
+            raise _not_an_argument(source, f"variable {variable.name!r}")
     if sum(t.dtype == tf.resource for t in traced.captured_inputs) > len(read):
-        raise _foreign(source, "a resource that is no variable, such as a lookup table")
+        raise _not_an_argument(source, "a resource that is no variable, such as a lookup table")
     return [weight for key, weight in known.items() if key in read]
 
 
@@ -48,7 +48,7 @@ def opaque_layers(source: SourceModel | None) -> list[str]:
     return [] if source is None else sorted({str(n.layer) for n in source.graph if rule_of(n).opaque})
 
 
-def _foreign(source: SourceModel, got: str) -> UnsupportedError:
+def _not_an_argument(source: SourceModel, got: str) -> UnsupportedError:
     return UnsupportedError(
         "weights outside Keras variables cannot be passed as arguments, which other devices and formats need; make "
         "them with add_weight, or run on one device of TensorFlow and export as savedmodel",

@@ -105,13 +105,13 @@ class Scorer:
         self._lock = threading.Lock()
 
     @property
-    def _fast(self) -> Whole:
+    def _usual(self) -> Whole:
         """What scores whole sequences where nothing is in doubt."""
         return self._elsewhere or self.naive
 
     def references(self, arrays: list[Array]) -> list[Array]:
         """The (selected, reduced) outputs of the sequences themselves: flat `[b, *out]`."""
-        return self._whole(self._fast, arrays)
+        return self._whole(self._usual, arrays)
 
     def _whole(self, naive: Whole, inputs: list[Array]) -> list[Array]:
         """The model's selected, reduced outputs of whole sequences, computed in strict float32 as programs do."""
@@ -189,7 +189,7 @@ class Scorer:
         naive: Whole | None = None,
     ) -> Block:
         """Every job by the model itself; where nothing is replaced, the reference exactly, and no effect."""
-        naive = naive or self._fast
+        naive = naive or self._usual
         references = self._whole(naive, block)
         outputs = self._naive_rows(naive, engine.ranges, block, jobs)
         unchanged = self._unchanged_rows(engine, block[self.inputs.sequence], jobs)
