@@ -111,7 +111,8 @@ def table(races: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    options = options_there("benchmarks.peer_torch", __doc__, sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = options_there("benchmarks.peer_torch", __doc__, "names of the table in torch_models/full_size.py", given)
     from benchmarks.torch_models.full_size import RACERS  # PyTorch
 
     races = []

@@ -30,16 +30,17 @@ def run(arguments: Sequence[str], folder: Path = FOLDER) -> int:
     return subprocess.run([str(environment(folder)), *arguments], cwd=ROOT, check=False).returncode
 
 
-def options_there(module: str, description: str | None, given: Sequence[str]) -> argparse.Namespace:
+def options_there(module: str, description: str | None, models: str, given: Sequence[str]) -> argparse.Namespace:
     """The options of a benchmark that runs in that environment, if this is it; else it is run there, and ended here.
 
     Args:
         module: the benchmark.
         description: what it does.
+        models: which there are, for users.
         given: its arguments.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", help="names of the table in torch_models/full_size.py (default: all)")
+    parser.add_argument("--models", nargs="+", help=f"{models} (default: all)")
     parser.add_argument("--sequences", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument("--here", action="store_true", help="PyTorch is in this environment: build none")

@@ -99,7 +99,8 @@ def _in_turn(calls: list[Callable[[], Any]]) -> list[float]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    options = options_there("benchmarks.twins", __doc__, sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = options_there("benchmarks.twins", __doc__, "some of deepstarr, basset, beluga and spliceai", given)
     rows = [asdict(compare(n, count)) for n in options.models or _keras_models() for count in options.sequences]
     print(table(rows))
     if options.json:
