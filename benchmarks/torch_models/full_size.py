@@ -79,6 +79,11 @@ def _counts(outputs: Any) -> Any:
     return outputs[1]
 
 
+def _acceptor(outputs: Any) -> Any:
+    """One of three probabilities: their mean, which is scored by default, is the same for every mutant."""
+    return outputs[:, 1]
+
+
 def _both(outputs: Any) -> Any:
     profile, counts = outputs
     return torch.cat([profile.flatten(1), counts], dim=1)
@@ -94,6 +99,6 @@ RACERS: Mapping[str, Racer] = {
     "chrombpnet counts": Racer(
         partial(Accessibility, filters=512, layers=8, out=1000, widths=(21, 75)), 2114, _counts, positions=100
     ),
-    "spliceai": Racer(_spliceai, 10_101, positions=51),
+    "spliceai": Racer(_spliceai, 10_101, _acceptor, positions=51),
 }
 """Name -> model. Where a scan of all positions takes minutes on two cores, some in the middle are scanned."""
