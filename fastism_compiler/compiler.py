@@ -151,7 +151,7 @@ def compile_source(source: SourceModel, options: CompileOptions) -> CompiledISM:
     options = options.resolved(source.graph)
     options.check_model(source.graph)
     runtime = options.foreign
-    if runtime is not None:
+    if not options.local_devices:  # a variable lives on one of them
         source = replace(source, bindings=source.bindings.with_constants_held())
     selection = Selection(source, options.selected, options.reduce)
     ranges = ChangeRanges.of(options.ranges, sequence_type(source.graph).extent(1))
