@@ -34,7 +34,7 @@ class ArtifactError(FastISMError, ValueError):
 
 
 class MemoryBudgetError(FastISMError, ValueError):
-    """A memory budget below the smallest working set."""
+    """A memory budget below the smallest working set, or a device without the memory that is planned for."""
 
 
 class VerificationError(FastISMError, ValueError):

@@ -59,7 +59,8 @@ class Bindings:
     def with_constants_held(self) -> Bindings:
         """The same, with large constants in variables.
 
-        A StableHLO module has constants as text, several times their size, and variables as arguments.
+        Variables are arguments of what XLA compiles. Constants are part of it: XLA copies them several times, and a
+        StableHLO module has them as text.
         """
         large = {
             name: tf.Variable(value, trainable=False)

@@ -25,6 +25,7 @@ from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.jobs import Jobs, cut_tiles, jobs_of_groups
 from fastism_compiler.results.blocks import OutputWindow, window_of
 from fastism_compiler.results.effects import effect
+from fastism_compiler.runtime.out_of_memory import out_of_memory_told
 from fastism_compiler.runtime.threads import side_by_side
 
 
@@ -95,6 +96,9 @@ def run_block(programs: BlockPrograms, inputs: Sequence[Array], jobs: Jobs, *, d
         inputs: flat, `[b, ...]` each.
         jobs: what to run.
         delta: return effects.
+
+    Raises:
+        MemoryBudgetError: the device has too little memory left.
     """
     count = len(inputs[0])
     shape = programs.loop_shape(count, jobs_of_groups(jobs, programs.groups))
@@ -102,7 +106,7 @@ def run_block(programs: BlockPrograms, inputs: Sequence[Array], jobs: Jobs, *, d
     tiles = cut_tiles(jobs, programs.groups, shape.rows)
     replacement = _on_carrier(jobs.replacement, programs.ranges, jobs.change, programs.length)
     results = _Results(len(jobs))
-    with strict_float32():
+    with out_of_memory_told(), strict_float32():
         tables, references = reference_pass([tf.constant(_fill(x, shape.sequences)) for x in inputs])
         loop = _Loop(programs.tile_loop(replace(shape, watch=must_watch(tables))), shape, tables, delta)
         cuts = np.linspace(0, len(tiles.job), min(programs.lanes, len(tiles.job)) + 1).astype(int)

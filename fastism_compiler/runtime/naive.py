@@ -10,6 +10,7 @@ import numpy as np
 from fastism_compiler.ir import ChangeRanges
 from fastism_compiler.mutations.inputs import Array
 from fastism_compiler.mutations.letters import Letters
+from fastism_compiler.runtime.out_of_memory import out_of_memory_told
 from fastism_compiler.runtime.progress import track
 
 
@@ -42,6 +43,9 @@ def in_batches(
         inputs: flat, `[n, ...]` each.
         rows: most sequences of a call.
         pad: fill the last call up to a power of two, repeating its last sequence, so that few sizes are compiled.
+
+    Raises:
+        MemoryBudgetError: the device has too little memory left.
     """
     count = len(inputs[0])
     pieces = []
@@ -49,7 +53,8 @@ def in_batches(
         here = min(rows, count - begin)
         size = min(rows, 1 << (here - 1).bit_length()) if pad else here
         block = [_padded(x[begin : begin + rows], size) for x in inputs]
-        pieces.append([np.asarray(y)[:here] for y in score(block)])
+        with out_of_memory_told():
+            pieces.append([np.asarray(y)[:here] for y in score(block)])
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
