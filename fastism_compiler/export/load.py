@@ -56,7 +56,8 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True, runtime: str = "t
     Raises:
         ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
         OptionError: no such runtime, or one that is not installed.
-        UnsupportedError: `runtime="onnxruntime"`, which does not read what TensorFlow has saved.
+        UnsupportedError: `runtime="onnxruntime"`, which does not read what TensorFlow has saved; or a float64 program
+            for JAX.
     """
     check_process()
     runtime_of(runtime)
@@ -110,7 +111,7 @@ class LoadedISM(Program):
 
     def __init__(self, path: Path, manifest: Manifest, module: Any, safe_mode: bool, runtime: str) -> None:
         self.path, self.manifest, self._module = path.absolute(), manifest, module
-        self._options, self._runtime = (safe_mode, runtime), runtime_of(runtime)
+        self._options, self._runtime = (safe_mode, runtime), runtime_of(runtime, manifest)
         ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
         details = manifest.details["engines"]
         reference = module.signatures["reference_plain"]

@@ -17,18 +17,31 @@ from fastism_compiler.runtime.naive import WholeScorer
 from fastism_compiler.runtime.runtimes import runtime_named
 
 
-def runtime_of(name: str) -> Runtime | None:
+def runtime_of(name: str, manifest: Manifest | None = None) -> Runtime | None:
     """The runtime of a loaded program; None: TensorFlow.
+
+    Args:
+        name: what the caller asks for; `"auto"` is TensorFlow where another cannot run the program.
+        manifest: of the program, once it is read.
 
     Raises:
         OptionError: no such runtime, or one that is not here.
-        UnsupportedError: ONNX Runtime, which does not read what TensorFlow has saved.
+        UnsupportedError: ONNX Runtime, which does not read what TensorFlow has saved; or a float64 program.
     """
     runtime = runtime_named(name)
-    if runtime is None or runtime.xla:
+    if runtime is None:
+        return None
+    float64 = manifest is not None and any(t.dtype == "float64" for t in (*manifest.inputs, *manifest.outputs))
+    if runtime.xla and not float64:
         return runtime
     if name == AUTO:
         return None
+    if float64:
+        raise UnsupportedError(
+            "a float64 program does not run on JAX, as XLA's float64 code is wrong on CPUs",
+            expected="a program of a float32 model, or runtime='tensorflow'",
+            got=repr(name),
+        )
     raise UnsupportedError(
         "ONNX Runtime does not run savedmodel or ism files",
         expected="runtime='tensorflow' or 'jax'; compile(..., runtime='onnxruntime'); or export(..., format='onnx')",

@@ -342,6 +342,8 @@ def _compare(job: Job, store: Store, scorer: Scorer) -> Input:
     ours = _identity(job, scorer.programs.digest, str(digest))
     for key in IDENTITY:
         there = attributes.get(key)
+        if key == "settings" and isinstance(there, dict):
+            there = {**type(job.settings)().to_json(), **there}  # stores of earlier versions lack newer settings
         if _comparable(there) != _comparable(ours[key]):
             raise StoreError(
                 f"the store was made with another {key}; choose another output, or delete it",

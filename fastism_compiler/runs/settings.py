@@ -139,8 +139,6 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """As plain data; of a single model, without what belongs to several."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        if self.runtime == RUNTIMES[0]:
-            del data["runtime"]  # stores of earlier versions have none
         return data if self.also else {k: v for k, v in data.items() if k not in ("also", "combine")}
 
     @classmethod

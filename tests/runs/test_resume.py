@@ -14,6 +14,7 @@ import pytest
 import zarr
 
 import fastism_compiler as fc
+from fastism_compiler.options import CompileOptions
 from fastism_compiler.runs import run
 from fastism_compiler.runs.journal import FOLDER, Journal
 from fastism_compiler.runs.manifest import versions
@@ -147,6 +148,10 @@ def test_a_store_of_other_settings_input_or_model_is_refused(
     with pytest.raises(fc.StoreError, match="another settings") as caught:
         scan(path, source, output, score="value")
     assert "delta" in str(caught.value)
+    with monkeypatch.context() as patch, pytest.raises(fc.StoreError, match="another settings") as caught:
+        patch.setitem(CompileOptions.__init__.__kwdefaults__, "jit", True)
+        scan(path, source, output, runtime="jax")
+    assert "{'runtime': 'tensorflow'}" in str(caught.value) and "{'runtime': 'jax'}" in str(caught.value)
     changed = tmp_path / "in.fa"
     changed.write_text(source.read_text().replace("A", "C", 1))
     with pytest.raises(fc.StoreError, match="another input"):
