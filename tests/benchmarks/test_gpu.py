@@ -7,14 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import gpu
+
 ROOT = Path(__file__).parent.parent.parent
 PRECISIONS = ["float32", "bfloat16"]
 
 
 def test_export_then_run(tmp_path: Path) -> None:
     folder, result = tmp_path / "exports", tmp_path / "gpu.json"
-    export = ["-m", "benchmarks.gpu", "export", str(folder), "--models", "basset", "--precisions", *PRECISIONS]
-    subprocess.run([sys.executable, *export, "--tiny"], cwd=ROOT, check=True, capture_output=True)
+    gpu.main(["export", str(folder), "--models", "basset", "--precisions", *PRECISIONS, "--tiny"])
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['fastism_compiler'] = None; "
         f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import gpu; "

@@ -201,7 +201,7 @@ def test_a_model_that_differs_is_not_handed_over(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(onnx_model, "bind_weights", bend)
     program = compiled(tiny(), jit=False)
     with pytest.raises(fc.VerificationError, match="output 'head'"):
-        program.export(tmp_path / "scan.onnx", "onnx")
+        program.export(tmp_path / "scan.onnx", "onnx", function="reference")
     assert not list(tmp_path.iterdir())
 
 
@@ -211,7 +211,7 @@ def test_nan_is_not_taken_for_agreement(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(onnx_model, "bind_weights", lose)
     with pytest.raises(fc.VerificationError, match="error nan"):
-        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx", function="reference")
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(fc.UnsupportedError, match=r"fastism-compiler\[onnx\]"):
-        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx", function="reference")
 
 
 @pytest.mark.parametrize("function", ["scan", "saturate", "reference"])
@@ -245,7 +245,7 @@ def test_beyond_the_tolerance_and_no_float64_to_be_had(tmp_path: Path, monkeypat
     monkeypatch.setattr(onnx_check, "_ATOL", 0.0)
     monkeypatch.setattr(onnx_check, "exact_scores", lambda *_: [])
     with pytest.raises(fc.VerificationError, match="more than rounding"):
-        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+        compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx", function="reference")
 
 
 class OneCellOff:
@@ -277,7 +277,7 @@ def test_an_optimizer_that_fails_is_left_out(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("tf2onnx.optimizer.reshape_optimizer.ReshapeOptimizer._optimize", fails)
     monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "mine")
-    compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx")
+    compiled(tiny(), jit=False).export(tmp_path / "scan.onnx", "onnx", function="reference")
     assert calls[0] == "FALSE"
     assert set(calls[1:]) == {None}
     assert os.environ["TF2ONNX_CATCH_ERRORS"] == "mine"

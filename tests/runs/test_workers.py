@@ -25,16 +25,19 @@ from fastism_compiler.runs.run import reopen
 from tests.runs.models import save, small_model, write_fasta
 from tests.runs.test_resume import ROOT, digests
 
-COUNT = 96
+COUNT = 32
 SETTINGS = fc.ScanSettings(batch_size=1, window=20)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("inputs")
+    return save(small_model(), folder), write_records(folder / "in.fa", COUNT)
+
+
+def write_records(path: Path, count: int) -> Path:
     rng = np.random.default_rng(0)
-    records = {f"s{i}": "".join(rng.choice(list("ACGT"), 60)) for i in range(COUNT)}
-    return save(small_model(), folder), write_fasta(folder / "in.fa", records)
+    return write_fasta(path, {f"s{i}": "".join(rng.choice(list("ACGT"), 60)) for i in range(count)})
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +165,15 @@ def test_a_cluster_worker_takes_a_new_run_for_a_new_run(inputs: tuple[str, Path]
     """At the same place, of the same input and model, with other settings: it must not go on with what it knows."""
     from distributed import Client, LocalCluster
 
-    output = tmp_path / "out.zarr"
+    output, few = tmp_path / "out.zarr", write_records(tmp_path / "few.fa", 4)
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
         for score in ("delta", "log2fc"):
             settings = replace(SETTINGS, score=score, outputs=("chance",))
             with Client(cluster) as client:
                 execution = fc.Execution(client=client, verify=False)
-                fc.scan(inputs[0], inputs[1], output, settings=settings, execution=execution)
+                fc.scan(inputs[0], few, output, settings=settings, execution=execution)
             alone = tmp_path / f"{score}.zarr"
-            fc.scan(inputs[0], inputs[1], alone, settings=settings, execution=fc.Execution(verify=False))
+            fc.scan(inputs[0], few, alone, settings=settings, execution=fc.Execution(verify=False))
             assert digests(output) == digests(alone)
             shutil.rmtree(output)
 
