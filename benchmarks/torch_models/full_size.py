@@ -92,13 +92,13 @@ def _both(outputs: Any) -> Any:
 RACERS: Mapping[str, Racer] = {
     "deepstarr": Racer(deepstarr, 249),
     "basset": Racer(basset, 600),
-    "beluga": Racer(beluga, 2000, positions=200, most=128),
+    "beluga": Racer(beluga, 2000, positions=200, most=32),
     "sei": Racer(_sei, 4096, positions=20, most=32),
     "bpnet counts": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _counts),
     "bpnet": Racer(partial(BPNet, filters=64, layers=8, trim=557), 2114, _both, positions=400),
     "chrombpnet counts": Racer(
         partial(Accessibility, filters=512, layers=8, out=1000, widths=(21, 75)), 2114, _counts, positions=100
     ),
-    "spliceai": Racer(_spliceai, 10_101, _acceptor, positions=51),
+    "spliceai": Racer(_spliceai, 10_101, _acceptor, positions=51, most=128),
 }
 """Name -> model. Where a scan of all positions takes minutes on two cores, some in the middle are scanned."""
