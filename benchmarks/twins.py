@@ -55,7 +55,7 @@ def _keras_models() -> Mapping[str, Callable[[], Any]]:
         "deepstarr": fc.models.deepstarr,
         "basset": partial(fc.models.basset, length=600, outputs=164),
         "beluga": fc.models.beluga,
-        "spliceai": partial(fc.models.spliceai, length=10_101),
+        "spliceai": partial(fc.models.spliceai, length=10_101, crop=5000),
     }
 
 

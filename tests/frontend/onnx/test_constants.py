@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastism_compiler as fc
+from tests.oracle import assert_close
 from tests.programs import compile_tiles
 
 KERNEL = np.random.default_rng(0).normal(size=(64, 4, 17)).astype(np.float32)
@@ -45,3 +48,16 @@ def test_several_devices_have_copies(proto: onnx.ModelProto) -> None:
     """A variable lives on one device."""
     program = fc.compile(proto, jit=False, devices=["CPU:0"], verify=False)
     assert not program.engines[0].source.bindings.held
+
+
+@pytest.mark.parametrize("kind", ["onnx", "savedmodel"])
+def test_exported_programs_hold_them(kind: str, proto: onnx.ModelProto, tmp_path: Path) -> None:
+    program = compile_tiles(proto, jit=False, verify=False)
+    x = np.eye(4, dtype=np.float32)[np.random.default_rng(3).integers(0, 4, (2, 40))].transpose(0, 2, 1)
+    path = tmp_path / ("scan.onnx" if kind == "onnx" else "program")
+    program.export(path, kind)  # an ONNX model is compared in ONNX Runtime before it is handed over
+    if kind == "savedmodel":
+        assert_close([fc.load(path)(x)], [program(x)])
+    else:
+        held = {int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer}
+        assert {KERNEL.size, DENSE.size} <= held
