@@ -92,7 +92,7 @@ class _Walk:
         Raises:
             UnsupportedError: there is no rule for it, or none for this use.
         """
-        operands = [self.values[name] if name else None for name in node.input]
+        operands = [self._known(node, name) if name else None for name in node.input]
         self.builder.layer = layer_of(node)
         if node.op_type in _FLOW:
             raise refusal(node, "the flow of a model must not depend on its values; export it without branches")
@@ -100,7 +100,14 @@ class _Walk:
             made = self._lowered(node, operands)
         else:
             made = self._computed(node, operands)
-        self.values.update((name, value) for name, value in zip(node.output, made, strict=False) if name)
+        found = zip(node.output, made, strict=False)
+        self.values.update((name, value) for name, value in found if name and value is not None)
+
+    def _known(self, node: NodeProto, name: str) -> Value:
+        """An operand; results that no rule computes, such as the mask of a dropout, are missed where they are read."""
+        if name not in self.values:
+            raise refusal(node, f"it reads {name!r}, which no rule computes")
+        return self.values[name]
 
     def result(self, name: str) -> Node:
         """The node of one output.
@@ -108,7 +115,7 @@ class _Walk:
         Raises:
             UnsupportedError: it does not depend on the inputs, or its first axis is not that of the sequences.
         """
-        value = self.values[name]
+        value = self.values.get(name)
         if not isinstance(value, View):
             raise UnsupportedError("an output does not depend on the sequence", got=f"output {name!r}")
         try:
@@ -134,7 +141,7 @@ class _Walk:
 
     def _computed(self, node: NodeProto, operands: Sequence[Value]) -> list[Value]:
         """Evaluate an operator whose operands are constants."""
-        if node.op_type in ("RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"):
+        if node.op_type.startswith("Random") or node.op_type in ("Multinomial", "Bernoulli"):
             raise refusal(node, "it is random")
         pairs = [x.pair if isinstance(x, Varying) else (x, x) for x in operands]
         varies = any(isinstance(x, Varying) for x in operands)

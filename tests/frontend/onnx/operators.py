@@ -316,6 +316,8 @@ CASES: dict[str, Case] = {
     "ArgMin": Case(_op("ArgMin", axis=1, keepdims=0), kind=TensorProto.INT64),
     "TopK": Case(lambda n: _top(n)[0]),
     "TopK of the smallest": Case(lambda n: _top(n, largest=0)[0]),
+    "TopK, its number an attribute": Case(lambda n: n.add("TopK", n.x, k=2, axis=1, results=2)[0], opset=9),
+    "Max, constants first": Case(lambda n: n.add("Max", n.weight((4, 1)), n.weight((4, 1)), n.x)),
     "places of TopK": Case(lambda n: _top(n)[1], kind=TensorProto.INT64),
     "CumSum": Case(_op("CumSum", np.int64(1))),
     "CumSum backwards": Case(_op("CumSum", np.int64(1), exclusive=1, reverse=1)),
@@ -350,6 +352,8 @@ CASES: dict[str, Case] = {
     "Resize": Case(_op("Resize", None, np.array([1, 1, 2], "float32"), mode="nearest", nearest_mode="floor",
                        coordinate_transformation_mode="asymmetric")),
     "Resize, between two neighbours": Case(_op("Resize", None, np.array([1, 1, 2], "float32"), mode="linear")),
+    "Resize, before it had modes": Case(_op("Resize", np.array([1, 1, 2], "float32"), mode="linear"), opset=10),
+    "Resize, nearest, before it had modes": Case(_op("Resize", np.array([1, 1, 2], "float32")), opset=10),
     "Resize, an odd factor": Case(_op("Resize", None, np.array([1, 1, 3], "float32"), mode="linear",
                                       coordinate_transformation_mode="pytorch_half_pixel")),
     "Resize, from where positions begin": Case(_op("Resize", None, np.array([1, 1, 4], "float32"), mode="linear",
@@ -379,6 +383,11 @@ CASES: dict[str, Case] = {
     **{f"both strands, by {way}": Case(lambda n, way=way: _both_strands(n, way)) for way in ("view", "chunk", "count")},
     "embedding": Case(
         lambda n: n.add("Gather", n.weight(_weights(6, 5)), n.x), shape=(LENGTH,), dtype=TensorProto.INT64
+    ),
+    "OneHot, counted from the last": Case(
+        lambda n: n.add("OneHot", n.add("Sub", n.x, _ints(2)), np.int64(4), np.array([0, 1], "float32")),
+        dtype=TensorProto.INT64,
+        shape=(LENGTH,),
     ),
     "OneHot": Case(
         lambda n: n.add("OneHot", n.x, np.int64(5), np.array([0, 1], "float32")),

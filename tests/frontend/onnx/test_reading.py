@@ -202,6 +202,25 @@ REFUSED: dict[str, tuple[Callable[[Net], Any], str]] = {
         "moves along 2 axes",
     ),
     "training": (lambda n: n.add("Dropout", n.x, np.float32(0.5), np.array(True)), "dropout in training"),
+    "a mode of padding": (
+        lambda n: n.add("Pad", n.x, np.array([0, 0, 2, 0, 0, 3]), mode="wrap"), "the mode 'wrap'"
+    ),
+    "a result without a rule": (
+        lambda n: n.add("Relu", n.add("LayerNormalization", n.x, (15,), results=3)[1]),
+        "operator Relu.*which no rule computes",
+    ),
+    "squares that may be left as they are": (
+        lambda n: n.add("ReduceSumSquare", n.x, noop_with_empty_axes=1), "noop_with_empty_axes"
+    ),
+    "a longer axis beside that of positions": (
+        lambda n: n.add(
+            "ConvTranspose", n.add("Unsqueeze", n.x, np.array([2])), (4, 3, 1, 3), strides=[2, 2], output_padding=[1, 1]
+        ),
+        "moves along 2 axes",
+    ),
+    "numbers like a constant that are random": (
+        lambda n: n.add("Add", n.x, n.add("RandomNormalLike", (4, 15))), "random"
+    ),
     "nothing that is random": (lambda n: n.add("Add", n.x, n.add("RandomNormal", shape=[4, 15])), "random"),
 }  # fmt: skip
 

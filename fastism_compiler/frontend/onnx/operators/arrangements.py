@@ -145,10 +145,10 @@ def _split(call: Call) -> list[View]:
         return _split_of_sequences(call, call.view(0))
     view, _, inner = call.along(call.get("axis", 0))
     length = view.node.type.extent(inner)
-    sizes = call.option("split", 1)
+    sizes, count = call.option("split", 1), call.get("num_outputs", call.results)
     if sizes is None:
-        block = math.ceil(length / call.results)
-        sizes = [min(block, length - i * block) for i in range(call.results)]
+        block = math.ceil(length / count)
+        sizes = [min(block, length - i * block) for i in range(count)]
     ends = np.cumsum([0, *sizes]).tolist()
     return [view.over(call.builder.add("slice", view.node, axis=inner, begin=a, end=b)) for a, b in pairwise(ends)]
 
@@ -220,6 +220,8 @@ def _of_each_sequence(x: Any, batch: int) -> Any:
 
 def _pad(call: Call) -> View:
     view, mode = call.view(0), call.get("mode", "constant")
+    if mode not in ("constant", "reflect", "edge"):
+        raise Decline(f"the mode {mode!r}")
     pads = call.option("pads", 1)
     value = call.get("value", call.constant(2))
     value = 0 if value is None else np.asarray(value).item()
@@ -293,6 +295,7 @@ def _one_hot(call: Call) -> View:
     node = tokens.node
     if node.type.dtype not in ("int32", "int64"):
         node = call.builder.add("cast", node, dtype="int32")
+    node = call.follow(lambda t: ops.where(t < 0, t + depth, t), node)  # -1 is the last
     made = call.builder.add("one_hot", node, depth=depth, dtype=str(values.dtype))
     return View(made, (*tokens.axes, (made.type.rank - 1,)))
 
@@ -318,7 +321,7 @@ def _resize(call: Call) -> View:
     """Resize and Upsample, by whole factors: the nearest neighbour, or between two neighbours."""
     view, mode = call.view(0), call.get("mode", "nearest")
     how = call.get("coordinate_transformation_mode", "half_pixel"), call.get("nearest_mode", "round_prefer_floor")
-    if call.kind == "Upsample":
+    if call.kind == "Upsample" or call.opset < 11:  # before there were modes
         how = "asymmetric", "floor"
     known = how in _REPEATS if mode == "nearest" else mode == "linear" and how[0] in _CENTRED
     if not known:

@@ -65,11 +65,12 @@ def _along(call: Call, kernel: Sequence[int], covers: bool = False) -> _Along:
     if spatial not in (1, 2) or view.axes[0] != (0,):
         raise Decline(f"a value of {view.rank} axes")
     pads, dilations = call.get("pads") or [0] * (2 * spatial), call.get("dilations") or [1] * spatial
+    extra = call.get("output_padding") or [0] * spatial
     covers = covers and call.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")  # SAME would pad a covered axis
 
     def is_spare(i: int) -> bool:
         whole = kernel[i] == view.extent(2 + i) and (covers or kernel[i] == 1)
-        return whole and dilations[i] == 1 and pads[i] == pads[i + spatial] == 0
+        return whole and dilations[i] == 1 and pads[i] == pads[i + spatial] == extra[i] == 0
 
     for place in reversed(range(spatial)):
         spare = [i for i in range(spatial) if i != place]

@@ -35,8 +35,13 @@ def _by_keras(function: Callable[..., Any]) -> Rule:
 
 
 def _folded(kind: str) -> Rule:
-    """An operator of any number of operands."""
-    return lambda call: reduce(lambda a, b: call.add(kind, a, b), call.operands)
+    """An operator of any number of operands in any order."""
+
+    def rule(call: Call) -> View:
+        constants_last = sorted(call.operands, key=lambda x: not isinstance(x, View))
+        return reduce(lambda a, b: call.add(kind, a, b), constants_last)
+
+    return rule
 
 
 def _mean(call: Call) -> View:
