@@ -193,6 +193,7 @@ REFUSED: dict[str, tuple[Callable[[Net], Any], str]] = {
     "an operator without a rule": (lambda n: n.add("Det", n.x), r"operator Det, node 'Det_0'"),
     "a branch": (_branching, "operator If.*flow"),
     "sums over sequences": (lambda n: n.add("ReduceSum", n.x, np.array([0])), "sequences"),
+    "products over sequences": (lambda n: n.add("Einsum", n.x, equation="bcl->cl"), "summed over the sequences"),
     "a shape of its own": (lambda n: n.add("Reshape", n.x, np.array([5, -1])), "Reshape.*mixes sequences"),
     "sequences behind": (lambda n: n.add("Transpose", n.x, perm=[1, 0, 2]), "sequences first"),
     "half precision": (lambda n: n.add("Cast", n.add("Cast", n.x, to=10), to=1), "in float32"),

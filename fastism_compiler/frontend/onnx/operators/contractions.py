@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from fastism_compiler.frontend.builder import Decline
+from fastism_compiler.frontend.builder import Decline, refuse_batch
 from fastism_compiler.frontend.onnx.call import Call, Rule
 from fastism_compiler.frontend.onnx.views import View, permuted_node, reshaped_node, single
 from fastism_compiler.mutations.inputs import Array
@@ -43,6 +43,8 @@ def einsum(call: Call, terms: Sequence[str], result: str, operands: Sequence[Any
         equation.append(letters)
         given.append(value)
     batch = _batch_letter(terms, operands)
+    if batch not in result:
+        raise refuse_batch(call.builder, "a product that is summed over the sequences")
     sequences = names[batch][parts[batch].index(0)]
     spelled = [name for letter in result for name in names[letter]]
     order = [sequences, *(name for name in spelled if name != sequences)]
