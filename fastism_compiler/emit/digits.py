@@ -109,7 +109,8 @@ class Digits:
         """
         for i, bits in rule_of(node).magnifies.items():
             for assign in self._alone.get((node, i), ()):
-                largest = tf.maximum(tf.abs(operands[i]), tf.abs(rows_of(assign)))
+                value = tf.abs(rows_of(assign))
+                largest = tf.maximum(tf.abs(tf.cast(operands[i], value.dtype)), value)
                 few = tf.abs(rows_of(assign.operands[1])) > 2.0 ** (bits + _bits(assign) - _FEW) * largest
                 self._add(assign, tf.reduce_any(few, _channels(assign)))
 

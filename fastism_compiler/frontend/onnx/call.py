@@ -111,7 +111,13 @@ class Call:
 
     def by_keras(self, function: Callable[..., Any], *operands: Value) -> View:
         """The result of an element-wise function of `keras.ops`, whose rule makes the nodes."""
-        return self.elementwise(lambda *nodes: self.follow(function, *nodes), *operands)
+
+        def run(*given: Any) -> Any:
+            dtype = next(x.type.dtype for x in given if isinstance(x, Node))
+            # Keras rounds a float of Python to float32
+            return self.follow(function, *(np.asarray(x, dtype) if isinstance(x, float) else x for x in given))
+
+        return self.elementwise(run, *operands)
 
     def follow(self, function: Callable[..., Any], *operands: Any) -> Any:
         """Apply a function made of `keras.ops` to nodes and constants; the rules of these operations add the nodes."""

@@ -313,6 +313,10 @@ CASES: dict[str, Case] = {
     "old Softmax": Case(_op("Softmax", axis=1), window=False, opset=11),
     "LogSoftmax": Case(_op("LogSoftmax", axis=1)),
     "ArgMax": Case(_op("ArgMax", axis=1), kind=TensorProto.INT64),
+    "ArgMax of a zero and a negative one": Case(
+        lambda n: n.add("ArgMax", n.add("Mul", n.add("Relu", n.x), np.float32([[-1], [-2], [3], [1]])), axis=1),
+        kind=TensorProto.INT64,
+    ),
     "ArgMin": Case(_op("ArgMin", axis=1, keepdims=0), kind=TensorProto.INT64),
     "TopK": Case(lambda n: _top(n)[0]),
     "TopK of the smallest": Case(lambda n: _top(n, largest=0)[0]),

@@ -277,3 +277,25 @@ def test_the_oracle_in_float64_is_exact(program: Any, model: Any, x: Any) -> Non
     assert exact[0].dtype == np.float64
     for ours, theirs in zip(exact, program.naive([x.transpose(0, 2, 1)]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_single_number_keeps_its_digits_in_float64() -> None:
+    net = Net(4, LENGTH, dtype=TensorProto.DOUBLE)
+    made = net.add("Mod", net.add("Mul", net.x, np.float64(1.3)), np.float64(0.7), fmod=1)
+    program = compile_tiles(net.model(made, dtypes=[TensorProto.DOUBLE]), ranges=[(3, 4)], jit=False, verify=False)
+    x = np.eye(4)[np.arange(LENGTH) % 4].T[None]
+    expected = np.fmod(1.3 * x, 0.7)
+    expected[:, :, 3] = 0
+    np.testing.assert_allclose(program(x)[:, 0], expected, rtol=1e-12)
+
+
+def test_signs_of_whole_numbers() -> None:
+    """Lost digits are looked for in the floats that they were cast from."""
+    net = small()
+    whole = net.add("Cast", net.add("Mul", net.x, np.float32([[3], [-2], [0.5], [1]])), to=TensorProto.INT64)
+    made = net.add("Cast", net.add("Sign", whole), to=TensorProto.FLOAT)
+    program = compile_tiles(net.model(made), jit=False, verify=False)
+    x = np.eye(4, dtype="float32")[np.arange(LENGTH) % 4].T[None]
+    expected = np.broadcast_to(x * np.float32([[1], [-1], [0], [1]]), (LENGTH, 4, LENGTH)).copy()
+    expected[np.arange(LENGTH), :, np.arange(LENGTH)] = 0
+    np.testing.assert_array_equal(program(x)[0], expected)

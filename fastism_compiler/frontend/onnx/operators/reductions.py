@@ -162,7 +162,10 @@ def _extreme_place(function: Callable[..., Any]) -> Rule:
         if call.get("select_last_index", 0):
             raise Decline("the attribute select_last_index")
         view, axis, inner = call.along(call.get("axis", 0))
-        node = call.follow(lambda t: ops.cast(function(t, axis=inner), "int64"), view.node)
+        node = view.node
+        if node.type.dtype in FLOATS:  # Keras takes -0 for less than 0
+            node = call.follow(lambda t: ops.where(ops.equal(t, 0.0), 0.0, t), node)
+        node = call.follow(lambda t: ops.cast(function(t, axis=inner), "int64"), node)
         return view.without([axis], bool(call.get("keepdims", 1)), node)
 
     return rule
