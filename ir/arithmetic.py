@@ -46,5 +46,10 @@ def delta_multiply_adds(node: Node, count: int) -> Table:
 
 
 def naive_total(graph: Graph) -> int:
-    """Multiply-adds of one forward pass of one sequence."""
+    """Multiply-adds of one forward pass of the model itself, for one sequence."""
+    return reference_total(graph) + graph.dropped.multiply_adds
+
+
+def reference_total(graph: Graph) -> int:
+    """Multiply-adds of one reference pass, for one sequence."""
     return sum(whole_multiply_adds(n) for n in graph.nodes(Section.REFERENCE))

@@ -19,7 +19,7 @@ from fastism_compiler.ir.node import Node
 from fastism_compiler.ir.ops import infer_type
 from fastism_compiler.ir.printer import excerpt, to_text
 from fastism_compiler.ir.ranges import ChangeRanges
-from fastism_compiler.ir.tiling import Prediction, Tiling
+from fastism_compiler.ir.tiling import Dropped, Prediction, Tiling
 from fastism_compiler.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Graph:
         ranges: the change ranges that windows and carriers belong to, once they are known.
         tiling: how rows form tiles, once planned.
         prediction: what the program is expected to gain, once predicted.
+        dropped: what the model itself computes besides, for nothing.
     """
 
     def __init__(self, name: str = "model") -> None:
@@ -51,6 +52,7 @@ class Graph:
         self.ranges: ChangeRanges | None = None
         self.tiling: Tiling | None = None
         self.prediction: Prediction | None = None
+        self.dropped = Dropped()
         self._nx: nx.DiGraph[Node] = _networkx().DiGraph()
         self._names: set[str] = set()
         self._next_id = 0

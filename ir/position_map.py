@@ -85,6 +85,11 @@ class PositionMap:
         start = min(max(int(start), 0), self.in_length)
         return start, min(max(int(stop), start), self.in_length)
 
+    def overhang(self, lo: int, hi: int) -> tuple[int, int]:
+        """How many positions in front of the input, and behind it, outputs `[lo, hi)` depend on."""
+        start, stop = self.backward(lo, hi)
+        return max(-start, 0), max(stop - self.in_length, 0)
+
     @property
     def is_identity(self) -> bool:
         """Each position maps to itself."""

@@ -57,6 +57,22 @@ class Tiling:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What the model itself computes for positions that no output reads (pass `crop-early`).
+
+    Attributes:
+        multiply_adds: of contractions, for one sequence.
+        elements: of results that are not element-wise.
+    """
+
+    multiply_adds: int = 0
+    elements: int = 0
+
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(self.multiply_adds + other.multiply_adds, self.elements + other.elements)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the cost model expects (pass `choose-program`).
 

@@ -15,6 +15,7 @@ from fastism_compiler.passes.canonicalize import CanonicalizePass
 from fastism_compiler.passes.choose_program import ChooseProgramPass
 from fastism_compiler.passes.classify_layers import ClassifyLayersPass
 from fastism_compiler.passes.compose_convolutions import ComposeConvolutionsPass
+from fastism_compiler.passes.crop_early import CropEarlyPass
 from fastism_compiler.passes.demand import DemandPass
 from fastism_compiler.passes.insert_slice_assign import InsertSliceAssignPass
 from fastism_compiler.passes.place_windows import PlaceWindowsPass
@@ -119,6 +120,7 @@ class Pipeline:
 DEFAULT = (
     CanonicalizePass(),
     ClassifyLayersPass(),
+    CropEarlyPass(),
     DemandPass(),
     PropagateRangesPass(),
     SegmentPass(),

@@ -74,8 +74,8 @@ def substitution_effect(
         return _applied(func, model, (X, changed.to(X.dtype)), args, additional_func_kwargs, kwargs)
     batch, function = _prediction(kwargs, additional_func_kwargs)
     first, same, given = _distinct(sequences, tuple(args or ()))
-    program = program_of(model, (first, *given), 0, sequences.shape[-1], batch, function)
-    before = [y[same] for y in flat_outputs(program.reference(first, *given))]
+    program, outputs = program_of(model, (first, *given), 0, sequences.shape[-1], batch, function)
+    before = [y[same] for y in outputs]
     after = [y.clone() for y in before]
     rows, variants = _variants(edits, changed, same)
     if variants:

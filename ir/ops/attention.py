@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Stops
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, OpRule, Stops, same_attrs
 from fastism_compiler.ir.types import TensorType
 
 
@@ -31,4 +31,6 @@ def _work(call: Call, axis: int) -> int:
     return query.row_size * key.extent(1) + value.row_size * query.extent(1)
 
 
-RULES = (OpRule("attention", LayerClass.STOP, _infer, _track, work=_work, contraction=True),)
+RULES = (
+    OpRule("attention", LayerClass.STOP, _infer, _track, work=_work, contraction=True, cut=same_attrs, aligned={0: 1}),
+)

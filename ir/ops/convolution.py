@@ -10,11 +10,23 @@ compose_kernels: kernels `[k1, Cin, C]` and `[k2, C, Cout]` of two `conv` in a r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastism_compiler.ir.composition import composed_dilation, composed_taps
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.kernels.spec import Contraction, Geometry
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Geometries, Infer, Moves, OpRule, Stops, always
+from fastism_compiler.ir.ops.rule import (
+    Attrs,
+    Call,
+    Effect,
+    Geometries,
+    Infer,
+    Moves,
+    OpRule,
+    Stops,
+    always,
+    less_padding,
+)
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -106,14 +118,15 @@ def _no_positions(call: Call, operand: int, axis: int) -> Effect:
     return Stops("a kernel has no positions of the sequence")
 
 
-def _rule(kind: str, infer: Infer, geometry: Geometries, composes: str | None = None) -> OpRule:
-    local = LayerClass.LOCAL
-    return OpRule(kind, local, infer, _track, always, _tap_work, contraction=True, geometry=geometry, composes=composes)
+def _rule(kind: str, infer: Infer, geometry: Geometries, **options: Any) -> OpRule:
+    return OpRule(
+        kind, LayerClass.LOCAL, infer, _track, always, _tap_work, contraction=True, geometry=geometry, **options
+    )
 
 
 RULES = (
-    _rule("conv", _conv, _conv_geometry, composes="compose_kernels"),
+    _rule("conv", _conv, _conv_geometry, composes="compose_kernels", cut=less_padding(_track)),
     OpRule("compose_kernels", LayerClass.CONSTANT, _composed, _no_positions),
-    _rule("depthwise_conv", depthwise_type, _depthwise_geometry),
+    _rule("depthwise_conv", depthwise_type, _depthwise_geometry, cut=less_padding(_track)),
     _rule("conv_transpose", _transpose, _transposed_geometry),
 )

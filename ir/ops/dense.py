@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.kernels.spec import Contraction, Geometry
-from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Moves, OpRule, Stops, always, same_attrs
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -50,4 +50,16 @@ def _geometry(call: Call, axis: int | None) -> Geometry:
     return Geometry(Contraction.OTHER, 1, inputs, outputs)
 
 
-RULES = (OpRule("dense", LayerClass.LOCAL, _infer, _track, always, _work, contraction=True, geometry=_geometry),)
+RULES = (
+    OpRule(
+        "dense",
+        LayerClass.LOCAL,
+        _infer,
+        _track,
+        always,
+        _work,
+        contraction=True,
+        geometry=_geometry,
+        cut=same_attrs,
+    ),
+)

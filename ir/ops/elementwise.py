@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Linear, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.ops.rule import (
+    Attrs,
+    Call,
+    DeltaLowering,
+    Effect,
+    Infer,
+    Linear,
+    Moves,
+    OpRule,
+    Stops,
+    always,
+    never,
+    same_attrs,
+)
 from fastism_compiler.ir.position_map import identity
 from fastism_compiler.ir.types import FLOATS, TensorType, broadcast, promote
 
@@ -117,37 +130,31 @@ _LINEARITY: dict[str, Linear] = {
     "prelu": never,
 }
 
+
+def _rule(kind: str, infer: Infer = _broadcast, linear: Linear = never, **options: Any) -> OpRule:
+    see_through = LayerClass.SEE_THROUGH
+    return OpRule(kind, see_through, infer, track_broadcast, linear, elementwise=True, cut=same_attrs, **options)
+
+
 RULES = (
     *(
-        OpRule(
+        _rule(
             kind,
-            LayerClass.SEE_THROUGH,
-            _broadcast,
-            track_broadcast,
-            linear,
-            elementwise=True,
+            linear=linear,
             delta_lowering=DeltaLowering.SUM if kind in _SUMS else DeltaLowering.SAME,
             negated=_SUMS.get(kind, ()),
             **_flags(kind),
         )
         for kind, linear in _LINEARITY.items()
     ),
-    *(
-        OpRule(kind, LayerClass.SEE_THROUGH, _broadcast, track_broadcast, elementwise=True, **_flags(kind))
-        for kind in UNARY
-    ),
-    OpRule(
-        "negative", LayerClass.SEE_THROUGH, _broadcast, track_broadcast, always, elementwise=True, rematerialize=True
-    ),
-    *(OpRule(kind, LayerClass.SEE_THROUGH, _compare, track_broadcast, elementwise=True) for kind in COMPARISONS),
-    OpRule("select", LayerClass.SEE_THROUGH, _select, track_broadcast, elementwise=True),
-    OpRule(
+    *(_rule(kind, **_flags(kind)) for kind in UNARY),
+    _rule("negative", linear=always, rematerialize=True),
+    *(_rule(kind, _compare) for kind in COMPARISONS),
+    _rule("select", _select),
+    _rule(
         "cast",
-        LayerClass.SEE_THROUGH,
         _cast,
-        track_broadcast,
         _float_to_float,
-        elementwise=True,
         drops_nan=True,  # to integers: TensorFlow makes the lowest integer of NaN, XLA makes 0
         whole_range=True,
         keeps_tokens=True,

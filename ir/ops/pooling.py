@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.kernels.spec import Contraction, Geometry
-from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always
+from fastism_compiler.ir.ops.rule import Attrs, Call, Effect, Moves, OpRule, Stops, always, less_padding
 from fastism_compiler.ir.position_map import PositionMap
 from fastism_compiler.ir.types import TensorType
 
@@ -33,7 +33,18 @@ def _geometry(call: Call, axis: int | None) -> Geometry:
     return Geometry(Contraction.OTHER, call.attrs["size"], 1, channels, groups=channels)
 
 
+_MAX = {"drops_nan": True, "homogeneous": True, "piecewise_linear": True}
+
 RULES = (
-    OpRule("max_pool", LayerClass.POOLING, _infer, _track, drops_nan=True, homogeneous=True, piecewise_linear=True),
-    OpRule("avg_pool", LayerClass.POOLING, _infer, _track, always, contraction=True, geometry=_geometry),
+    OpRule("max_pool", LayerClass.POOLING, _infer, _track, cut=less_padding(_track), **_MAX),
+    OpRule(
+        "avg_pool",
+        LayerClass.POOLING,
+        _infer,
+        _track,
+        always,
+        contraction=True,
+        geometry=_geometry,
+        cut=less_padding(_track),
+    ),
 )

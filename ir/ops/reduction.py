@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastism_compiler.ir.facts import LayerClass
-from fastism_compiler.ir.ops.rule import Aggregates, Attrs, Call, Effect, Linear, Moves, OpRule, Stops, always, never
+from fastism_compiler.ir.ops.rule import (
+    Aggregates,
+    Attrs,
+    Call,
+    Effect,
+    Linear,
+    Moves,
+    OpRule,
+    Stops,
+    always,
+    never,
+    same_attrs,
+)
 from fastism_compiler.ir.position_map import PositionMap, identity
 from fastism_compiler.ir.types import TensorType
 
@@ -108,10 +120,18 @@ RULES = (
             over_windows=_OVER_WINDOWS.get(kind),
             drops_nan=kind in _EXTREMES,
             homogeneous=kind in _EXTREMES,
+            cut=same_attrs,
         )
         for kind, linear in _LINEARITY.items()
     ),
-    OpRule("softmax_pool", LayerClass.AGGREGATION, _pooled, _track_pooled, over_windows="window_softmax_pool"),
-    OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
-    OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax),
+    OpRule(
+        "softmax_pool",
+        LayerClass.AGGREGATION,
+        _pooled,
+        _track_pooled,
+        over_windows="window_softmax_pool",
+        cut=same_attrs,
+    ),
+    OpRule("softmax", LayerClass.SEE_THROUGH, _same, _track_softmax, cut=same_attrs),
+    OpRule("log_softmax", LayerClass.SEE_THROUGH, _same, _track_softmax, cut=same_attrs),
 )

@@ -76,6 +76,8 @@ Track = Callable[[Call, int, int], Effect]
 Linear = Callable[[Call, Sequence[bool]], bool]
 Work = Callable[[Call, int], int]
 Vocabulary = Callable[[Call], int]
+Cut = Callable[[Call, int, int, int], Attrs]
+"""`(call, axis, begin, end) -> attributes`, for positions `[begin, end)` of an axis of the result"""
 Geometries = Callable[[Call, int | None], Geometry]
 """`(call, axis of the window on operand 0; None where there is none) -> geometry`"""
 
@@ -93,6 +95,21 @@ def never(call: Call, changed: Sequence[bool]) -> bool:
 def no_work(call: Call, axis: int) -> int:
     """No multiply-adds worth counting."""
     return 0
+
+
+def same_attrs(call: Call, axis: int, begin: int, end: int) -> Attrs:
+    """Some positions of the result are the same op on some positions of its operands."""
+    return call.attrs
+
+
+def less_padding(track: Track) -> Cut:
+    """Some positions of an op with attribute `pad`, which `track` follows: what is left of the padding."""
+
+    def cut(call: Call, axis: int, begin: int, end: int) -> Attrs:
+        effect = track(call, 0, axis)
+        return {**call.attrs, "pad": effect.map.overhang(begin, end)} if isinstance(effect, Moves) else call.attrs
+
+    return cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +163,11 @@ class OpRule:
         framed: only its positions near each change are wanted; as an output, it ends as a window.
         plumbing: moves rows between forms and places, without arithmetic of the model.
         any_carrier: reads rows wherever they are stored.
+        cut: the attributes with which it makes only some positions of its result, from the positions of its operands
+            that these need (`track` says which); None where it cannot.
+        aligned: operands, and the axis of each of which the positions are those of the result, although a change of one
+            position reaches all.
+        crops: makes the positions `[begin, end)` of `axis`, and nothing else.
         regroups: merges or splits axes.
         keeps_tokens: passes integer tokens on unchanged.
         vocabulary: number of tokens it knows, if it reads tokens.
@@ -187,6 +209,9 @@ class OpRule:
     framed: bool = False
     plumbing: bool = False
     any_carrier: bool = False
+    cut: Cut | None = None
+    aligned: Mapping[int, int] = field(default_factory=dict)
+    crops: bool = False
     regroups: bool = False
     keeps_tokens: bool = False
     vocabulary: Vocabulary | None = None

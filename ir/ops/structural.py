@@ -18,7 +18,20 @@ from typing import Any
 
 from fastism_compiler.ir.facts import LayerClass
 from fastism_compiler.ir.ops.elementwise import track_broadcast
-from fastism_compiler.ir.ops.rule import Attrs, Call, DeltaLowering, Effect, Infer, Moves, OpRule, Stops, Track, always
+from fastism_compiler.ir.ops.rule import (
+    Attrs,
+    Call,
+    Cut,
+    DeltaLowering,
+    Effect,
+    Infer,
+    Moves,
+    OpRule,
+    Stops,
+    Track,
+    always,
+    same_attrs,
+)
 from fastism_compiler.ir.position_map import PositionMap, ceil_div, identity
 from fastism_compiler.ir.types import TensorType, promote
 
@@ -142,20 +155,36 @@ def _track_reshape(call: Call, operand: int, axis: int) -> Effect:
     return Stops("the reshape mixes positions with other axes")
 
 
-def _rule(kind: str, infer: Infer, track: Track, **options: Any) -> OpRule:
-    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, **options)
+def _cut_pad(call: Call, axis: int, begin: int, end: int) -> Attrs:
+    """What is left of the padding, on its own axis."""
+    effect = _track_cut(call, 0, axis)
+    if axis != call.attrs["axis"] or not isinstance(effect, Moves):
+        return call.attrs
+    left, right = effect.map.overhang(begin, end)
+    return {**call.attrs, "left": left, "right": right}
+
+
+def _cut_shape(call: Call, axis: int, begin: int, end: int) -> Attrs:
+    """Another extent; attributes leave the batch axis out."""
+    place = axis - int(call.result.batched)
+    shape = call.attrs["shape"]
+    return {**call.attrs, "shape": (*shape[:place], end - begin, *shape[place + 1 :])}
+
+
+def _rule(kind: str, infer: Infer, track: Track, cut: Cut | None = same_attrs, **options: Any) -> OpRule:
+    return OpRule(kind, LayerClass.SEE_THROUGH, infer, track, always, cut=cut, **options)
 
 
 RULES = (
     _rule("identity", _same, _track_same),
-    _rule("around", _same, _track_same, framed=True),
-    _rule("slice", _slice, _track_cut, keeps_tokens=True),
-    _rule("pad", _pad, _track_cut, delta_only=True),
+    _rule("around", _same, _track_same, cut=None, framed=True),
+    _rule("slice", _slice, _track_cut, keeps_tokens=True, crops=True),
+    _rule("pad", _pad, _track_cut, _cut_pad, delta_only=True),
     _rule("flip", _same, _track_flip, keeps_tokens=True),
     _rule("upsample", _upsample, _track_upsample, delta_only=True),
     _rule("subsample", _subsample, _track_subsample, delta_only=True, keeps_tokens=True),
     _rule("concat", _concat, _track_concat, delta_only=True, delta_lowering=DeltaLowering.CONCAT),
     _rule("transpose", _transpose, _track_transpose, keeps_tokens=True),
-    _rule("reshape", _reshape, _track_reshape, delta_only=True, keeps_tokens=True, regroups=True),
-    _rule("broadcast", _broadcast, track_broadcast),
+    _rule("reshape", _reshape, _track_reshape, _cut_shape, delta_only=True, keeps_tokens=True, regroups=True),
+    _rule("broadcast", _broadcast, track_broadcast, cut=None),
 )

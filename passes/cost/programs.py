@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastism_compiler.ir.arithmetic import naive_total
+from fastism_compiler.ir.arithmetic import naive_total, reference_total
 from fastism_compiler.ir.facts import Section
 from fastism_compiler.ir.graph import Graph
 from fastism_compiler.ir.node import Node
@@ -16,7 +16,8 @@ from fastism_compiler.passes.cost.tiles import spilled
 
 def naive_cost(graph: Graph, context: Context) -> float:
     """One forward pass of one sequence, in multiply-adds."""
-    return naive_total(graph) + _memory_cost(context.cost.passes * _written(graph), context)
+    written = _written(graph) + ITEM_BYTES * graph.dropped.elements
+    return naive_total(graph) + _memory_cost(context.cost.passes * written, context)
 
 
 def reference_cost(graph: Graph, context: Context) -> float:
@@ -26,7 +27,7 @@ def reference_cost(graph: Graph, context: Context) -> float:
     """
     nodes = graph.nodes(Section.REFERENCE)
     composing = sum(composing_cost(n, context) for n in nodes if n.op in COMPOSER_OPS)
-    return naive_total(graph) + _memory_cost(_written(graph), context) + composing / context.batch_size
+    return reference_total(graph) + _memory_cost(_written(graph), context) + composing / context.batch_size
 
 
 def row_cost(graph: Graph, context: Context) -> float:

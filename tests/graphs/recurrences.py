@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from tests.graphs.registry import GRAPHS, graph, seq
 
@@ -56,6 +57,20 @@ def attention_block() -> Any:
     x = L.Add()([x, L.MultiHeadAttention(2, 3)(y, y)])
     y = L.Dense(6, activation="gelu")(L.LayerNormalization()(x))
     return keras.Model(inputs, L.GlobalAveragePooling1D()(L.Add()([x, L.Dense(8)(y)])))
+
+
+@graph
+def cropped_transformer() -> Any:
+    """Behind the attention, only what a crop leaves is computed: half of its queries, and of a U-net's way up."""
+    x = inputs = seq(18)
+    first = L.Conv1D(8, 3, padding="same", activation="relu")(x)
+    x = L.MaxPooling1D(2)(first)
+    y = L.LayerNormalization()(x)
+    x = L.Add()([x, L.MultiHeadAttention(2, 3)(y, y)]) + np.linspace(-1, 1, 9, dtype="float32")[:, None]
+    x = L.Add()([x, L.Dense(8)(L.Dense(6, activation="gelu")(L.LayerNormalization()(x)))])
+    x = L.Add()([L.UpSampling1D(2)(x), first])
+    x = L.SeparableConv1D(6, 3, padding="same")(x)
+    return keras.Model(inputs, [L.Cropping1D((5, 4))(x), L.Flatten()(L.ZeroPadding1D(1)(x[:, 7:11]))])
 
 
 @graph

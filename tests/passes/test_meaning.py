@@ -79,7 +79,13 @@ def test_every_transform_keeps_the_meaning(name: str, sparse: bool) -> None:
         context = context_for(graph, ranges, sparse)
         witness = Witness(graph, numbers(model, context))
         TILES.observed_by(witness).run(graph, context)
-        assert witness.compared == ["canonicalize", "insert-slice-assign", "compose-convolutions", "place-windows"]
+        assert witness.compared == [
+            "canonicalize",
+            "crop-early",
+            "insert-slice-assign",
+            "compose-convolutions",
+            "place-windows",
+        ]
 
 
 def lose_a_row(graph: Graph) -> None:
@@ -134,7 +140,7 @@ def test_a_window_that_misses_a_change_is_seen() -> None:
     model = lowered("conv_valid")
     context = context_for(model.graph)
     drawn = numbers(model, context)
-    graph = Pipeline(default_pipeline().passes[:4]).run(model.graph.copy(), context)
+    graph = Pipeline(default_pipeline().passes[:5]).run(model.graph.copy(), context)
     relu = next(n for n in graph if n.op == "relu")
     nothing = np.zeros_like(relu.window.ranges.lo)
     relu.facts.state = Window(1, ChangeRanges(nothing, nothing), relu.window.length)

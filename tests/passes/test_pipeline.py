@@ -30,16 +30,17 @@ class ForgetfulPass(fc.Pass):
 
 def test_default_order() -> None:
     assert fc.default_pipeline().names() == [
-        "canonicalize", "classify-layers", "demand", "propagate-ranges", "segment", "insert-slice-assign",
-        "compose-convolutions", "select-kernels", "place-windows", "trim-tables", "plan-tiles", "choose-program",
+        "canonicalize", "classify-layers", "crop-early", "demand", "propagate-ranges", "segment",
+        "insert-slice-assign", "compose-convolutions", "select-kernels", "place-windows", "trim-tables", "plan-tiles",
+        "choose-program",
     ]  # fmt: skip
 
 
 def test_editing() -> None:
     new, names = ForgetfulPass(), fc.default_pipeline().names()
-    assert fc.default_pipeline().insert_before("demand", new).names()[2] == "forgetful"
-    assert fc.default_pipeline().insert_after("demand", new).names()[3] == "forgetful"
-    assert fc.default_pipeline().replace("demand", new).names()[2] == "forgetful"
+    assert fc.default_pipeline().insert_before("demand", new).names()[3] == "forgetful"
+    assert fc.default_pipeline().insert_after("demand", new).names()[4] == "forgetful"
+    assert fc.default_pipeline().replace("demand", new).names()[3] == "forgetful"
     assert fc.default_pipeline().remove("demand").names() == [n for n in names if n != "demand"]
     assert [p.name for p in fc.default_pipeline()] == names
     with pytest.raises(fc.OptionError, match="no pass of that name"):
@@ -55,7 +56,7 @@ def test_a_pass_that_breaks_a_promise_is_named() -> None:
     pipeline = fc.default_pipeline().insert_after("demand", ForgetfulPass())
     graph = conv_relu_pool_dense()
     with pytest.raises(
-        fc.PassError, match=r"pass forgetful failed after canonicalize, classify-layers, demand:"
+        fc.PassError, match=r"pass forgetful failed after canonicalize, classify-layers, crop-early, demand:"
     ) as info:
         pipeline.run(graph, context(graph))
     assert "a node has no class" in str(info.value)
@@ -65,7 +66,7 @@ def test_a_pass_that_breaks_a_promise_is_named() -> None:
 def test_missing_requirements_are_named() -> None:
     graph = conv_relu_pool_dense()
     with pytest.raises(fc.PassError, match="pass demand needs others before it"):
-        fc.default_pipeline().remove("classify-layers").run(graph, context(graph))
+        fc.default_pipeline().remove("classify-layers").remove("crop-early").run(graph, context(graph))
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def test_what_a_pass_invalidates_must_run_again() -> None:
     with pytest.raises(fc.PassError, match="pass segment needs propagate-ranges, whose facts drop-relu made") as info:
         dropped.run(graph, context(graph))
     assert "expected: propagate-ranges once more, after drop-relu" in str(info.value)
-    assert "got:      up to date: canonicalize, classify-layers, drop-relu" in str(info.value)
+    assert "got:      up to date: canonicalize, classify-layers, crop-early, drop-relu" in str(info.value)
 
     graph = conv_relu_pool_dense()
     ranges_only = dropped.insert_after("drop-relu", PropagateRangesPass())
