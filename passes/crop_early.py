@@ -61,8 +61,8 @@ def _kept(graph: Graph, node: Node, stop_at: frozenset[str]) -> _Span | None:
     if not whole or node in graph.outputs or is_stopped(node, stop_at):
         return None
     users = node.users
-    axes = {user.attrs["axis"] if rule_of(user).crops else None for user in users}
-    if len(axes) != 1 or None in axes:
+    axes = {int(user.attrs["axis"]) for user in users} if all(rule_of(user).crops for user in users) else set()
+    if len(axes) != 1:
         return None
     (axis,) = axes
     span = _aligned(node, _Span(axis, min(u.attrs["begin"] for u in users), max(u.attrs["end"] for u in users)))

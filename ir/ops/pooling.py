@@ -33,10 +33,17 @@ def _geometry(call: Call, axis: int | None) -> Geometry:
     return Geometry(Contraction.OTHER, call.attrs["size"], 1, channels, groups=channels)
 
 
-_MAX = {"drops_nan": True, "homogeneous": True, "piecewise_linear": True}
-
 RULES = (
-    OpRule("max_pool", LayerClass.POOLING, _infer, _track, cut=less_padding(_track), **_MAX),
+    OpRule(
+        "max_pool",
+        LayerClass.POOLING,
+        _infer,
+        _track,
+        drops_nan=True,
+        homogeneous=True,
+        piecewise_linear=True,
+        cut=less_padding(_track),
+    ),
     OpRule(
         "avg_pool",
         LayerClass.POOLING,
