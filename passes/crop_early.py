@@ -146,6 +146,5 @@ def _is_constant(node: Node) -> bool:
 
 def _note_dropped(graph: Graph, node: Node, made: Node) -> None:
     """Count what the model itself does for the positions that `made` leaves out."""
-    if made.op == node.op:
-        elements = 0 if rule_of(node).elementwise else node.type.row_size - made.type.row_size
-        graph.dropped += Dropped(whole_multiply_adds(node) - whole_multiply_adds(made), elements)
+    elements = 0 if rule_of(node).elementwise else node.type.row_size - made.type.row_size
+    graph.dropped += Dropped(whole_multiply_adds(node) - whole_multiply_adds(made), elements)
