@@ -131,6 +131,10 @@ def _key(carrier: Carrier) -> tuple[bytes, int]:
     return carrier.start.tobytes(), carrier.width
 
 
+BARRIER = "fastism_barrier"
+"""What the conditional of a fusion barrier is called in a graph: only XLA needs it."""
+
+
 def stored(always: Tensor, cpu_only: bool) -> Callable[[Tensor], Tensor]:
     """A fusion barrier: XLA on CPU must compute its argument once, into memory.
 
@@ -147,7 +151,7 @@ def stored(always: Tensor, cpu_only: bool) -> Callable[[Tensor], Tensor]:
     """
     if not cpu_only:
         return tf.identity
-    return lambda x: tf.cond(always, lambda: x, lambda: tf.zeros_like(x))
+    return lambda x: tf.cond(always, lambda: x, lambda: tf.zeros_like(x), name=BARRIER)
 
 
 def where(condition: Tensor, x: Tensor, otherwise: Tensor | float) -> Tensor:

@@ -18,7 +18,7 @@ from fastism_compiler.export.bundle import copy_folder, pack_bundle, unpack_bund
 from fastism_compiler.export.check_graph import check_savedmodel
 from fastism_compiler.export.loaded import LoadedEngine, LoadedPacker, LoadedRows, WholeEngine
 from fastism_compiler.export.manifest import Manifest
-from fastism_compiler.export.moved import Moved, runtime_of, whole_rows
+from fastism_compiler.export.moved import Artifact, Moved, runtime_of, whole_rows
 from fastism_compiler.export.target import check_format, new_artifact
 from fastism_compiler.host.process import check_process
 from fastism_compiler.ir import ChangeRanges, TensorType
@@ -29,8 +29,9 @@ from fastism_compiler.planning.memory import parse_budget, rows_within
 from fastism_compiler.planning.plan import Plan, PlannedLayer
 from fastism_compiler.runtime.blocks import LoopShape
 from fastism_compiler.runtime.engine import AnyEngine, Engine
-from fastism_compiler.runtime.foreign_engine import Foreign, Runtime, ran_by
+from fastism_compiler.runtime.foreign_engine import Runtime, ran_by
 from fastism_compiler.runtime.program import Program
+from fastism_compiler.runtime.runtimes import runtime_named
 from fastism_compiler.runtime.scoring import Parts, Scorer, Share
 
 
@@ -45,8 +46,8 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True, runtime: str = "t
     Args:
         path: a directory or an `.ism` file that `CompiledISM.export` wrote.
         safe_mode: check the graphs. False: trust the file as you trust a program.
-        runtime: what runs it: `"tensorflow"`; `"jax"` (extra `[jax]`), on JAX's first device; `"auto"`: JAX where it
-            has a GPU and TensorFlow has none.
+        runtime: what runs it: `"tensorflow"`; `"jax"` (extra `[jax]`), on JAX's first device; `"onnxruntime"` (extra
+            `[onnx]`); `"auto"`: the first of these that has a GPU, where TensorFlow has none.
 
     Returns:
         The program. What only the model itself can score (rows that cannot be
@@ -56,18 +57,19 @@ def load(path: str | os.PathLike[str], safe_mode: bool = True, runtime: str = "t
     Raises:
         ArtifactError: no such program, a damaged one, one of a newer format, or one that `safe_mode` refuses.
         OptionError: no such runtime, or one that is not installed.
-        UnsupportedError: `runtime="onnxruntime"`, which does not read what TensorFlow has saved; or a float64 program
-            for JAX.
+        UnsupportedError: a float64 program for JAX; a lower precision for ONNX Runtime. When it runs first, an
+            operation that the runtime does not know.
     """
     check_process()
-    runtime_of(runtime)
+    runtime_named(runtime)  # a wrong name is said before the file is read
     if not isinstance(path, str | os.PathLike):
         raise ArtifactError("a program is loaded from a path", expected="a directory or an .ism file", got=repr(path))
     path = Path(path)
     scratch = Path(tempfile.mkdtemp(prefix="fastism-"))
     try:
         manifest = _open(path, scratch)
-        return LoadedISM(path, manifest, _restore(scratch, path, safe_mode), safe_mode, runtime)
+        chosen = runtime_of(runtime, manifest)
+        return LoadedISM(path, manifest, _restore(scratch, path, safe_mode), (safe_mode, runtime), chosen)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -109,9 +111,12 @@ class LoadedISM(Program):
         path: where it was loaded from; exporting it again copies it from there.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, module: Any, safe_mode: bool, runtime: str) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, module: Any, options: tuple[bool, str], runtime: Runtime | None
+    ) -> None:
         self.path, self.manifest, self._module = path.absolute(), manifest, module
-        self._options, self._runtime = (safe_mode, runtime), runtime_of(runtime, manifest)
+        self._options, self._runtime = options, runtime
+        elsewhere = None if runtime is None else Artifact(runtime)
         ranges = ChangeRanges(np.array(manifest.starts, np.int64), np.array(manifest.ends, np.int64))
         details = manifest.details["engines"]
         reference = module.signatures["reference_plain"]
@@ -122,9 +127,9 @@ class LoadedISM(Program):
             naive=model,
             ranges=ranges,
             letters=_letters(manifest),
-            whole=whole_rows(self._runtime, reference, manifest, model) if self._runtime is not None else None,
+            whole=None if elsewhere is None else whole_rows(elsewhere, module.reference_plain, manifest, model),
         )
-        make_engine = _engines(manifest, module, ranges, self._runtime)
+        make_engine = _engines(manifest, module, ranges, elsewhere)
         buckets = [np.array(d["members"]) for d in details]
 
         def scorer_for(sparse: bool) -> Scorer:
@@ -266,14 +271,13 @@ def _letters(manifest: Manifest) -> Letters:
 
 
 def _engines(
-    manifest: Manifest, module: Any, ranges: ChangeRanges, runtime: Runtime | None
+    manifest: Manifest, module: Any, ranges: ChangeRanges, elsewhere: Artifact | None
 ) -> Callable[[ChangeRanges], AnyEngine]:
     """The engine for a table of ranges: a stored one, or the reference function."""
-    foreign = None if runtime is None else Foreign(runtime)
 
     def part(name: str) -> Any:
         function = getattr(module, name)
-        return function if foreign is None else Moved(foreign, name, function)
+        return function if elsewhere is None else Moved(elsewhere, function.concrete_functions[0])
 
     length = manifest.inputs[manifest.sequence].shape[0]
     whole = [None] * len(manifest.outputs)

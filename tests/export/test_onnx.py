@@ -14,9 +14,11 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 import fastism_compiler as fc
 from fastism_compiler.emit.onnx import bind_weights, clean_names, hoist_invariants
+from fastism_compiler.emit.onnx import onnx_model as converted
 from fastism_compiler.emit.onnx.handlers import HANDLERS
 from fastism_compiler.emit.onnx.scopes import reads, subgraphs
 from fastism_compiler.export import onnx_check, onnx_model
@@ -93,6 +95,34 @@ def test_functions_without_an_onnx_op(tmp_path: Path) -> None:
     for y, z in zip(session(tmp_path / "f.onnx").run(None, {"x": x}), expected, strict=True):
         assert y.dtype == z.dtype
         np.testing.assert_allclose(y, z, rtol=3e-6, atol=2e-7 * (z.dtype == np.float32))
+
+
+def test_slices_that_only_xla_has() -> None:
+    """A slice that begins anywhere; a part written along one axis, or all of it. One along two axes is refused."""
+    x, part = np.arange(20, dtype=np.float32).reshape(4, 5), -np.ones((4, 2), np.float32)
+    specs = [tf.TensorSpec(y.shape, y.dtype, name=n) for n, y in (("x", x), ("part", part), ("at", np.int32(0)))]
+
+    def run(x: Any, part: Any, at: Any) -> list[Any]:
+        begin = tf.stack([0, at])
+        sliced = xla.dynamic_slice(x, tf.stack([at, 1]), [2, 3])
+        return [sliced, xla.dynamic_update_slice(x, part, begin), xla.dynamic_update_slice(x, x + 1, [0, 0])]
+
+    def corner(x: Any, part: Any, at: Any) -> list[Any]:
+        return [xla.dynamic_update_slice(x, part[:2], tf.stack([at, at]))]
+
+    model = onnx_model_of(run, specs)
+    for at in (0, 2):
+        got = onnxruntime.InferenceSession(model).run(None, {"x": x, "part": part, "at": np.array(at, np.int32)})
+        written = x.copy()
+        written[:, at : at + 2] = part
+        for y, z in zip(got, (x[at : at + 2, 1:4], written, x + 1), strict=True):
+            np.testing.assert_array_equal(y, z)
+    with pytest.raises(fc.UnsupportedError, match="XlaDynamicUpdateSlice"):
+        onnx_model_of(corner, specs)
+
+
+def onnx_model_of(run: Any, specs: list[Any]) -> bytes:
+    return converted(run, specs, [], None, "y{}".format, "").SerializeToString()
 
 
 def loop_model() -> onnx.ModelProto:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import fastism_compiler as fc
+from fastism_compiler.emit.rows import BARRIER
 from fastism_compiler.host.onnx_device import OnnxDevice
+from fastism_compiler.models.randomize import randomize
 from fastism_compiler.runtime import runtimes
 from tests.export.programs import assert_same, compiled, every_call, inputs_of, model_named, tiny
 
@@ -40,27 +42,52 @@ def test_every_call_comes_back(format: str, whole: bool, tmp_path: Path) -> None
         np.testing.assert_array_equal(y, z)
 
 
+RUNTIMES = {"jax": "JAX runs the program, on cpu:0", "onnxruntime": "ONNX Runtime runs the program, on cpu"}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("whole", [False, True], ids=["tiles", "whole"])
-def test_jax_runs_a_loaded_program(whole: bool, tmp_path: Path) -> None:
+def test_other_libraries_run_a_loaded_program(runtime: str, whole: bool, tmp_path: Path) -> None:
     model = tiny()
     program = compiled(model, whole=whole, batch_size=4)
     program.export(tmp_path / "a.ism", "ism")
-    loaded, x = fc.load(tmp_path / "a.ism", runtime="jax"), inputs_of(model, 3)
+    loaded, x = fc.load(tmp_path / "a.ism", runtime=runtime), inputs_of(model, 3)
     assert_same(every_call(loaded, x), every_call(program, x))
-    assert loaded.plan.notes[-1] == loaded.notes[-1] == "JAX runs the program, on cpu:0"
+    assert loaded.plan.notes[-1] == loaded.notes[-1] == RUNTIMES[runtime]
     again = pickle.loads(pickle.dumps(loaded))
     assert again.notes == loaded.notes
     assert again.verify(x)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_other_libraries_run_what_was_made_for_xla(runtime: str, tmp_path: Path) -> None:
+    """Fusion barriers, sums in place; and names that are not in the order of the model."""
+    x, extra = keras.Input((60, 4), name="seq"), keras.Input((3,), name="a")
+    y = keras.layers.Conv1D(16, 7, padding="same", activation="relu")(x)
+    z = keras.layers.Dense(3)(keras.layers.Flatten()(keras.layers.MaxPooling1D(4)(y)))
+    b = keras.layers.Dense(1)(keras.layers.Concatenate()([z, extra]))
+    y = keras.layers.Conv1D(16, 5, padding="same", activation="relu")(y)
+    ends = {"z": z, "b": b, "c": keras.layers.Conv1D(2, 5, padding="same")(y)}
+    model = randomize(keras.Model([x, extra], ends))
+    program = compiled(model, batch_size=2)
+    program.export(tmp_path / "program")
+    saved = (tmp_path / "program" / "saved_model.pb").read_bytes()
+    assert b"XlaDynamicUpdateSlice" in saved
+    assert BARRIER.encode() in saved
+    loaded, inputs = fc.load(tmp_path / "program", runtime=runtime), inputs_of(model, 2)
+    assert_same(every_call(loaded, inputs), every_call(program, inputs))
+
+
 def test_runtimes_of_a_loaded_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled(tiny(), batch_size=1, jit=False).export(tmp_path / "a.ism", "ism")
+    compiled(tiny(), batch_size=1, precision="tf32").export(tmp_path / "rounded.ism", "ism")
     with pytest.raises(fc.OptionError, match="no such runtime"):
-        fc.load(tmp_path / "a.ism", runtime="torch")
-    with pytest.raises(fc.UnsupportedError, match="format='onnx'"):
-        fc.load(tmp_path / "a.ism", runtime="onnxruntime")
+        fc.load(tmp_path / "missing.ism", runtime="torch")
+    with pytest.raises(fc.UnsupportedError, match="precision='tf32' does not run on ONNX Runtime"):
+        fc.load(tmp_path / "rounded.ism", runtime="onnxruntime")
     monkeypatch.setattr(runtimes, "onnx_device", lambda: OnnxDevice("cuda"))
-    assert not any("runs the program" in note for note in fc.load(tmp_path / "a.ism", runtime="auto").notes)
+    assert fc.load(tmp_path / "a.ism", runtime="auto").notes[-1] == "ONNX Runtime runs the program, on cuda"
+    assert not any("runs the program" in note for note in fc.load(tmp_path / "rounded.ism", runtime="auto").notes)
 
 
 def test_one_form_becomes_the_other(tmp_path: Path) -> None:
@@ -146,6 +173,8 @@ def test_float64_runs_without_xla(tmp_path: Path) -> None:
     program.export(tmp_path / "program")
     loaded, x = fc.load(tmp_path / "program"), inputs_of(model, 2)
     np.testing.assert_allclose(loaded(x), program(x), rtol=1e-12)
+    with pytest.raises(fc.UnsupportedError, match="ONNX Runtime cannot run the program"):
+        fc.load(tmp_path / "program", runtime="onnxruntime")(x)
     with pytest.raises(fc.UnsupportedError, match="a float64 program does not run on JAX"):
         fc.load(tmp_path / "program", runtime="jax")
     with pytest.raises(fc.UnsupportedError, match="float64"):

@@ -30,6 +30,9 @@ class _Builder:
         array = np.array(value, map_onnx_to_numpy_type(self.dtype))
         return str(self.graph.make_const(make_name("number"), array).output[0])
 
+    def whole(self, value: int) -> str:
+        return str(self.graph.make_const(make_name("whole"), np.array([value], np.int64)).output[0])
+
     def finish(self, kind: str, *inputs: str, **attributes: Any) -> None:
         name, outputs = self.node.name, self.node.output
         self.graph.remove_node(name)
@@ -90,11 +93,35 @@ def _where(graph: Any, node: Any, name: str, arguments: Any) -> None:
     build.finish("Cast", build.op("Where", condition, a, b), to=build.dtype)
 
 
+def _dynamic_slice(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """XLA's slice of a constant size that begins anywhere inside."""
+    build = _Builder(graph, node)
+    x, begin, size = node.input
+    build.finish("Slice", x, begin, build.op("Add", begin, size))
+
+
+def _dynamic_update_slice(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """XLA's update of a part: what is in front of it, the part, what is behind it, along the one axis it divides."""
+    build = _Builder(graph, node)
+    x, part, begin = node.input
+    axes = [a for a, (n, m) in enumerate(zip(build.shape, graph.get_shape(part), strict=True)) if n != m]
+    if len(axes) > 1:
+        return  # left as it is, and refused by name
+    axis = build.whole(axes[0] if axes else 0)
+    first = build.op("Cast", build.op("Gather", begin, axis), to=TensorProto.INT64)
+    end = build.op("Add", first, build.op("Gather", build.op("Shape", part), axis))
+    front = build.op("Slice", x, build.whole(0), first, axis)
+    back = build.op("Slice", x, end, build.whole(np.iinfo(np.int64).max), axis)
+    build.finish("Concat", front, part, back, axis=axes[0] if axes else 0)
+
+
 HANDLERS: dict[str, tuple[Handler, list[Any]]] = {
     "Erfc": (_erfc, []),
     "Log1p": (_log1p, []),
     "Expm1": (_expm1, []),
     "SelectV2": (_where, []),
     "Sigmoid": (_sigmoid, []),
+    "XlaDynamicSlice": (_dynamic_slice, []),
+    "XlaDynamicUpdateSlice": (_dynamic_update_slice, []),
 }
 """For the converter: op name -> handler and its arguments."""
